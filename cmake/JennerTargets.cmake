@@ -1,0 +1,65 @@
+# jenner_library, jenner_executable and jenner_test: one way to declare a target, so that warnings,
+# sanitizers, the linker and test time-outs are the same everywhere.
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin")
+
+find_program(JENNER_CCACHE ccache)
+if(JENNER_CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER "${JENNER_CCACHE}")
+  set(CMAKE_C_COMPILER_LAUNCHER "${JENNER_CCACHE}")
+endif()
+find_program(JENNER_MOLD mold)
+if(JENNER_MOLD)
+  add_link_options(-fuse-ld=mold)
+endif()
+if(JENNER_SANITIZE)
+  add_compile_options(-fsanitize=${JENNER_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=${JENNER_SANITIZE})
+endif()
+# RelWithDebInfo keeps assertions on and debug info small.
+set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O2 -g1")
+
+add_library(jenner_options INTERFACE)
+target_include_directories(jenner_options INTERFACE "${CMAKE_SOURCE_DIR}")
+target_compile_options(jenner_options INTERFACE
+  -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Wunused-result -Werror)
+
+# jenner_library(name SOURCES a.cc a.h ... DEPS lib ...)
+function(jenner_library name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
+  add_library(${name} STATIC ${ARG_SOURCES})
+  target_link_libraries(${name} PUBLIC jenner_options ${ARG_DEPS})
+endfunction()
+
+# jenner_executable(name SOURCES main.cc ... DEPS lib ...); the file is build/<preset>/bin/<name>.
+function(jenner_executable name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE jenner_options ${ARG_DEPS})
+endfunction()
+
+# jenner_test(name SOURCES x_test.cc ... LIBS lib ... LABELS unit|golden|integration|lint
+#             [TIMEOUT seconds] [PROCESSORS n]); one ctest entry per executable. Tests find the
+# source tree through the macro JENNER_SOURCE_DIR and binaries through JENNER_BINARY_DIR.
+function(jenner_test name)
+  cmake_parse_arguments(ARG "" "TIMEOUT;PROCESSORS" "SOURCES;LIBS;LABELS" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE jenner_options ${ARG_LIBS} GTest::gtest GTest::gmock
+    GTest::gtest_main)
+  target_compile_definitions(${name} PRIVATE JENNER_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
+    JENNER_BINARY_DIR="${CMAKE_BINARY_DIR}")
+  add_test(NAME ${name} COMMAND ${name})
+  if(NOT ARG_TIMEOUT)
+    set(ARG_TIMEOUT 60)
+  endif()
+  if(NOT ARG_LABELS)
+    set(ARG_LABELS unit)
+  endif()
+  set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT})
+  if(ARG_PROCESSORS)
+    set_tests_properties(${name} PROPERTIES PROCESSORS ${ARG_PROCESSORS})
+  endif()
+endfunction()
