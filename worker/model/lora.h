@@ -1,0 +1,79 @@
+// LoraAdapter: one set of LoRA matrices for a Llama, never merged: y = W x + (alpha / r) B A drop(x).
+// Initialisation and dropout are pure functions of keys (counter_rng.h): the same on every rank.
+// Legend: N tokens, I input, O output, R lora rank.
+#ifndef JENNER_WORKER_MODEL_LORA_H_
+#define JENNER_WORKER_MODEL_LORA_H_
+
+#include <ATen/core/Tensor.h>
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "core/spec.h"
+#include "worker/model/config.h"
+#include "worker/model/safetensors.h"
+
+namespace jenner::model {
+
+// The linear layers of a block that can carry an adapter, in forward order.
+enum class Target : int { kQ, kK, kV, kO, kGate, kUp, kDown };
+inline constexpr int kNumTargets = 7;
+// "q_proj" and so on, by Target.
+inline constexpr std::array<std::string_view, kNumTargets> kTargetNames = {
+    "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"};
+
+// "model.layers.<layer>.self_attn.q_proj" and so on: the Hugging Face module path.
+std::string ModulePath(int64_t layer, Target target);
+// Input and output widths of a target's weight.
+int64_t TargetInput(const LlamaConfig& config, Target target);
+int64_t TargetOutput(const LlamaConfig& config, Target target);
+
+struct LoraPair {
+  at::Tensor a_RI;  // float32 leaf; undefined if the target carries no adapter
+  at::Tensor b_OR;  // float32 leaf
+};
+
+// Not thread-safe for writing; concurrent readers are fine. Owns its tensors.
+class LoraAdapter {
+ public:
+  // A: uniform in +-1/sqrt(I) as PEFT's kaiming_uniform(a = sqrt(5)), from (seed, parameter name, element);
+  // B: zeros, so that a new adapter changes nothing. All tensors require gradients.
+  // InvalidArgument: unknown, duplicate or no targets, rank < 1, alpha <= 0, dropout outside [0, 1).
+  static absl::StatusOr<LoraAdapter> Create(const LlamaConfig& config, const core::LoraSpec& spec,
+                                            int64_t seed);
+
+  const core::LoraSpec& spec() const { return spec_; }
+  double scale() const { return spec_.alpha / spec_.rank; }
+  // By layer in [0, num_layers) and target.
+  const LoraPair& pair(int64_t layer, Target target) const;
+  int64_t num_layers() const { return static_cast<int64_t>(layers_.size()); }
+
+  // The matrices in a fixed order (layer, target, A before B) named
+  // "<module path>.lora_A.weight" / "<module path>.lora_B.weight". The tensors share storage with
+  // the adapter: update them in place under a no-grad guard, then call Llama::ParametersChanged().
+  std::vector<NamedTensor> Parameters() const;
+
+ private:
+  core::LoraSpec spec_;
+  std::vector<std::array<LoraPair, kNumTargets>> layers_;
+};
+
+// Which dropout mask a forward pass uses. A mask element is a pure function of (key, row key, position
+// in the row, module, input channel): independent of ranks, batch composition and order.
+struct DropoutKeys {
+  uint64_t key = 0;                // e.g. MakeKey({seed, kDropoutStream, epoch})
+  std::vector<uint64_t> row_keys;  // one a row of the batch: the row's index in the dataset
+};
+
+// The scaled keep mask [N, I] float32: 0 with probability `dropout`, else 1 / (1 - dropout).
+// `row_starts` as TokenBatch::row_starts (llama.h).
+at::Tensor DropoutMask(const DropoutKeys& keys, const std::vector<int64_t>& row_starts,
+                       const std::string& module_path, int64_t width_I, double dropout);
+
+}  // namespace jenner::model
+
+#endif  // JENNER_WORKER_MODEL_LORA_H_
