@@ -1,0 +1,260 @@
+#include "client/client.h"
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <mutex>
+#include <random>
+#include <thread>
+#include <utility>
+
+#include "absl/strings/str_format.h"
+#include "core/sha256.h"
+#include "core/status.h"
+#include "wire/channel.h"
+#include "wire/status.h"
+
+namespace jenner::client {
+namespace {
+
+constexpr size_t kChunkBytes = size_t{1} << 20;
+constexpr int kPageSize = 1000;
+
+// A wait before try `attempt` (0-based): 100 ms doubling to 2 s, with full jitter.
+absl::Duration Backoff(int attempt) {
+  thread_local std::minstd_rand random{std::random_device{}()};
+  const double ceiling = std::min(2.0, 0.1 * static_cast<double>(1 << std::min(attempt, 8)));
+  return absl::Seconds(std::uniform_real_distribution<double>(ceiling / 4, ceiling)(random));
+}
+
+void Wait(absl::Duration duration) {
+  std::this_thread::sleep_for(absl::ToChronoNanoseconds(duration));
+}
+
+}  // namespace
+
+std::string NewRequestId() {
+  std::random_device device;
+  unsigned char bytes[16];
+  for (unsigned char& byte : bytes) byte = static_cast<unsigned char>(device());
+  bytes[6] = static_cast<unsigned char>((bytes[6] & 0x0f) | 0x40);  // RFC 4122, version 4
+  bytes[8] = static_cast<unsigned char>((bytes[8] & 0x3f) | 0x80);
+  std::string out;
+  for (int i = 0; i < 16; ++i) {
+    if (i == 4 || i == 6 || i == 8 || i == 10) out += '-';
+    out += absl::StrFormat("%02x", bytes[i]);
+  }
+  return out;
+}
+
+Client::Client(ClientOptions options) : options_(std::move(options)) {
+  channel_ = wire::MakeClientChannel(options_.server);
+  experiments_ = v1::Experiments::NewStub(channel_);
+  datasets_ = v1::Datasets::NewStub(channel_);
+  workers_ = v1::Workers::NewStub(channel_);
+}
+
+// Calls `call(context)` until it is not UNAVAILABLE or the deadline is over.
+template <typename Call>
+absl::Status Client::Retry(Call call) const {
+  const absl::Time deadline = absl::Now() + options_.timeout;
+  for (int attempt = 0;; ++attempt) {
+    grpc::ClientContext context;
+    context.set_deadline(absl::ToChronoTime(deadline));
+    const grpc::Status status = call(&context);
+    const absl::Status result = wire::FromGrpcStatus(status);
+    const absl::Duration wait = Backoff(attempt);
+    if (result.ok() || status.error_code() != grpc::StatusCode::UNAVAILABLE ||
+        absl::Now() + wait >= deadline) {
+      return result.ok() ? result : Annotate(result, options_.server);
+    }
+    Wait(wait);
+  }
+}
+
+absl::StatusOr<v1::Experiment> Client::CreateExperiment(v1::CreateExperimentRequest request) {
+  if (request.request_id().empty()) request.set_request_id(NewRequestId());
+  v1::CreateExperimentResponse response;
+  // Not annotated with the address: the faults of the spec come first.
+  RETURN_IF_ERROR(Retry([&](grpc::ClientContext* context) {
+    return experiments_->CreateExperiment(context, request, &response);
+  }));
+  return std::move(*response.mutable_experiment());
+}
+
+absl::StatusOr<v1::Experiment> Client::GetExperiment(const std::string& name) {
+  v1::GetExperimentRequest request;
+  request.set_name(name);
+  v1::GetExperimentResponse response;
+  RETURN_IF_ERROR(Retry([&](grpc::ClientContext* context) {
+    return experiments_->GetExperiment(context, request, &response);
+  }));
+  return std::move(*response.mutable_experiment());
+}
+
+absl::StatusOr<std::vector<v1::Experiment>> Client::ListExperiments(int limit) {
+  std::vector<v1::Experiment> all;
+  v1::ListExperimentsRequest request;
+  do {
+    request.set_page_size(limit == 0 ? kPageSize : std::min(kPageSize, limit - static_cast<int>(all.size())));
+    v1::ListExperimentsResponse response;
+    RETURN_IF_ERROR(Retry([&](grpc::ClientContext* context) {
+      return experiments_->ListExperiments(context, request, &response);
+    }));
+    for (v1::Experiment& one : *response.mutable_experiments()) all.push_back(std::move(one));
+    request.set_page_token(response.next_page_token());
+  } while (!request.page_token().empty() && (limit == 0 || static_cast<int>(all.size()) < limit));
+  return all;
+}
+
+absl::StatusOr<v1::Experiment> Client::CancelExperiment(const std::string& name) {
+  v1::CancelExperimentRequest request;
+  request.set_name(name);
+  v1::CancelExperimentResponse response;
+  RETURN_IF_ERROR(Retry([&](grpc::ClientContext* context) {
+    return experiments_->CancelExperiment(context, request, &response);
+  }));
+  return std::move(*response.mutable_experiment());
+}
+
+absl::Status Client::DeleteExperiment(const std::string& name) {
+  v1::DeleteExperimentRequest request;
+  request.set_name(name);
+  v1::DeleteExperimentResponse response;
+  return Retry([&](grpc::ClientContext* context) {
+    return experiments_->DeleteExperiment(context, request, &response);
+  });
+}
+
+absl::StatusOr<std::vector<v1::ResultRow>> Client::GetResults(const std::string& name) {
+  v1::GetResultsRequest request;
+  request.set_name(name);
+  v1::GetResultsResponse response;
+  RETURN_IF_ERROR(Retry([&](grpc::ClientContext* context) {
+    return experiments_->GetResults(context, request, &response);
+  }));
+  return std::vector<v1::ResultRow>(response.rows().begin(), response.rows().end());
+}
+
+absl::StatusOr<std::vector<v1::Sample>> Client::ListSamples(v1::ListSamplesRequest request, int limit) {
+  std::vector<v1::Sample> all;
+  do {
+    request.set_page_size(limit == 0 ? kPageSize : std::min(kPageSize, limit - static_cast<int>(all.size())));
+    v1::ListSamplesResponse response;
+    RETURN_IF_ERROR(Retry([&](grpc::ClientContext* context) {
+      return experiments_->ListSamples(context, request, &response);
+    }));
+    for (v1::Sample& one : *response.mutable_samples()) all.push_back(std::move(one));
+    request.set_page_token(response.next_page_token());
+  } while (!request.page_token().empty() && (limit == 0 || static_cast<int>(all.size()) < limit));
+  return all;
+}
+
+absl::StatusOr<std::vector<v1::Worker>> Client::ListWorkers() {
+  std::vector<v1::Worker> all;
+  v1::ListWorkersRequest request;
+  request.set_page_size(kPageSize);
+  do {
+    v1::ListWorkersResponse response;
+    RETURN_IF_ERROR(Retry([&](grpc::ClientContext* context) {
+      return workers_->ListWorkers(context, request, &response);
+    }));
+    for (v1::Worker& one : *response.mutable_workers()) all.push_back(std::move(one));
+    request.set_page_token(response.next_page_token());
+  } while (!request.page_token().empty());
+  return all;
+}
+
+absl::StatusOr<std::string> Client::UploadDataset(const std::string& bytes, v1::DatasetUse use) {
+  const std::string hash = core::Sha256Hex(bytes);
+  // A dataset that is there was checked for the use it was uploaded with, which may be another one:
+  // so it is always sent; the server stores equal bytes once.
+  v1::UploadDatasetResponse response;
+  RETURN_IF_ERROR(Retry([&](grpc::ClientContext* context) {
+    auto writer = datasets_->UploadDataset(context, &response);
+    v1::UploadDatasetRequest request;
+    request.mutable_header()->set_sha256(hash);
+    request.mutable_header()->set_size_bytes(static_cast<int64_t>(bytes.size()));
+    request.mutable_header()->set_use(use);
+    bool open = writer->Write(request);
+    for (size_t at = 0; open && at < bytes.size(); at += kChunkBytes) {
+      request.set_chunk(bytes.substr(at, kChunkBytes));
+      open = writer->Write(request);
+    }
+    if (open) writer->WritesDone();
+    return writer->Finish();
+  }));
+  return "sha256:" + hash;
+}
+
+struct Watch::Stream {
+  std::mutex mutex;  // guards context and cancelled against Cancel()
+  std::unique_ptr<grpc::ClientContext> context;
+  std::unique_ptr<grpc::ClientReader<v1::WatchExperimentResponse>> reader;
+  bool cancelled = false;
+  bool terminal = false;
+  int failures = 0;
+  absl::Time last_heard = absl::Now();
+};
+
+std::unique_ptr<Watch> Client::WatchExperiment(const std::string& name, const std::string& cursor) {
+  return std::unique_ptr<Watch>(new Watch(this, name, cursor));
+}
+
+Watch::Watch(Client* client, std::string name, std::string cursor)
+    : client_(client),
+      name_(std::move(name)),
+      cursor_(std::move(cursor)),
+      stream_(std::make_unique<Stream>()) {}
+
+Watch::~Watch() { Cancel(); }
+
+void Watch::Cancel() {
+  std::lock_guard<std::mutex> lock(stream_->mutex);
+  stream_->cancelled = true;
+  if (stream_->context != nullptr) stream_->context->TryCancel();
+}
+
+// Opens a stream at the cursor. False: cancelled.
+bool Watch::Connect() {
+  v1::WatchExperimentRequest request;
+  request.set_name(name_);
+  request.set_cursor(cursor_);
+  auto context = std::make_unique<grpc::ClientContext>();
+  grpc::ClientContext* raw = context.get();
+  {
+    std::lock_guard<std::mutex> lock(stream_->mutex);
+    if (stream_->cancelled) return false;
+    stream_->reader.reset();
+    stream_->context = std::move(context);
+  }
+  stream_->reader = client_->experiments_->WatchExperiment(raw, request);
+  return true;
+}
+
+bool Watch::Next(v1::WatchExperimentResponse* response) {
+  while (true) {
+    if (stream_->reader == nullptr && !Connect()) {
+      status_ = absl::CancelledError("the watch was cancelled");
+      return false;
+    }
+    if (stream_->reader->Read(response)) {
+      cursor_ = response->cursor();
+      stream_->terminal = response->has_terminal();
+      stream_->failures = 0;
+      stream_->last_heard = absl::Now();
+      return true;
+    }
+    const grpc::Status end = stream_->reader->Finish();
+    stream_->reader.reset();
+    status_ = wire::FromGrpcStatus(end);
+    if (stream_->terminal && end.ok()) return false;
+    // A slow reader was let go, or the server went away: both go on from the cursor.
+    const bool again = end.ok() || end.error_code() == grpc::StatusCode::UNAVAILABLE ||
+                       end.error_code() == grpc::StatusCode::RESOURCE_EXHAUSTED;
+    if (!again || absl::Now() - stream_->last_heard > kMaxSilence) return false;
+    Wait(Backoff(stream_->failures++));
+  }
+}
+
+}  // namespace jenner::client

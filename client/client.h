@@ -1,0 +1,97 @@
+// Client: typed calls to jenner-server, one method an RPC. Each call has a deadline; UNAVAILABLE is
+// retried with jittered back-off inside that deadline, for every call here is idempotent (Create by the
+// request_id, which is made once per call if the caller gave none).
+// Thread-safe. Errors are absl::Status with the server's code; the message of a refused spec lists
+// every fault, and Faults() takes them apart.
+#ifndef JENNER_CLIENT_CLIENT_H_
+#define JENNER_CLIENT_CLIENT_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "jenner/v1/dataset.grpc.pb.h"
+#include "jenner/v1/experiment.grpc.pb.h"
+#include "jenner/v1/worker.grpc.pb.h"
+
+namespace jenner::client {
+
+struct ClientOptions {
+  std::string server = "127.0.0.1:7070";
+  absl::Duration timeout = absl::Seconds(10);  // of one call, retries included
+};
+
+// A version 4 UUID.
+std::string NewRequestId();
+
+class Watch;
+
+class Client {
+ public:
+  explicit Client(ClientOptions options);
+
+  // A request without request_id is given one.
+  absl::StatusOr<v1::Experiment> CreateExperiment(v1::CreateExperimentRequest request);
+  absl::StatusOr<v1::Experiment> GetExperiment(const std::string& name);
+  // Up to `limit` experiments, newest first, over as many pages as it takes. 0: all.
+  absl::StatusOr<std::vector<v1::Experiment>> ListExperiments(int limit);
+  absl::StatusOr<v1::Experiment> CancelExperiment(const std::string& name);
+  absl::Status DeleteExperiment(const std::string& name);
+  absl::StatusOr<std::vector<v1::ResultRow>> GetResults(const std::string& name);
+  // Up to `limit` samples that match `request`'s filters, over as many pages as it takes. 0: all.
+  absl::StatusOr<std::vector<v1::Sample>> ListSamples(v1::ListSamplesRequest request, int limit);
+  absl::StatusOr<std::vector<v1::Worker>> ListWorkers();
+
+  // Uploads `bytes` unless the server has them. Returns the DatasetRef "sha256:<hex>".
+  absl::StatusOr<std::string> UploadDataset(const std::string& bytes, v1::DatasetUse use);
+
+  // Follows an experiment from `cursor` ("": from the beginning). The client must outlive it.
+  std::unique_ptr<Watch> WatchExperiment(const std::string& name, const std::string& cursor);
+
+ private:
+  friend class Watch;
+  template <typename Call>
+  absl::Status Retry(Call call) const;
+
+  ClientOptions options_;
+  std::shared_ptr<grpc::Channel> channel_;
+  std::unique_ptr<v1::Experiments::Stub> experiments_;
+  std::unique_ptr<v1::Datasets::Stub> datasets_;
+  std::unique_ptr<v1::Workers::Stub> workers_;
+};
+
+// A stream of updates that survives disconnects: it goes on from the last cursor, for up to
+// `kMaxSilence` without an answer. One reader; Cancel() may come from another thread.
+class Watch {
+ public:
+  ~Watch();
+  // True: *response is the next update (heartbeats included). False: the stream ended; see status().
+  bool Next(v1::WatchExperimentResponse* response);
+  // Ends the stream soon; Next then returns false with CANCELLED.
+  void Cancel();
+  // OK after the terminal update.
+  const absl::Status& status() const { return status_; }
+  // Where to go on.
+  const std::string& cursor() const { return cursor_; }
+
+  static constexpr absl::Duration kMaxSilence = absl::Minutes(2);
+
+ private:
+  friend class Client;
+  Watch(Client* client, std::string name, std::string cursor);
+  bool Connect();
+
+  Client* client_;
+  std::string name_;
+  std::string cursor_;
+  absl::Status status_;
+  struct Stream;
+  std::unique_ptr<Stream> stream_;
+};
+
+}  // namespace jenner::client
+
+#endif  // JENNER_CLIENT_CLIENT_H_
