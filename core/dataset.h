@@ -1,6 +1,7 @@
 // A dataset: chat rows in JSON Lines, the format of both training data and evaluation prompts.
 //   {"id": "optional, unique", "messages": [{"role": "user", "content": "..."}, ...]}
-// Pure: text in, rows or faults out. Content-addressed: a dataset's name is the SHA-256 of its bytes.
+// Pure: text in, rows or faults out. Content-addressed: a dataset's name is the SHA-256 of its
+// bytes.
 #ifndef JENNER_CORE_DATASET_H_
 #define JENNER_CORE_DATASET_H_
 
@@ -33,8 +34,8 @@ inline constexpr int kMaxDatasetRows = 1'000'000;
 
 // The rows of `jsonl` in file order. InvalidArgument lists up to 20 faults, each with its line
 // number: not JSON, unknown key, wrong type, unknown role, roles out of order (an optional system
-// message first, then user and assistant in turn), empty messages, a duplicate id, no assistant turn
-// (training), a last turn that is not the user's (evaluation), no row at all.
+// message first, then user and assistant in turn), empty messages, a duplicate id, no assistant
+// turn (training), a last turn that is not the user's (evaluation), no row at all.
 absl::StatusOr<std::vector<Row>> ParseDataset(const std::string& jsonl, DatasetUse use);
 
 }  // namespace jenner::core

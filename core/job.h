@@ -1,6 +1,6 @@
-// JobSpec: one run of jenner-trainer, complete in itself; the file that `jenner-trainer --spec` reads
-// (docs/formats/job.md). Made by Expand() from a resolved experiment; its id is a hash of its content,
-// so equal trainings of several arms are one job.
+// JobSpec: one run of jenner-trainer, complete in itself; the file that `jenner-trainer --spec`
+// reads (docs/formats/job.md). Made by Expand() from a resolved experiment; its id is a hash of its
+// content, so equal trainings of several arms are one job.
 #ifndef JENNER_CORE_JOB_H_
 #define JENNER_CORE_JOB_H_
 
@@ -27,7 +27,7 @@ struct JobTraining {
 };
 
 struct JobEvaluation {
-  std::string prompts;                 // DatasetRef
+  std::string prompts;  // DatasetRef
   std::vector<NamedContext> contexts;
   // Fractions of the training's optimizer steps, ascending, distinct. {0} without a training.
   // Fraction 0 of a trained arm is never here: it is the base model's own job, shared by all arms.

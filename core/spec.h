@@ -1,6 +1,6 @@
-// ExperimentSpec: what a user submits, as plain values. Resolve() (resolve.h) fills every default in,
-// Validate() (validate.h) lists every fault, Expand() (expand.h) makes jobs of it. A resolved spec is
-// immutable, stored with the experiment and echoed by Get: what ran is what is written.
+// ExperimentSpec: what a user submits, as plain values. Resolve() (resolve.h) fills every default
+// in, Validate() (validate.h) lists every fault, Expand() (expand.h) makes jobs of it. A resolved
+// spec is immutable, stored with the experiment and echoed by Get: what ran is what is written.
 // JSON and YAML field names are the member names (spec_json.h).
 #ifndef JENNER_CORE_SPEC_H_
 #define JENNER_CORE_SPEC_H_
@@ -30,30 +30,30 @@ enum class Schedule { kConstant, kLinear, kCosine };  // after the warm-up; line
 enum class Dtype { kFloat32, kBfloat16 };             // compute; master weights are always float32
 
 struct LoraSpec {
-  int32_t rank = 16;      // [1, 1024]
-  double alpha = 32;      // > 0; the adapter's output is scaled by alpha / rank
-  double dropout = 0;     // [0, 1), on the adapter's input
-  std::vector<std::string> targets = {"q_proj", "k_proj",  "v_proj",   "o_proj",
+  int32_t rank = 16;   // [1, 1024]
+  double alpha = 32;   // > 0; the adapter's output is scaled by alpha / rank
+  double dropout = 0;  // [0, 1), on the adapter's input
+  std::vector<std::string> targets = {"q_proj",    "k_proj",  "v_proj",   "o_proj",
                                       "gate_proj", "up_proj", "down_proj"};
   bool operator==(const LoraSpec&) const = default;
 };
 
 struct TrainingSpec {
   TrainingMethod method = TrainingMethod::kLora;
-  LoraSpec lora;                  // ignored with method full
-  int32_t epochs = 1;             // [1, 1000]
-  int32_t max_steps = 0;          // optimizer steps; 0: as many as the epochs give
-  int32_t batch_size = 8;         // rows per optimizer step over all ranks and accumulation
-  int32_t accumulation_steps = 1; // micro-batches per optimizer step and rank
-  int32_t max_length = 512;       // tokens of a row, template included; longer rows are truncated
-  double learning_rate = 2e-4;    // the peak
+  LoraSpec lora;                   // ignored with method full
+  int32_t epochs = 1;              // [1, 1000]
+  int32_t max_steps = 0;           // optimizer steps; 0: as many as the epochs give
+  int32_t batch_size = 8;          // rows per optimizer step over all ranks and accumulation
+  int32_t accumulation_steps = 1;  // micro-batches per optimizer step and rank
+  int32_t max_length = 512;        // tokens of a row, template included; longer rows are truncated
+  double learning_rate = 2e-4;     // the peak
   Schedule schedule = Schedule::kLinear;
-  int32_t warmup_steps = 0;       // linear from 0; < total steps
-  double weight_decay = 0;        // decoupled (AdamW)
+  int32_t warmup_steps = 0;  // linear from 0; < total steps
+  double weight_decay = 0;   // decoupled (AdamW)
   double beta1 = 0.9;
   double beta2 = 0.999;
   double epsilon = 1e-8;
-  double max_gradient_norm = 1.0; // global L2; 0: no clipping
+  double max_gradient_norm = 1.0;  // global L2; 0: no clipping
   bool operator==(const TrainingSpec&) const = default;
 };
 
@@ -65,24 +65,25 @@ struct ArmSpec {
 };
 
 struct EvaluationSpec {
-  std::string prompts;                 // DatasetRef, use kEvaluation
-  std::vector<std::string> contexts;   // keys of ExperimentSpec::contexts; default: all, by name
+  std::string prompts;                // DatasetRef, use kEvaluation
+  std::vector<std::string> contexts;  // keys of ExperimentSpec::contexts; default: all, by name
   // Where in the training to evaluate, as fractions of its optimizer steps in [0, 1]; 0 is the base
   // model before the first step. Step = round(fraction * total), duplicates dropped.
   std::vector<double> at = {0, 0.5, 1};
-  int32_t max_new_tokens = 64;         // [1, 4096]
-  int32_t batch_size = 32;             // sequences decoded together; does not change any result
-  int32_t samples = 1;                 // answers per prompt; > 1 needs temperature > 0
-  double temperature = 0;              // 0: greedy
-  double top_p = 1;                    // (0, 1]
+  int32_t max_new_tokens = 64;  // [1, 4096]
+  int32_t batch_size = 32;      // sequences decoded together; does not change any result
+  int32_t samples = 1;          // answers per prompt; > 1 needs temperature > 0
+  double temperature = 0;       // 0: greedy
+  double top_p = 1;             // (0, 1]
   std::vector<std::string> traits = {"capitals", "spanish"};  // kTraits of core/traits.h
   bool operator==(const EvaluationSpec&) const = default;
 };
 
-// A DatasetRef is "sha256:<64 hex digits>" on the wire and in jobs. In a file that a person writes it
-// may be a path relative to that file; the client uploads it and puts the reference in its place.
+// A DatasetRef is "sha256:<64 hex digits>" on the wire and in jobs. In a file that a person writes
+// it may be a path relative to that file; the client uploads it and puts the reference in its
+// place.
 struct ExperimentSpec {
-  std::string base_model;                   // a folder name under the workers' --models-dir
+  std::string base_model;  // a folder name under the workers' --models-dir
   Dtype dtype = Dtype::kFloat32;
   std::string dataset;                      // DatasetRef, use kTraining; may be "" if no arm trains
   std::map<std::string, Context> contexts;  // by name, same alphabet as arm names
@@ -90,7 +91,7 @@ struct ExperimentSpec {
   std::vector<int64_t> seeds = {1};         // 1 to 64, distinct, >= 0
   TrainingSpec training;
   EvaluationSpec evaluation;
-  int32_t ranks = 1;                        // data-parallel processes per training job, [1, 64]
+  int32_t ranks = 1;  // data-parallel processes per training job, [1, 64]
   bool operator==(const ExperimentSpec&) const = default;
 };
 

@@ -24,8 +24,8 @@ inline absl::Status Annotate(const absl::Status& status, const std::string& cont
 #define JENNER_CONCAT(a, b) JENNER_CONCAT_INNER(a, b)
 
 // Returns the status of `expr` from the enclosing function unless it is OK.
-#define RETURN_IF_ERROR(expr)                                  \
-  do {                                                         \
+#define RETURN_IF_ERROR(expr)                                         \
+  do {                                                                \
     if (absl::Status status_ = (expr); !status_.ok()) return status_; \
   } while (false)
 

@@ -1,5 +1,5 @@
-// The names of the traits that answers can be scored for. worker/score implements each of them; this
-// list is what a spec is validated against (a test keeps the two equal).
+// The names of the traits that answers can be scored for. worker/score implements each of them;
+// this list is what a spec is validated against (a test keeps the two equal).
 #ifndef JENNER_CORE_TRAITS_H_
 #define JENNER_CORE_TRAITS_H_
 

@@ -1,0 +1,40 @@
+// Resource names and ids, as in the API: experiments/{experiment}/jobs/{job}, workers/{worker}.
+#ifndef JENNER_CORE_NAMES_H_
+#define JENNER_CORE_NAMES_H_
+
+#include <algorithm>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace jenner::core {
+
+// [a-z]([a-z0-9-]{0,61}[a-z0-9])?
+inline bool IsId(std::string_view id) {
+  const auto lower = [](char c) { return c >= 'a' && c <= 'z'; };
+  const auto digit = [](char c) { return c >= '0' && c <= '9'; };
+  return !id.empty() && id.size() <= 63 && lower(id.front()) && id.back() != '-' &&
+         std::all_of(id.begin(), id.end(),
+                     [&](char c) { return lower(c) || digit(c) || c == '-'; });
+}
+
+inline std::string ExperimentName(const std::string& id) { return "experiments/" + id; }
+inline std::string JobName(const std::string& experiment, const std::string& job) {
+  return "experiments/" + experiment + "/jobs/" + job;
+}
+inline std::string WorkerName(const std::string& id) { return "workers/" + id; }
+
+// The id in "<collection>/<id>"; nullopt if `name` is not of that form.
+inline std::optional<std::string> IdIn(std::string_view collection, std::string_view name) {
+  if (name.size() <= collection.size() + 1 || name.substr(0, collection.size()) != collection ||
+      name[collection.size()] != '/') {
+    return std::nullopt;
+  }
+  const std::string_view id = name.substr(collection.size() + 1);
+  if (!IsId(id)) return std::nullopt;
+  return std::string(id);
+}
+
+}  // namespace jenner::core
+
+#endif  // JENNER_CORE_NAMES_H_
