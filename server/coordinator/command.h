@@ -1,0 +1,60 @@
+// Commands: what may be asked of the coordinator. Each may be refused. Ids, times and everything
+// random come in the command or beside it.
+#ifndef JENNER_SERVER_COORDINATOR_COMMAND_H_
+#define JENNER_SERVER_COORDINATOR_COMMAND_H_
+
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "server/coordinator/state.h"
+
+namespace jenner::coordinator {
+
+struct CreateExperiment {
+  std::string id;
+  std::string request_id;     // "": none
+  std::string fingerprint;    // hash of the request's body
+  core::ExperimentSpec spec;  // resolved and valid
+};
+struct CancelExperiment {
+  std::string id;
+};
+struct DeleteExperiment {
+  std::string id;
+};
+
+enum class Phase { kPreparing, kRunning, kUploading, kEnded };
+
+struct RankReport {
+  RankKey key;
+  Phase phase = Phase::kPreparing;
+  std::string store_address;
+  int32_t step = 0;
+  int32_t total_steps = 0;
+  int32_t exit_code = 0;
+  Reason error;  // blame is derived from exit_code
+  std::vector<Artifact> artifacts;
+};
+
+// An agent's report. Observe() takes its liveness, Decide() its news.
+struct WorkerSync {
+  std::string worker;
+  std::string boot_id;
+  int32_t slots = 0;
+  std::vector<std::string> models;
+  std::string host;
+  std::string version;
+  std::vector<RankReport> ranks;
+};
+
+// Time went on: expires leases, ends gangs and experiments, places waiting jobs. Decide() returns
+// the events of the first of these that has any; call it again until there is none.
+struct Tick {};
+
+using Command =
+    std::variant<CreateExperiment, CancelExperiment, DeleteExperiment, WorkerSync, Tick>;
+
+}  // namespace jenner::coordinator
+
+#endif  // JENNER_SERVER_COORDINATOR_COMMAND_H_

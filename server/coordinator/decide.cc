@@ -1,0 +1,237 @@
+#include "server/coordinator/decide.h"
+
+#include "absl/strings/str_format.h"
+#include "core/exit_code.h"
+
+namespace jenner::coordinator {
+namespace {
+
+using core::ExitCode;
+
+bool IsUserFault(int32_t exit_code) {
+  return exit_code >= static_cast<int>(ExitCode::kInvalidSpec) &&
+         exit_code <= static_cast<int>(ExitCode::kNonFiniteLoss);
+}
+
+std::vector<Event> At(absl::Time now, std::vector<EventBody> bodies) {
+  std::vector<Event> events;
+  for (EventBody& body : bodies) events.push_back({now, std::move(body)});
+  return events;
+}
+
+absl::StatusOr<const Experiment*> Find(const State& state, const std::string& id) {
+  const auto found = state.experiments.find(id);
+  if (found == state.experiments.end()) return absl::NotFoundError("no experiment \"" + id + "\"");
+  return &found->second;
+}
+
+// What the end of a whole gang means for its job.
+EventBody Outcome(const Experiment& experiment, const Job& job) {
+  const Rank* cause = nullptr;  // the first user fault, else the first rank that failed by itself
+  for (const Rank& rank : job.ranks) {
+    if (rank.exit_code == 0) continue;
+    const bool better = cause == nullptr ||
+                        (IsUserFault(rank.exit_code) && !IsUserFault(cause->exit_code)) ||
+                        (cause->exit_code == static_cast<int>(ExitCode::kTerminated) &&
+                         rank.exit_code != cause->exit_code);
+    if (better) cause = &rank;
+  }
+  if (cause == nullptr) return JobEnded{experiment.id, job.plan.id, RunState::kSucceeded, {}};
+  if (experiment.state == RunState::kCancelling) {
+    return JobEnded{experiment.id,
+                    job.plan.id,
+                    RunState::kCancelled,
+                    {"CANCELLED", "cancelled on request", "user"}};
+  }
+  Reason reason = cause->error;
+  if (reason.code.empty())
+    reason = {"INTERNAL", absl::StrFormat("a rank ended with exit code %d", cause->exit_code),
+              "system"};
+  if (IsUserFault(cause->exit_code))
+    return JobEnded{experiment.id, job.plan.id, RunState::kFailed, reason};
+  if (job.attempt < kMaxAttempts) return JobRequeued{experiment.id, job.plan.id, reason};
+  reason.message = absl::StrFormat("%s (attempt %d, the last)", reason.message, job.attempt);
+  return JobEnded{experiment.id, job.plan.id, RunState::kFailed, reason};
+}
+
+std::vector<EventBody> ExpiredRanks(const State& state, absl::Time now) {
+  std::vector<EventBody> bodies;
+  for (const auto& [id, experiment] : state.experiments) {
+    for (const Job& job : experiment.jobs) {
+      for (size_t i = 0; i < job.ranks.size(); ++i) {
+        const Rank& rank = job.ranks[i];
+        const auto worker = state.liveness.workers.find(rank.worker);
+        if (rank.ended || worker == state.liveness.workers.end() ||
+            now < worker->second.lease_until)
+          continue;
+        bodies.push_back(
+            RankEnded{{id, job.plan.id, job.attempt, static_cast<int32_t>(i)},
+                      -1,
+                      {"WORKER_LOST",
+                       "worker " + rank.worker + " was not heard of for a whole lease", "system"},
+                      {}});
+      }
+    }
+  }
+  return bodies;
+}
+
+std::vector<EventBody> EndedJobs(const State& state) {
+  std::vector<EventBody> bodies;
+  for (const auto& [id, experiment] : state.experiments) {
+    for (const Job& job : experiment.jobs) {
+      if (job.state == RunState::kQueued && experiment.state == RunState::kCancelling) {
+        bodies.push_back(JobEnded{
+            id, job.plan.id, RunState::kCancelled, {"CANCELLED", "cancelled on request", "user"}});
+      }
+      bool all_ended = !job.ranks.empty();
+      for (const Rank& rank : job.ranks) all_ended = all_ended && rank.ended;
+      if (all_ended) bodies.push_back(Outcome(experiment, job));
+    }
+  }
+  return bodies;
+}
+
+std::vector<EventBody> EndedExperiments(const State& state) {
+  std::vector<EventBody> bodies;
+  for (const auto& [id, experiment] : state.experiments) {
+    if (IsTerminal(experiment.state)) continue;
+    bool all_terminal = true;
+    const Job* failed = nullptr;
+    const Job* cancelled = nullptr;
+    for (const Job& job : experiment.jobs) {
+      all_terminal = all_terminal && IsTerminal(job.state);
+      if (job.state == RunState::kFailed && failed == nullptr) failed = &job;
+      if (job.state == RunState::kCancelled && cancelled == nullptr) cancelled = &job;
+    }
+    if (!all_terminal) continue;
+    if (failed != nullptr) {
+      Reason reason = failed->reason;
+      reason.message = "job " + failed->plan.id + ": " + reason.message;
+      bodies.push_back(ExperimentEnded{id, RunState::kFailed, reason});
+    } else if (cancelled != nullptr) {
+      bodies.push_back(ExperimentEnded{id, RunState::kCancelled, cancelled->reason});
+    } else {
+      bodies.push_back(ExperimentEnded{id, RunState::kSucceeded, {}});
+    }
+  }
+  return bodies;
+}
+
+struct Decider {
+  const State& state;
+  absl::Time now;
+  using Result = absl::StatusOr<std::vector<Event>>;
+
+  Result operator()(const CreateExperiment& c) const {
+    const auto known = state.request_ids.find(c.request_id);
+    if (!c.request_id.empty() && known != state.request_ids.end()) {
+      if (state.experiments.at(known->second).fingerprint == c.fingerprint)
+        return std::vector<Event>{};
+      return absl::InvalidArgumentError("request_id: used before for experiment \"" +
+                                        known->second + "\" with another body");
+    }
+    if (state.experiments.count(c.id) > 0) {
+      return absl::AlreadyExistsError("experiment_id: \"" + c.id + "\" is taken");
+    }
+    return At(now, {ExperimentCreated{c.id, c.request_id, c.fingerprint, c.spec}});
+  }
+
+  Result operator()(const CancelExperiment& c) const {
+    const absl::StatusOr<const Experiment*> found = Find(state, c.id);
+    if (!found.ok()) return found.status();
+    if ((*found)->state == RunState::kCancelling || (*found)->state == RunState::kCancelled)
+      return std::vector<Event>{};
+    if (IsTerminal((*found)->state)) {
+      return absl::FailedPreconditionError("experiment \"" + c.id +
+                                           "\" has ended: nothing to cancel");
+    }
+    return At(now, {CancelRequested{c.id}});
+  }
+
+  Result operator()(const DeleteExperiment& c) const {
+    const absl::StatusOr<const Experiment*> found = Find(state, c.id);
+    if (!found.ok()) return found.status();
+    if (!IsTerminal((*found)->state)) {
+      return absl::FailedPreconditionError("experiment \"" + c.id +
+                                           "\" is active: cancel it first");
+    }
+    return At(now, {ExperimentDeleted{c.id}});
+  }
+
+  Result operator()(const WorkerSync& c) const {
+    const auto known = state.liveness.workers.find(c.worker);
+    if (known == state.liveness.workers.end() || known->second.boot_id != c.boot_id) {
+      return absl::AlreadyExistsError("worker \"" + c.worker +
+                                      "\": another agent holds the name until its lease is over");
+    }
+    std::vector<EventBody> bodies;
+    for (const RankReport& report : c.ranks) AddNews(c, report, &bodies);
+    AddForgotten(c, &bodies);
+    return At(now, std::move(bodies));
+  }
+
+  Result operator()(const Tick&) const {
+    for (auto phase : {+[](const State&s, absl::Time t) { return ExpiredRanks(s, t); },
+                       +[](const State&s, absl::Time) { return EndedJobs(s); },
+                       +[](const State&s, absl::Time) { return EndedExperiments(s); },
+                       +[](const State&s, absl::Time t) {
+                         std::vector<EventBody> bodies;
+                         for (AttemptStarted& start : Place(s, t))
+                           bodies.push_back(std::move(start));
+                         return bodies;
+                       }}) {
+      std::vector<EventBody> bodies = phase(state, now);
+      if (!bodies.empty()) return At(now, std::move(bodies));
+    }
+    return std::vector<Event>{};
+  }
+
+  // What a report tells that is not known yet. Stale reports tell nothing.
+  void AddNews(const WorkerSync& c, const RankReport& report,
+               std::vector<EventBody>* bodies) const {
+    if (!CheckAttempt(state, report.key).ok()) return;
+    const Job& job = *state.experiments.at(report.key.experiment).Find(report.key.job);
+    if (job.ranks[static_cast<size_t>(report.key.rank)].worker != c.worker) return;
+    if (report.key.rank == 0 && !report.store_address.empty() && job.store_address.empty() &&
+        job.ranks.size() > 1) {
+      bodies->push_back(StoreAnnounced{report.key.experiment, report.key.job, report.key.attempt,
+                                       report.store_address});
+    }
+    if (report.phase != Phase::kEnded) return;
+    RankEnded ended{report.key, report.exit_code, report.error, report.artifacts};
+    if (report.exit_code != 0)
+      ended.error.blame = IsUserFault(report.exit_code) ? "user" : "system";
+    bodies->push_back(std::move(ended));
+  }
+
+  // Ranks given to an earlier life of this agent that the new one does not have.
+  void AddForgotten(const WorkerSync& c, std::vector<EventBody>* bodies) const {
+    for (const auto& [id, experiment] : state.experiments) {
+      for (const Job& job : experiment.jobs) {
+        for (size_t i = 0; i < job.ranks.size(); ++i) {
+          const Rank& rank = job.ranks[i];
+          if (rank.ended || rank.worker != c.worker || rank.boot_id == c.boot_id) continue;
+          const RankKey key{id, job.plan.id, job.attempt, static_cast<int32_t>(i)};
+          bool reported = false;
+          for (const RankReport& report : c.ranks) reported = reported || report.key == key;
+          if (reported) continue;
+          bodies->push_back(RankEnded{
+              key,
+              -1,
+              {"WORKER_RESTARTED", "worker " + c.worker + " restarted without this rank", "system"},
+              {}});
+        }
+      }
+    }
+  }
+};
+
+}  // namespace
+
+absl::StatusOr<std::vector<Event>> Decide(const State& state, const Command& command,
+                                          absl::Time now) {
+  return std::visit(Decider{state, now}, command);
+}
+
+}  // namespace jenner::coordinator

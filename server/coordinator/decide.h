@@ -1,0 +1,60 @@
+// The decider. One thread drives it:
+//   Observe(command, now, lease, &state)            volatile part only
+//   events = Decide(state, command, now)            pure; may refuse
+//   make the events durable; for each: Apply(event, &state); answer the caller
+// and after each group of commands Decide(state, Tick{}, now) until it returns no event.
+#ifndef JENNER_SERVER_COORDINATOR_DECIDE_H_
+#define JENNER_SERVER_COORDINATOR_DECIDE_H_
+
+#include <optional>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "server/coordinator/command.h"
+#include "server/coordinator/event.h"
+#include "server/coordinator/state.h"
+
+namespace jenner::coordinator {
+
+// What a command may do: the events that happen now, possibly none, or why it is refused:
+//   InvalidArgument     CreateExperiment: request_id was used before with another body
+//   AlreadyExists       CreateExperiment: the id is taken; WorkerSync: another agent holds the name
+//   NotFound            no such experiment
+//   FailedPrecondition  cancel of a terminal, delete of an active experiment
+// A CreateExperiment that repeats a request_id with the same body decides nothing: its answer is
+// the experiment of that request.
+absl::StatusOr<std::vector<Event>> Decide(const State& state, const Command& command,
+                                          absl::Time now);
+
+// The only writer of the durable part. Total: every event applies to every state that could have
+// produced it.
+void Apply(const Event& event, State* state);
+
+// The only writer of the volatile part: takes a WorkerSync's offer and lease; gives workers that
+// are known from the log alone (after a restart) one lease to show up.
+void Observe(const Command& command, absl::Time now, absl::Duration lease, State* state);
+
+// What one rank should be doing.
+struct Assignment {
+  RankKey key;
+  int32_t world_size = 1;
+  const core::JobSpec* spec = nullptr;  // in the State
+  std::string store_address;            // ranks > 0 start once it is set
+  bool stop = false;                    // cancelled, or the gang broke
+};
+
+// What `worker` should have, by key. A projection; stores nothing. `state` must outlive the result.
+std::vector<Assignment> Desired(const State& state, const std::string& worker);
+
+// Gives waiting jobs, oldest experiment first, all their ranks or none, spread over live workers
+// that have the model (most free slots first, then by name). A gang that does not fit does not hold
+// up the jobs behind it. After a failed attempt a job waits 1 s, then 2 s.
+std::vector<AttemptStarted> Place(const State& state, absl::Time now);
+
+// Why a queued job waits.
+Reason PendingReason(const State& state, const Job& job, absl::Time now);
+
+}  // namespace jenner::coordinator
+
+#endif  // JENNER_SERVER_COORDINATOR_DECIDE_H_

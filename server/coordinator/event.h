@@ -1,0 +1,93 @@
+// Events: facts, durable before they are applied. Each kind has a codec in
+// server/store/event_codec.cc; fields are only ever added, so that old logs replay.
+#ifndef JENNER_SERVER_COORDINATOR_EVENT_H_
+#define JENNER_SERVER_COORDINATOR_EVENT_H_
+
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "server/coordinator/state.h"
+
+namespace jenner::coordinator {
+
+struct ExperimentCreated {
+  std::string id;
+  std::string request_id;
+  std::string fingerprint;
+  core::ExperimentSpec spec;
+  bool operator==(const ExperimentCreated&) const = default;
+};
+// A gang was placed: rank i is on placements[i].
+struct AttemptStarted {
+  struct Placement {
+    std::string worker;
+    std::string boot_id;
+    bool operator==(const Placement&) const = default;
+  };
+  std::string experiment;
+  std::string job;
+  int32_t attempt = 0;
+  std::vector<Placement> placements;
+  bool operator==(const AttemptStarted&) const = default;
+};
+// Rank 0 of a gang listens.
+struct StoreAnnounced {
+  std::string experiment;
+  std::string job;
+  int32_t attempt = 0;
+  std::string address;
+  bool operator==(const StoreAnnounced&) const = default;
+};
+struct RankEnded {
+  RankKey key;
+  int32_t exit_code = 0;
+  Reason error;
+  std::vector<Artifact> artifacts;
+  bool operator==(const RankEnded&) const = default;
+};
+// The attempt failed and is worth another: the job waits again.
+struct JobRequeued {
+  std::string experiment;
+  std::string job;
+  Reason reason;
+  bool operator==(const JobRequeued&) const = default;
+};
+struct JobEnded {
+  std::string experiment;
+  std::string job;
+  RunState state = RunState::kSucceeded;
+  Reason reason;
+  bool operator==(const JobEnded&) const = default;
+};
+struct CancelRequested {
+  std::string experiment;
+  bool operator==(const CancelRequested&) const = default;
+};
+struct ExperimentEnded {
+  std::string experiment;
+  RunState state = RunState::kSucceeded;
+  Reason reason;
+  bool operator==(const ExperimentEnded&) const = default;
+};
+struct ExperimentDeleted {
+  std::string experiment;
+  bool operator==(const ExperimentDeleted&) const = default;
+};
+
+using EventBody =
+    std::variant<ExperimentCreated, AttemptStarted, StoreAnnounced, RankEnded, JobRequeued,
+                 JobEnded, CancelRequested, ExperimentEnded, ExperimentDeleted>;
+
+struct Event {
+  absl::Time time = absl::InfinitePast();
+  EventBody body;
+  bool operator==(const Event&) const = default;
+};
+
+// The experiment that an event is about.
+const std::string& ExperimentOf(const Event& event);
+
+}  // namespace jenner::coordinator
+
+#endif  // JENNER_SERVER_COORDINATOR_EVENT_H_

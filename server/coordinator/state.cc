@@ -1,0 +1,72 @@
+#include "server/coordinator/state.h"
+
+#include <set>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_format.h"
+#include "core/check.h"
+
+namespace jenner::coordinator {
+
+int32_t SlotsUsed(const State& state, const std::string& worker) {
+  int32_t used = 0;
+  for (const auto& [id, experiment] : state.experiments) {
+    for (const Job& job : experiment.jobs) {
+      for (const Rank& rank : job.ranks) {
+        if (rank.worker == worker && !rank.ended) ++used;
+      }
+    }
+  }
+  return used;
+}
+
+bool IsAlive(const State& state, const std::string& worker, absl::Time now) {
+  const auto found = state.liveness.workers.find(worker);
+  return found != state.liveness.workers.end() && !found->second.boot_id.empty() &&
+         now < found->second.lease_until;
+}
+
+absl::Status CheckAttempt(const State& state, const RankKey& key) {
+  const auto found = state.experiments.find(key.experiment);
+  const Job* job = found == state.experiments.end() ? nullptr : found->second.Find(key.job);
+  if (job == nullptr) {
+    return absl::NotFoundError(
+        absl::StrFormat("no job %s in experiment %s", key.job, key.experiment));
+  }
+  const bool current = key.attempt == job->attempt && key.rank >= 0 &&
+                       key.rank < static_cast<int32_t>(job->ranks.size()) &&
+                       !job->ranks[key.rank].ended;
+  if (!current) {
+    return absl::AbortedError(
+        absl::StrFormat("stale: attempt %d rank %d of %s; the current attempt is %d", key.attempt,
+                        key.rank, key.job, job->attempt));
+  }
+  return absl::OkStatus();
+}
+
+void CheckInvariants(const State& state) {
+  std::set<int64_t> orders;
+  for (const auto& [id, experiment] : state.experiments) {
+    JENNER_CHECK(id == experiment.id && experiment.order <= state.last_order);
+    JENNER_CHECK(orders.insert(experiment.order).second);
+    for (const Job& job : experiment.jobs) {
+      const bool has_gang = job.state == RunState::kRunning || job.state == RunState::kCancelling;
+      JENNER_CHECK(has_gang == !job.ranks.empty());
+      JENNER_CHECK(job.ranks.empty() ||
+                   static_cast<int32_t>(job.ranks.size()) == job.plan.spec.ranks);
+      JENNER_CHECK(job.attempt >= 0 && job.attempt <= kMaxAttempts);
+      JENNER_CHECK(!IsTerminal(experiment.state) || IsTerminal(job.state));
+    }
+  }
+  for (const auto& [name, worker] : state.liveness.workers) {
+    // An agent may restart with fewer slots than it had: then what runs is over, and nothing is
+    // added.
+    JENNER_CHECK(SlotsUsed(state, name) >= 0);
+  }
+  for (const auto& [request, id] : state.request_ids) {
+    const auto found = state.experiments.find(id);
+    JENNER_CHECK(found != state.experiments.end() && found->second.request_id == request);
+  }
+}
+
+}  // namespace jenner::coordinator

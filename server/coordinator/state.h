@@ -1,0 +1,143 @@
+// State: everything the coordinator knows, as plain values. Two parts with different fates:
+// - experiments: durable, changed by Apply() alone, equal to the fold of the event log;
+// - liveness: volatile (leases, offers, progress), changed by Observe() alone, empty after a
+// restart and
+//   rebuilt from the next reports of the agents.
+// Not thread-safe: one thread owns it.
+#ifndef JENNER_SERVER_COORDINATOR_STATE_H_
+#define JENNER_SERVER_COORDINATOR_STATE_H_
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "core/resolve.h"
+
+namespace jenner::coordinator {
+
+inline constexpr int kMaxAttempts = 3;
+
+enum class RunState { kQueued, kRunning, kCancelling, kSucceeded, kFailed, kCancelled };
+
+inline bool IsTerminal(RunState state) { return state >= RunState::kSucceeded; }
+
+// Why something is in its state; empty code: nothing to say.
+struct Reason {
+  std::string code;     // UPPER_SNAKE
+  std::string message;  // one line
+  std::string blame;    // "user", "system" or "capacity"
+  bool operator==(const Reason&) const = default;
+};
+
+struct Artifact {
+  std::string path;
+  std::string sha256;
+  int64_t size_bytes = 0;
+  bool operator==(const Artifact&) const = default;
+};
+
+// One rank of the current attempt.
+struct Rank {
+  std::string worker;
+  std::string boot_id;  // of the agent it was given to
+  bool ended = false;
+  int32_t exit_code = 0;  // core/exit_code.h; meaningful once ended
+  Reason error;           // empty when it ended well
+  bool operator==(const Rank&) const = default;
+};
+
+struct Job {
+  core::PlannedJob plan;
+  RunState state = RunState::kQueued;
+  Reason reason;              // of the terminal state, or of the last failed attempt
+  int32_t attempt = 0;        // of the current or last attempt; 0: none yet. Only grows
+  std::vector<Rank> ranks;    // of the current attempt; empty when there is none
+  std::string store_address;  // of the current attempt, once announced
+  std::vector<Artifact> artifacts;
+  absl::Time queue_time = absl::InfinitePast();  // since when it waits or waited
+  absl::Time start_time = absl::InfinitePast();  // of the current or last attempt
+  absl::Time end_time = absl::InfinitePast();
+  bool operator==(const Job&) const = default;
+};
+
+struct Experiment {
+  std::string id;
+  int64_t order = 0;  // 1 for the first ever created; the queue's order
+  std::string request_id;
+  std::string fingerprint;  // of the create request's body
+  core::ExperimentSpec spec;
+  std::vector<Job> jobs;
+  RunState state = RunState::kQueued;
+  Reason reason;
+  absl::Time create_time = absl::InfinitePast();
+  absl::Time start_time = absl::InfinitePast();
+  absl::Time end_time = absl::InfinitePast();
+  bool operator==(const Experiment&) const = default;
+
+  const Job* Find(const std::string& job) const {
+    for (const Job& one : jobs) {
+      if (one.plan.id == job) return &one;
+    }
+    return nullptr;
+  }
+};
+
+struct RankKey {
+  std::string experiment;
+  std::string job;
+  int32_t attempt = 0;
+  int32_t rank = 0;
+  auto operator<=>(const RankKey&) const = default;
+};
+
+struct WorkerInfo {
+  std::string boot_id;
+  int32_t slots = 0;
+  std::vector<std::string> models;
+  std::string host;
+  std::string version;
+  absl::Time last_seen = absl::InfinitePast();
+  absl::Time lease_until = absl::InfinitePast();
+};
+
+struct Progress {
+  int32_t step = 0;
+  int32_t total_steps = 0;
+};
+
+struct Liveness {
+  std::map<std::string, WorkerInfo> workers;
+  std::map<RankKey, Progress> progress;  // of ranks 0
+};
+
+struct State {
+  std::map<std::string, Experiment> experiments;   // by id
+  std::map<std::string, std::string> request_ids;  // request id -> experiment id
+  int64_t last_order = 0;
+  Liveness liveness;
+
+  bool SameDurable(const State& other) const {
+    return experiments == other.experiments && request_ids == other.request_ids &&
+           last_order == other.last_order;
+  }
+};
+
+// Slots that unended ranks of current attempts hold on `worker`.
+int32_t SlotsUsed(const State& state, const std::string& worker);
+
+bool IsAlive(const State& state, const std::string& worker, absl::Time now);
+
+// OK: `key` names an unended rank of the current attempt. Aborted: it is stale. NotFound: no such
+// job.
+absl::Status CheckAttempt(const State& state, const RankKey& key);
+
+// Dies if an invariant is broken: no worker over its slots, gangs whole, running jobs have ranks,
+// terminal ones have none, an experiment is terminal only if all its jobs are.
+void CheckInvariants(const State& state);
+
+}  // namespace jenner::coordinator
+
+#endif  // JENNER_SERVER_COORDINATOR_STATE_H_
