@@ -106,7 +106,7 @@ Reason PendingReason(const State& state, const Job& job, absl::Time now) {
         "system"};
   }
   return {"NO_CAPACITY",
-          absl::StrFormat("needs %d slots, %d of %d free", job.plan.spec.ranks, idle, slots),
+          absl::StrFormat("needs %d of %d slots, %d free", job.plan.spec.ranks, slots, idle),
           "capacity"};
 }
 

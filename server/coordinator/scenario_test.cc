@@ -1,0 +1,267 @@
+// Replays the scripts of testdata/*.txt: each block is a command, "----", and what the cluster then
+// looks like. JENNER_REWRITE=1 writes what was seen back; commit only a difference that you can
+// explain.
+//   submit ID arms=N ranks=N [model=M] [request=R]   worker-up NAME slots=N [models=a,b] [boot=B]
+//   report NAME JOB rank=N phase=P [exit=N] [code=C] [store=A]   sync NAME [boot=B]   silent NAME
+//   tick SECONDS   cancel ID   delete ID   desired NAME   restart (state rebuilt from events alone)
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
+#include "core/check.h"
+#include "core/sha256.h"
+#include "server/coordinator/decide.h"
+
+namespace jenner::coordinator {
+namespace {
+
+constexpr absl::Duration kLease = absl::Seconds(15);
+constexpr const char* kStates[] = {"queued",    "running", "cancelling",
+                                   "succeeded", "failed",  "cancelled"};
+
+class Cluster {
+ public:
+  std::string Run(const std::string& line) {
+    std::vector<std::string> words = absl::StrSplit(line, ' ', absl::SkipEmpty());
+    args_.clear();
+    for (size_t i = 1; i < words.size(); ++i) {
+      const size_t equals = words[i].find('=');
+      if (equals != std::string::npos)
+        args_[words[i].substr(0, equals)] = words[i].substr(equals + 1);
+    }
+    const std::string verb = words[0];
+    const std::string who = words.size() > 1 ? words[1] : "";
+    if (verb == "silent") return alive_.erase(who) > 0 ? "" : "no such worker\n";
+    if (verb == "desired") return ShowDesired(who);
+    std::string said = "unknown verb: " + verb + "\n";
+    if (verb == "submit") said = Submit(who);
+    if (verb == "worker-up") said = WorkerUp(who);
+    if (verb == "report") said = Report(who, words.at(2));
+    if (verb == "sync") said = Sync(who);
+    if (verb == "tick") said = Wait(who);
+    if (verb == "cancel") said = Post(CancelExperiment{who});
+    if (verb == "delete") said = Post(DeleteExperiment{who});
+    if (verb == "restart") said = Restart();
+    return said + Show();
+  }
+
+ private:
+  std::string Arg(const std::string& key, const std::string& otherwise) {
+    const auto found = args_.find(key);
+    return found == args_.end() ? otherwise : found->second;
+  }
+  int32_t Number(const std::string& key, int32_t otherwise) {
+    int32_t value = otherwise;
+    JENNER_CHECK(absl::SimpleAtoi(Arg(key, std::to_string(otherwise)), &value));
+    return value;
+  }
+
+  std::string Commit(const absl::StatusOr<std::vector<Event>>& events) {
+    if (!events.ok()) return absl::StrFormat("refused: %s\n", events.status().ToString());
+    for (const Event& event : *events) {
+      log_.push_back(event);
+      Apply(event, &state_);
+      CheckInvariants(state_);
+    }
+    return "";
+  }
+
+  std::string Post(const Command& command) {
+    Observe(command, now_, kLease, &state_);
+    std::string said = Commit(Decide(state_, command, now_));
+    for (int round = 0;; ++round) {
+      JENNER_CHECK(round < 100);
+      Observe(Tick{}, now_, kLease, &state_);
+      const auto events = Decide(state_, Tick{}, now_);
+      JENNER_CHECK(events.ok());
+      if (events->empty()) break;
+      said += Commit(events);
+    }
+    State replayed;
+    for (const Event& event : log_) Apply(event, &replayed);
+    EXPECT_TRUE(replayed.SameDurable(state_)) << "fold(events) differs from the live state";
+    return said;
+  }
+
+  std::string Submit(const std::string& id) {
+    CreateExperiment create;
+    create.id = id;
+    create.request_id = Arg("request", "");
+    core::ExperimentSpec& spec = create.spec;
+    spec.base_model = Arg("model", "m");
+    spec.dataset = "sha256:" + core::Sha256Hex("data");
+    spec.contexts["c"] = {};
+    spec.ranks = Number("ranks", 1);
+    for (int i = 0; i < Number("arms", 1); ++i) {
+      const std::string name = absl::StrFormat("a%d", i);
+      spec.contexts[name].user_prefix = name;
+      spec.arms.push_back({name, name});
+    }
+    spec.evaluation.prompts = spec.dataset;
+    spec.evaluation.at = {1};
+    spec = core::Resolve(spec);
+    create.fingerprint = absl::StrFormat("%s %d %d", id, spec.arms.size(), spec.ranks);
+    return Post(create);
+  }
+
+  std::string WorkerUp(const std::string& name) {
+    WorkerSync sync;
+    sync.worker = name;
+    sync.boot_id = Arg("boot", "boot-" + name);
+    sync.slots = Number("slots", 1);
+    sync.models = absl::StrSplit(Arg("models", "m"), ',', absl::SkipEmpty());
+    alive_[name] = sync;
+    return Post(sync);
+  }
+
+  std::string Sync(const std::string& name) {
+    WorkerSync sync = alive_[name];
+    sync.boot_id = Arg("boot", sync.boot_id);
+    const std::string said = Post(sync);
+    if (said.empty()) alive_[name] = sync;
+    return said;
+  }
+
+  // JOB is "experiment/index".
+  const Job& JobAt(const std::string& name) {
+    const std::vector<std::string> parts = absl::StrSplit(name, '/');
+    return state_.experiments.at(parts.at(0)).jobs.at(static_cast<size_t>(std::stoi(parts.at(1))));
+  }
+
+  std::string Report(const std::string& worker, const std::string& name) {
+    const Job& job = JobAt(name);
+    WorkerSync sync = alive_[worker];
+    RankReport report;
+    report.key = {name.substr(0, name.find('/')), job.plan.id, Number("attempt", job.attempt),
+                  Number("rank", 0)};
+    const std::string phase = Arg("phase", "running");
+    report.phase = phase == "ended" ? Phase::kEnded : Phase::kRunning;
+    report.exit_code = Number("exit", 0);
+    report.error = {Arg("code", ""), "said by the trainer", ""};
+    if (report.error.code.empty()) report.error = {};
+    report.store_address = Arg("store", "");
+    // The other ranks that this worker has go on as they are.
+    for (const Assignment& other : Desired(state_, worker)) {
+      if (other.key == report.key) continue;
+      RankReport unchanged;
+      unchanged.key = other.key;
+      unchanged.phase = Phase::kRunning;
+      sync.ranks.push_back(unchanged);
+    }
+    sync.ranks.push_back(report);
+    return Post(sync);
+  }
+
+  // Time passes second by second; every worker that is not silent goes on calling.
+  std::string Wait(const std::string& seconds) {
+    std::string said;
+    for (int i = 0; i < std::stoi(seconds); ++i) {
+      now_ += absl::Seconds(1);
+      for (const auto& [name, sync] : alive_) {
+        WorkerSync again = sync;
+        for (const Assignment& one : Desired(state_, name)) {
+          RankReport report;
+          report.key = one.key;
+          report.phase = Phase::kRunning;
+          again.ranks.push_back(report);
+        }
+        said += Post(again);
+      }
+      said += Post(Tick{});
+    }
+    return said;
+  }
+
+  std::string Restart() {
+    state_ = State();
+    for (const Event& event : log_) Apply(event, &state_);
+    return Post(Tick{});
+  }
+
+  std::string ShowDesired(const std::string& worker) {
+    std::string out;
+    for (const Assignment& one : Desired(state_, worker)) {
+      out += absl::StrFormat("%s attempt=%d rank=%d/%d%s%s\n", one.key.experiment, one.key.attempt,
+                             one.key.rank, one.world_size,
+                             one.store_address.empty() ? "" : " store=" + one.store_address,
+                             one.stop ? " stop" : "");
+    }
+    return out.empty() ? "nothing\n" : out;
+  }
+
+  std::string Show() {
+    std::string out;
+    for (const auto& [id, experiment] : state_.experiments) {
+      out += absl::StrFormat("%s %s%s\n", id, kStates[static_cast<int>(experiment.state)],
+                             experiment.reason.code.empty() ? "" : " " + experiment.reason.code);
+      for (size_t i = 0; i < experiment.jobs.size(); ++i) out += ShowJob(id, i, experiment.jobs[i]);
+    }
+    return out;
+  }
+
+  std::string ShowJob(const std::string& id, size_t index, const Job& job) {
+    std::string out = absl::StrFormat("  %s/%d %s attempt=%d", id, index,
+                                      kStates[static_cast<int>(job.state)], job.attempt);
+    for (const Rank& rank : job.ranks) {
+      out += " " + rank.worker + (rank.ended ? absl::StrFormat("(%d)", rank.exit_code) : "");
+    }
+    Reason reason = job.reason;
+    if (job.state == RunState::kQueued) reason = PendingReason(state_, job, now_);
+    if (!reason.code.empty())
+      out += absl::StrFormat(" %s [%s]: %s", reason.code, reason.blame, reason.message);
+    return out + "\n";
+  }
+
+  State state_;
+  std::vector<Event> log_;
+  absl::Time now_ = absl::FromUnixSeconds(1'000'000);
+  std::map<std::string, WorkerSync> alive_;
+  std::map<std::string, std::string> args_;
+};
+
+std::string Replay(const std::string& script) {
+  Cluster cluster;
+  std::string out;
+  std::istringstream lines(script);
+  std::string line;
+  bool in_expected = false;
+  while (std::getline(lines, line)) {
+    if (line.empty()) in_expected = false;
+    if (in_expected) continue;
+    if (line.empty() || line[0] == '#') {
+      out += line + "\n";
+    } else if (line == "----") {
+      in_expected = true;
+    } else {
+      out += line + "\n----\n" + cluster.Run(line);
+    }
+  }
+  return out;
+}
+
+TEST(ScenarioTest, TranscriptsAreAsWritten) {
+  int count = 0;
+  for (const auto& entry :
+       std::filesystem::directory_iterator(JENNER_SOURCE_DIR "/server/coordinator/testdata")) {
+    SCOPED_TRACE(entry.path().filename());
+    std::ifstream file(entry.path());
+    std::stringstream text;
+    text << file.rdbuf();
+    const std::string seen = Replay(text.str());
+    if (std::getenv("JENNER_REWRITE") != nullptr) {
+      std::ofstream(entry.path()) << seen;
+    } else {
+      EXPECT_EQ(seen, text.str());
+    }
+    ++count;
+  }
+  EXPECT_GE(count, 6);
+}
+
+}  // namespace
+}  // namespace jenner::coordinator
