@@ -96,7 +96,8 @@ absl::StatusOr<std::vector<v1::Experiment>> Client::ListExperiments(int limit) {
   std::vector<v1::Experiment> all;
   v1::ListExperimentsRequest request;
   do {
-    request.set_page_size(limit == 0 ? kPageSize : std::min(kPageSize, limit - static_cast<int>(all.size())));
+    request.set_page_size(limit == 0 ? kPageSize
+                                     : std::min(kPageSize, limit - static_cast<int>(all.size())));
     v1::ListExperimentsResponse response;
     RETURN_IF_ERROR(Retry([&](grpc::ClientContext* context) {
       return experiments_->ListExperiments(context, request, &response);
@@ -136,10 +137,12 @@ absl::StatusOr<std::vector<v1::ResultRow>> Client::GetResults(const std::string&
   return std::vector<v1::ResultRow>(response.rows().begin(), response.rows().end());
 }
 
-absl::StatusOr<std::vector<v1::Sample>> Client::ListSamples(v1::ListSamplesRequest request, int limit) {
+absl::StatusOr<std::vector<v1::Sample>> Client::ListSamples(v1::ListSamplesRequest request,
+                                                            int limit) {
   std::vector<v1::Sample> all;
   do {
-    request.set_page_size(limit == 0 ? kPageSize : std::min(kPageSize, limit - static_cast<int>(all.size())));
+    request.set_page_size(limit == 0 ? kPageSize
+                                     : std::min(kPageSize, limit - static_cast<int>(all.size())));
     v1::ListSamplesResponse response;
     RETURN_IF_ERROR(Retry([&](grpc::ClientContext* context) {
       return experiments_->ListSamples(context, request, &response);

@@ -1,8 +1,8 @@
 // Client: typed calls to jenner-server, one method an RPC. Each call has a deadline; UNAVAILABLE is
-// retried with jittered back-off inside that deadline, for every call here is idempotent (Create by the
-// request_id, which is made once per call if the caller gave none).
-// Thread-safe. Errors are absl::Status with the server's code; the message of a refused spec lists
-// every fault, and Faults() takes them apart.
+// retried with jittered back-off inside that deadline, for every call here is idempotent (Create by
+// the request_id, which is made once per call if the caller gave none). Thread-safe. Errors are
+// absl::Status with the server's code; the message of a refused spec lists every fault, and
+// Faults() takes them apart.
 #ifndef JENNER_CLIENT_CLIENT_H_
 #define JENNER_CLIENT_CLIENT_H_
 
@@ -68,7 +68,8 @@ class Client {
 class Watch {
  public:
   ~Watch();
-  // True: *response is the next update (heartbeats included). False: the stream ended; see status().
+  // True: *response is the next update (heartbeats included). False: the stream ended; see
+  // status().
   bool Next(v1::WatchExperimentResponse* response);
   // Ends the stream soon; Next then returns false with CANCELLED.
   void Cancel();
