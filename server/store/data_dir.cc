@@ -1,0 +1,60 @@
+#include "server/store/data_dir.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <system_error>
+
+#include "absl/strings/str_format.h"
+
+namespace jenner::store {
+namespace {
+
+std::string Owner(int fd) {
+  std::array<char, 32> text{};
+  const ssize_t size = pread(fd, text.data(), text.size() - 1, 0);
+  return size > 0 ? std::string(text.data(), static_cast<size_t>(size)) : "unknown";
+}
+
+}  // namespace
+
+absl::StatusOr<DataDir> DataDir::Open(const std::string& path) {
+  std::error_code error;
+  if (!std::filesystem::is_directory(path, error)) {
+    const std::string parent = std::filesystem::path(path).parent_path().string();
+    if (!parent.empty()) std::filesystem::create_directories(parent, error);
+    if (mkdir(path.c_str(), 0700) != 0) {
+      return absl::FailedPreconditionError(
+          absl::StrFormat("data directory %s cannot be made: %s", path, std::strerror(errno)));
+    }
+  }
+  const std::string lock = path + "/lock";
+  const int fd = open(lock.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (fd < 0) {
+    return absl::FailedPreconditionError(
+        absl::StrFormat("data directory %s is not writable: %s", path, std::strerror(errno)));
+  }
+  DataDir result(path, fd);
+  if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    return absl::FailedPreconditionError(absl::StrFormat(
+        "data directory %s is in use by another jenner-server (process %s)", path, Owner(fd)));
+  }
+  const std::string pid = absl::StrFormat("%d", getpid());
+  if (ftruncate(fd, 0) != 0 || pwrite(fd, pid.data(), pid.size(), 0) < 0) {
+    return absl::FailedPreconditionError(
+        absl::StrFormat("data directory %s is not writable: %s", path, std::strerror(errno)));
+  }
+  return result;
+}
+
+DataDir::~DataDir() {
+  if (lock_fd_ >= 0) close(lock_fd_);
+}
+
+}  // namespace jenner::store

@@ -1,0 +1,263 @@
+#include "server/store/event_log.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sqlite3.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <functional>
+#include <memory>
+
+#include "absl/strings/str_format.h"
+#include "server/store/data_dir.h"
+#include "server/store/memory_event_log.h"
+#include "server/store/sqlite_event_log.h"
+
+namespace jenner::store {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::ElementsAre;
+using ::testing::Field;
+using ::testing::HasSubstr;
+
+class TempDir {
+ public:
+  TempDir() {
+    std::string pattern = ::testing::TempDir() + "/jenner-store-XXXXXX";
+    path_ = mkdtemp(pattern.data());
+  }
+  ~TempDir() { fs::remove_all(path_); }
+  std::string path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+const absl::Time kTime = absl::FromUnixMicros(1'700'000'000'123'456);
+
+std::vector<NewEvent> Batch(std::vector<std::string> payloads) {
+  std::vector<NewEvent> batch;
+  for (std::string& payload : payloads) batch.push_back({kTime, std::move(payload)});
+  return batch;
+}
+
+// ---- Conformance: every version of EventLog behaves the same.
+
+struct Version {
+  const char* name;
+  std::function<std::unique_ptr<EventLog>(const std::string& dir)> open;
+};
+
+class EventLogConformance : public ::testing::TestWithParam<Version> {
+ protected:
+  TempDir dir_;
+  std::unique_ptr<EventLog> log_ = GetParam().open(dir_.path());
+};
+
+TEST_P(EventLogConformance, StartsEmpty) {
+  EXPECT_EQ(log_->LastSeq(), 0);
+  EXPECT_THAT(*log_->ReadFrom(1, 10), ElementsAre());
+}
+
+TEST_P(EventLogConformance, NumbersWithoutGaps) {
+  ASSERT_TRUE(log_->Append(Batch({"a", "b"})).ok());
+  ASSERT_TRUE(log_->Append(Batch({"c"})).ok());
+  EXPECT_EQ(log_->LastSeq(), 3);
+  EXPECT_THAT(*log_->ReadFrom(1, 10),
+              ElementsAre(StoredEvent{1, kTime, "a"}, StoredEvent{2, kTime, "b"},
+                          StoredEvent{3, kTime, "c"}));
+}
+
+TEST_P(EventLogConformance, ReadsFromAnywhereWithALimit) {
+  ASSERT_TRUE(log_->Append(Batch({"a", "b", "c", "d"})).ok());
+  EXPECT_THAT(*log_->ReadFrom(2, 2),
+              ElementsAre(Field(&StoredEvent::payload, "b"), Field(&StoredEvent::payload, "c")));
+  EXPECT_THAT(*log_->ReadFrom(5, 2), ElementsAre());
+  EXPECT_THAT(*log_->ReadFrom(-3, 1), ElementsAre(Field(&StoredEvent::seq, 1)));
+}
+
+TEST_P(EventLogConformance, AnEmptyBatchIsNothing) {
+  EXPECT_TRUE(log_->Append({}).ok());
+  EXPECT_EQ(log_->LastSeq(), 0);
+}
+
+TEST_P(EventLogConformance, RefusesATooLargeEventWhole) {
+  const absl::Status status =
+      log_->Append(Batch({"small", std::string(static_cast<size_t>(kMaxEventBytes) + 1, 'x')}));
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(log_->LastSeq(), 0);
+  EXPECT_THAT(*log_->ReadFrom(1, 10), ElementsAre());
+}
+
+TEST_P(EventLogConformance, KeepsBytesAsTheyAre) {
+  const std::string odd("nul\0, quote ', \xc3\xb1", 18);
+  ASSERT_TRUE(log_->Append(Batch({odd})).ok());
+  EXPECT_EQ((*log_->ReadFrom(1, 1))[0].payload, odd);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, EventLogConformance,
+    ::testing::Values(Version{"Memory", [](const std::string&) -> std::unique_ptr<EventLog> {
+                                return std::make_unique<MemoryEventLog>();
+                              }},
+                      Version{"Sqlite", [](const std::string& dir) -> std::unique_ptr<EventLog> {
+                                return *SqliteEventLog::Open(dir + "/events.db");
+                              }}),
+    [](const auto& param_info) { return std::string(param_info.param.name); });
+
+TEST(MemoryEventLog, FailsOnRequestAndStoresNothing) {
+  MemoryEventLog log;
+  log.FailNextAppend(absl::ResourceExhaustedError("disk full"));
+  EXPECT_TRUE(absl::IsResourceExhausted(log.Append(Batch({"a"}))));
+  EXPECT_EQ(log.LastSeq(), 0);
+  EXPECT_TRUE(log.Append(Batch({"a"})).ok());
+}
+
+// ---- Faults of the SQLite version.
+
+TEST(SqliteEventLog, OutlivesTheProcess) {
+  TempDir dir;
+  const std::string path = dir.path() + "/events.db";
+  ASSERT_TRUE((*SqliteEventLog::Open(path))->Append(Batch({"a", "b"})).ok());
+  std::unique_ptr<SqliteEventLog> again = *SqliteEventLog::Open(path);
+  EXPECT_EQ(again->LastSeq(), 2);
+  ASSERT_TRUE(again->Append(Batch({"c"})).ok());
+  EXPECT_THAT(*again->ReadFrom(3, 9), ElementsAre(StoredEvent{3, kTime, "c"}));
+}
+
+// A child appends batches of three and tells each over a pipe once it is durable; it is killed with
+// SIGKILL in the midst of it. Whatever was told must be there, and nothing may be there in part.
+TEST(SqliteEventLog, KilledBetweenCommitsLosesNothingThatWasAnswered) {
+  TempDir dir;
+  const std::string path = dir.path() + "/events.db";
+  int pipe_fds[2];
+  ASSERT_EQ(pipe(pipe_fds), 0);
+  const pid_t child = fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    close(pipe_fds[0]);
+    std::unique_ptr<SqliteEventLog> log = *SqliteEventLog::Open(path);
+    for (;;) {
+      if (!log->Append(Batch({"x", "y", "z"})).ok()) _exit(1);
+      const int64_t last = log->LastSeq();
+      if (write(pipe_fds[1], &last, sizeof last) != sizeof last) _exit(2);
+    }
+  }
+  close(pipe_fds[1]);
+  int64_t told = 0;
+  while (told < 60) ASSERT_EQ(read(pipe_fds[0], &told, sizeof told), ssize_t{sizeof told});
+  kill(child, SIGKILL);
+  int wait_status = 0;
+  waitpid(child, &wait_status, 0);
+  ASSERT_TRUE(WIFSIGNALED(wait_status));
+  for (int64_t more = 0; read(pipe_fds[0], &more, sizeof more) == sizeof more;) told = more;
+  close(pipe_fds[0]);
+
+  std::unique_ptr<SqliteEventLog> log = *SqliteEventLog::Open(path);
+  EXPECT_GE(log->LastSeq(), told);
+  EXPECT_EQ(log->LastSeq() % 3, 0) << "a batch is there in part";
+  const std::vector<StoredEvent> events = *log->ReadFrom(1, 1'000'000);
+  ASSERT_EQ(static_cast<int64_t>(events.size()), log->LastSeq());
+  for (size_t i = 0; i < events.size(); ++i) EXPECT_EQ(events[i].payload, std::string(1, "xyz"[i % 3]));
+}
+
+// The write-ahead log is cut at every kind of place, as by a power cut: what opens is a prefix of
+// whole batches.
+TEST(SqliteEventLog, ATruncatedWalLosesWholeBatchesAtMost) {
+  TempDir dir;
+  const std::string path = dir.path() + "/events.db";
+  std::unique_ptr<SqliteEventLog> log = *SqliteEventLog::Open(path);
+  for (int i = 0; i < 6; ++i) {
+    ASSERT_TRUE(log->Append(Batch({std::string(3000, 'a'), std::string(3000, 'b')})).ok());
+  }
+  const std::string wal = path + "-wal";
+  const auto size = static_cast<int64_t>(fs::file_size(wal));
+  std::vector<int64_t> found;
+  for (int64_t cut = size; cut >= 0; cut -= 4999) {
+    TempDir copy;
+    const std::string copied = copy.path() + "/events.db";
+    fs::copy_file(path, copied);
+    fs::copy_file(wal, copied + "-wal");
+    fs::resize_file(copied + "-wal", static_cast<uintmax_t>(cut));
+    absl::StatusOr<std::unique_ptr<SqliteEventLog>> opened = SqliteEventLog::Open(copied);
+    ASSERT_TRUE(opened.ok()) << opened.status();
+    EXPECT_EQ((*opened)->LastSeq() % 2, 0) << "cut at " << cut;
+    const std::vector<StoredEvent> events = *(*opened)->ReadFrom(1, 100);
+    EXPECT_EQ(static_cast<int64_t>(events.size()), (*opened)->LastSeq());
+    ASSERT_TRUE((*opened)->Append(Batch({"goes on"})).ok());
+    found.push_back((*opened)->LastSeq() - 1);
+  }
+  EXPECT_EQ(found.front(), 12);
+  EXPECT_EQ(found.back(), 0);
+  EXPECT_TRUE(std::is_sorted(found.rbegin(), found.rend()));
+}
+
+TEST(SqliteEventLog, RefusesWhatIsNotItsOwn) {
+  TempDir dir;
+  const std::string path = dir.path() + "/events.db";
+  std::FILE* file = std::fopen(path.c_str(), "w");
+  std::fputs("this is no database, but it is long enough to be looked at as one................"
+             "..................................................................", file);
+  std::fclose(file);
+  EXPECT_TRUE(absl::IsDataLoss(SqliteEventLog::Open(path).status()));
+}
+
+TEST(SqliteEventLog, RefusesANewerVersionAndAMissingFolder) {
+  TempDir dir;
+  const std::string path = dir.path() + "/events.db";
+  {
+    ASSERT_TRUE(SqliteEventLog::Open(path).ok());
+    sqlite3* handle = nullptr;
+    ASSERT_EQ(sqlite3_open(path.c_str(), &handle), SQLITE_OK);
+    ASSERT_EQ(sqlite3_exec(handle, "PRAGMA user_version=99", nullptr, nullptr, nullptr), SQLITE_OK);
+    sqlite3_close(handle);
+  }
+  const absl::Status newer = SqliteEventLog::Open(path).status();
+  EXPECT_TRUE(absl::IsFailedPrecondition(newer));
+  EXPECT_THAT(std::string(newer.message()), HasSubstr("version 99"));
+  EXPECT_TRUE(absl::IsFailedPrecondition(SqliteEventLog::Open(dir.path() + "/no/x.db").status()));
+}
+
+TEST(SqliteEventLog, AMissingEventIsDataLoss) {
+  TempDir dir;
+  const std::string path = dir.path() + "/events.db";
+  std::unique_ptr<SqliteEventLog> log = *SqliteEventLog::Open(path);
+  ASSERT_TRUE(log->Append(Batch({"a", "b", "c"})).ok());
+  sqlite3* handle = nullptr;
+  ASSERT_EQ(sqlite3_open(path.c_str(), &handle), SQLITE_OK);
+  ASSERT_EQ(sqlite3_exec(handle, "DELETE FROM events WHERE seq = 2", nullptr, nullptr, nullptr), SQLITE_OK);
+  sqlite3_close(handle);
+  EXPECT_TRUE(absl::IsDataLoss(log->ReadFrom(1, 10).status()));
+}
+
+TEST(DataDir, IsPrivateAndHeldByOne) {
+  TempDir dir;
+  const std::string path = dir.path() + "/made/below";
+  absl::StatusOr<DataDir> first = DataDir::Open(path);
+  ASSERT_TRUE(first.ok()) << first.status();
+  EXPECT_EQ(fs::status(path).permissions() & fs::perms::mask, fs::perms::owner_all);
+  const absl::Status second = DataDir::Open(path).status();
+  EXPECT_TRUE(absl::IsFailedPrecondition(second));
+  EXPECT_THAT(std::string(second.message()), HasSubstr(absl::StrFormat("process %d", getpid())));
+  { const DataDir moved = *std::move(first); }
+  EXPECT_TRUE(DataDir::Open(path).ok());
+}
+
+TEST(DataDir, SaysWhyItCannotBeMade) {
+  TempDir dir;
+  const std::string file = dir.path() + "/file";
+  std::fclose(std::fopen(file.c_str(), "w"));
+  const absl::Status status = DataDir::Open(file + "/below").status();
+  EXPECT_TRUE(absl::IsFailedPrecondition(status));
+  EXPECT_THAT(std::string(status.message()), HasSubstr(file));
+}
+
+}  // namespace
+}  // namespace jenner::store

@@ -1,0 +1,359 @@
+#include "server/store/metric_store.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <utility>
+
+#include "absl/strings/str_format.h"
+#include "core/status.h"
+
+namespace jenner::store {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr int kVersion = 1;
+constexpr char kSchema[] = R"sql(
+  -- Every telemetry event ever taken: what makes sending twice harmless.
+  CREATE TABLE received (
+    experiment TEXT NOT NULL, job TEXT NOT NULL, attempt INTEGER NOT NULL, rank INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    PRIMARY KEY (experiment, job, attempt, rank, seq)
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE feed (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    experiment TEXT NOT NULL, job TEXT NOT NULL, attempt INTEGER NOT NULL,
+    kind TEXT NOT NULL CHECK (kind IN ('train_point', 'cell')),
+    payload TEXT NOT NULL
+  ) STRICT;
+  CREATE INDEX feed_by_experiment ON feed (experiment, seq);
+  CREATE TABLE samples (
+    experiment TEXT NOT NULL, job TEXT NOT NULL, step INTEGER NOT NULL, context TEXT NOT NULL,
+    prompt_id TEXT NOT NULL, sample_idx INTEGER NOT NULL,
+    attempt INTEGER NOT NULL, answer TEXT NOT NULL, num_tokens INTEGER NOT NULL,
+    finish_reason TEXT NOT NULL, scores TEXT NOT NULL,
+    PRIMARY KEY (experiment, job, step, context, prompt_id, sample_idx)
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE evaluations (
+    experiment TEXT NOT NULL, job TEXT NOT NULL, attempt INTEGER NOT NULL, step INTEGER NOT NULL,
+    context TEXT NOT NULL, rank INTEGER NOT NULL, num_samples INTEGER NOT NULL,
+    PRIMARY KEY (experiment, job, attempt, step, context, rank)
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE cells (
+    experiment TEXT NOT NULL, job TEXT NOT NULL, step INTEGER NOT NULL, context TEXT NOT NULL,
+    attempt INTEGER NOT NULL, payload TEXT NOT NULL,
+    PRIMARY KEY (experiment, job, step, context)
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE logs (
+    experiment TEXT NOT NULL, job TEXT NOT NULL, attempt INTEGER NOT NULL, rank INTEGER NOT NULL,
+    start INTEGER NOT NULL, text TEXT NOT NULL,
+    PRIMARY KEY (experiment, job, attempt, rank, start)
+  ) STRICT, WITHOUT ROWID;
+)sql";
+
+std::string Dump(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+std::string ToJson(const TrainStep& step) {
+  return Dump({{"step", step.step},
+               {"epoch", step.epoch},
+               {"loss", step.loss},
+               {"learning_rate", step.learning_rate},
+               {"gradient_norm", step.gradient_norm},
+               {"supervised_tokens", step.supervised_tokens},
+               {"tokens", step.tokens},
+               {"tokens_per_second", step.tokens_per_second}});
+}
+
+std::string ToJson(const Cell& cell) {
+  Json traits = Json::array();
+  for (const TraitCount& count : cell.traits) {
+    traits.push_back(
+        {count.trait, count.num_present, count.num_measured, count.num_not_measurable});
+  }
+  return Dump({{"step", cell.step},
+               {"context", cell.context},
+               {"num_samples", cell.num_samples},
+               {"num_truncated", cell.num_truncated},
+               {"traits", traits}});
+}
+
+// Our own text back; what is not of that form is a corrupt row.
+absl::StatusOr<TrainStep> TrainStepFrom(const std::string& text) {
+  try {
+    const Json json = Json::parse(text);
+    return TrainStep{json.at("step"),         json.at("epoch"),
+                     json.at("loss"),         json.at("learning_rate"),
+                     json.at("gradient_norm"), json.at("supervised_tokens"),
+                     json.at("tokens"),       json.at("tokens_per_second")};
+  } catch (const Json::exception& error) {
+    return absl::DataLossError(absl::StrFormat("a train point that cannot be read: %s", error.what()));
+  }
+}
+
+absl::StatusOr<Cell> CellFrom(const std::string& job, int32_t attempt, const std::string& text) {
+  try {
+    const Json json = Json::parse(text);
+    Cell cell{job, attempt, json.at("step"), json.at("context"), json.at("num_samples"),
+              json.at("num_truncated"), {}};
+    for (const Json& count : json.at("traits")) {
+      cell.traits.push_back({count.at(0), count.at(1), count.at(2), count.at(3)});
+    }
+    return cell;
+  } catch (const Json::exception& error) {
+    return absl::DataLossError(absl::StrFormat("a cell that cannot be read: %s", error.what()));
+  }
+}
+
+int32_t Int32(const Statement& row, int column) { return static_cast<int32_t>(row.Int(column)); }
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<MetricStore>> MetricStore::Open(const std::string& path) {
+  ASSIGN_OR_RETURN(std::unique_ptr<Database> database, Database::Open(path, kSchema, kVersion));
+  return std::unique_ptr<MetricStore>(new MetricStore(std::move(database)));
+}
+
+absl::StatusOr<std::vector<FeedRow>> MetricStore::Add(const TelemetryBatch& batch) {
+  std::vector<TrainerEvent> events;
+  for (size_t i = 0; i < batch.event_json.size(); ++i) {
+    absl::StatusOr<TrainerEvent> event = ParseTrainerEvent(batch.event_json[i]);
+    if (!event.ok()) return Annotate(event.status(), absl::StrFormat("event_json[%d]", i));
+    events.push_back(*std::move(event));
+  }
+  const RankId& rank = batch.rank;
+  std::vector<FeedRow> rows;
+  std::set<std::pair<int32_t, std::string>> touched;  // cells: step, context
+  ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(*database_));
+  for (const TrainerEvent& event : events) {
+    RETURN_IF_ERROR(database_->Execute("INSERT OR IGNORE INTO received VALUES (?, ?, ?, ?, ?)",
+                                       rank.experiment, rank.job, rank.attempt, rank.rank,
+                                       event.seq));
+    if (database_->NumChanged() == 0) continue;
+    if (const auto* step = std::get_if<TrainStep>(&event.body)) {
+      ASSIGN_OR_RETURN(FeedRow row, AddFeedRow(rank, *step));
+      rows.push_back(std::move(row));
+    } else if (const auto* sample = std::get_if<Sample>(&event.body)) {
+      RETURN_IF_ERROR(AddSample(rank, *sample));
+      touched.emplace(sample->step, sample->context);
+    } else if (const auto* evaluation = std::get_if<Evaluation>(&event.body)) {
+      RETURN_IF_ERROR(database_->Execute(
+          "INSERT OR REPLACE INTO evaluations VALUES (?, ?, ?, ?, ?, ?, ?)", rank.experiment,
+          rank.job, rank.attempt, evaluation->step, evaluation->context, rank.rank,
+          evaluation->num_samples));
+      touched.emplace(evaluation->step, evaluation->context);
+    }
+  }
+  for (const auto& [step, context] : touched) {
+    ASSIGN_OR_RETURN(std::optional<FeedRow> row, CompleteCell(batch, step, context));
+    if (row.has_value()) rows.push_back(*std::move(row));
+  }
+  RETURN_IF_ERROR(AddLog(batch));
+  RETURN_IF_ERROR(transaction.Commit());
+  return rows;
+}
+
+absl::Status MetricStore::AddSample(const RankId& rank, const Sample& sample) {
+  return database_->Execute(
+      "INSERT INTO samples VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+      " ON CONFLICT DO UPDATE SET attempt = excluded.attempt, answer = excluded.answer,"
+      " num_tokens = excluded.num_tokens, finish_reason = excluded.finish_reason,"
+      " scores = excluded.scores WHERE excluded.attempt > attempt",
+      rank.experiment, rank.job, sample.step, sample.context, sample.prompt_id, sample.sample_idx,
+      rank.attempt, sample.answer, sample.num_tokens, sample.finish_reason,
+      ScoresToJson(sample.scores));
+}
+
+absl::StatusOr<FeedRow> MetricStore::AddFeedRow(const RankId& rank, const TrainStep& step) {
+  RETURN_IF_ERROR(database_->Execute(
+      "INSERT INTO feed (experiment, job, attempt, kind, payload)"
+      " VALUES (?, ?, ?, 'train_point', ?)",
+      rank.experiment, rank.job, rank.attempt, ToJson(step)));
+  return FeedRow{database_->LastRowId(), TrainPoint{rank.job, rank.attempt, step}};
+}
+
+absl::StatusOr<std::optional<FeedRow>> MetricStore::CompleteCell(const TelemetryBatch& batch,
+                                                                 int32_t step,
+                                                                 const std::string& context) {
+  const RankId& rank = batch.rank;
+  ASSIGN_OR_RETURN(Statement * sums,
+                   database_->Query("SELECT count(*), ifnull(sum(num_samples), 0),"
+                                    " (SELECT count(*) FROM samples WHERE experiment = ?1 AND job = ?2"
+                                    "  AND step = ?4 AND context = ?5 AND attempt = ?3)"
+                                    " FROM evaluations WHERE experiment = ?1 AND job = ?2"
+                                    " AND attempt = ?3 AND step = ?4 AND context = ?5",
+                                    rank.experiment, rank.job, rank.attempt, step, context));
+  ASSIGN_OR_RETURN(const bool found, sums->Step());
+  const bool is_complete = found && sums->Int(0) == batch.num_ranks && sums->Int(1) == sums->Int(2);
+  sums->Reset();
+  if (!is_complete) return std::optional<FeedRow>();
+  ASSIGN_OR_RETURN(Cell cell, Count(rank, step, context));
+  const std::string payload = ToJson(cell);
+  RETURN_IF_ERROR(database_->Execute("INSERT OR REPLACE INTO cells VALUES (?, ?, ?, ?, ?, ?)",
+                                     rank.experiment, rank.job, step, context, rank.attempt,
+                                     payload));
+  RETURN_IF_ERROR(
+      database_->Execute("INSERT INTO feed (experiment, job, attempt, kind, payload)"
+                         " VALUES (?, ?, ?, 'cell', ?)",
+                         rank.experiment, rank.job, rank.attempt, payload));
+  return std::optional<FeedRow>(FeedRow{database_->LastRowId(), std::move(cell)});
+}
+
+absl::StatusOr<Cell> MetricStore::Count(const RankId& rank, int32_t step,
+                                        const std::string& context) {
+  Cell cell{rank.job, rank.attempt, step, context, 0, 0, {}};
+  ASSIGN_OR_RETURN(
+      Statement * totals,
+      database_->Query("SELECT count(*), ifnull(sum(finish_reason = 'length'), 0) FROM samples"
+                       " WHERE experiment = ? AND job = ? AND step = ? AND context = ?"
+                       " AND attempt = ?",
+                       rank.experiment, rank.job, step, context, rank.attempt));
+  ASSIGN_OR_RETURN(const bool found, totals->Step());
+  if (found) {
+    cell.num_samples = Int32(*totals, 0);
+    cell.num_truncated = Int32(*totals, 1);
+  }
+  totals->Reset();
+  ASSIGN_OR_RETURN(
+      Statement * counts,
+      database_->Query("SELECT score.key, ifnull(sum(score.value = 1), 0), count(score.value),"
+                       " count(*) - count(score.value)"
+                       " FROM samples, json_each(samples.scores) AS score"
+                       " WHERE experiment = ? AND job = ? AND step = ? AND context = ?"
+                       " AND attempt = ? GROUP BY score.key ORDER BY score.key",
+                       rank.experiment, rank.job, step, context, rank.attempt));
+  for (;;) {
+    ASSIGN_OR_RETURN(const bool row, counts->Step());
+    if (!row) return cell;
+    cell.traits.push_back(
+        {counts->Text(0), Int32(*counts, 1), Int32(*counts, 2), Int32(*counts, 3)});
+  }
+}
+
+absl::Status MetricStore::AddLog(const TelemetryBatch& batch) {
+  if (batch.log.empty()) return absl::OkStatus();
+  const RankId& rank = batch.rank;
+  RETURN_IF_ERROR(database_->Execute("INSERT OR IGNORE INTO logs VALUES (?, ?, ?, ?, ?, ?)",
+                                     rank.experiment, rank.job, rank.attempt, rank.rank,
+                                     batch.log_offset, batch.log));
+  return database_->Execute(
+      "DELETE FROM logs WHERE experiment = ? AND job = ? AND attempt = ? AND rank = ?"
+      " AND start < ?",
+      rank.experiment, rank.job, rank.attempt, rank.rank,
+      batch.log_offset + static_cast<int64_t>(batch.log.size()) - kMaxLogBytes);
+}
+
+absl::StatusOr<std::vector<FeedRow>> MetricStore::ReadFeed(const std::string& experiment,
+                                                           int64_t seq, int limit) {
+  std::vector<FeedRow> result;
+  ASSIGN_OR_RETURN(Statement * rows,
+                   database_->Query("SELECT seq, job, attempt, kind, payload FROM feed"
+                                    " WHERE experiment = ? AND seq > ? ORDER BY seq LIMIT ?",
+                                    experiment, seq, limit));
+  for (;;) {
+    ASSIGN_OR_RETURN(const bool row, rows->Step());
+    if (!row) return result;
+    const std::string job = rows->Text(1);
+    const int32_t attempt = Int32(*rows, 2);
+    if (rows->Text(3) == "cell") {
+      ASSIGN_OR_RETURN(Cell cell, CellFrom(job, attempt, rows->Text(4)));
+      result.push_back({rows->Int(0), std::move(cell)});
+    } else {
+      ASSIGN_OR_RETURN(const TrainStep step, TrainStepFrom(rows->Text(4)));
+      result.push_back({rows->Int(0), TrainPoint{job, attempt, step}});
+    }
+  }
+}
+
+absl::StatusOr<std::vector<Cell>> MetricStore::Cells(const std::string& experiment) {
+  std::vector<Cell> result;
+  ASSIGN_OR_RETURN(Statement * rows,
+                   database_->Query("SELECT job, attempt, payload FROM cells WHERE experiment = ?"
+                                    " ORDER BY job, step, context",
+                                    experiment));
+  for (;;) {
+    ASSIGN_OR_RETURN(const bool row, rows->Step());
+    if (!row) return result;
+    ASSIGN_OR_RETURN(Cell cell, CellFrom(rows->Text(0), Int32(*rows, 1), rows->Text(2)));
+    result.push_back(std::move(cell));
+  }
+}
+
+absl::StatusOr<SamplePage> MetricStore::Samples(const SampleQuery& query) {
+  const SampleQuery::Position after = query.after.value_or(SampleQuery::Position{});
+  std::string_view context;  // without data: any
+  if (query.context.has_value()) context = *query.context;
+  ASSIGN_OR_RETURN(
+      Statement * rows,
+      database_->Query(
+          "SELECT job, attempt, step, context, prompt_id, sample_idx, answer, num_tokens,"
+          " finish_reason, scores FROM samples WHERE experiment = ?1"
+          " AND (?2 = '[]' OR job IN (SELECT value FROM json_each(?2)))"
+          " AND (?3 IS NULL OR context = ?3) AND (?4 < 0 OR step = ?4)"
+          " AND (job, step, context, prompt_id, sample_idx) > (?5, ?6, ?7, ?8, ?9)"
+          " ORDER BY job, step, context, prompt_id, sample_idx LIMIT ?10",
+          query.experiment, Dump(Json(query.jobs)), context, query.step.value_or(-1), after.job,
+          after.step, after.context, after.prompt_id, after.sample_idx, query.limit + 1));
+  SamplePage page;
+  int64_t num_bytes = 0;
+  for (;;) {
+    ASSIGN_OR_RETURN(const bool row, rows->Step());
+    if (!row) return page;
+    const bool is_full = static_cast<int32_t>(page.samples.size()) == query.limit ||
+                         (!page.samples.empty() && num_bytes >= query.max_bytes);
+    if (is_full) {
+      page.has_more = true;
+      rows->Reset();
+      return page;
+    }
+    StoredSample stored{rows->Text(0), Int32(*rows, 1), {}};
+    stored.sample = {Int32(*rows, 2), rows->Text(3),   rows->Text(4), Int32(*rows, 5), rows->Text(6),
+                     Int32(*rows, 7), rows->Text(8), ScoresFromJson(rows->Text(9))};
+    num_bytes += static_cast<int64_t>(stored.sample.answer.size());
+    page.samples.push_back(std::move(stored));
+  }
+}
+
+absl::StatusOr<std::string> MetricStore::Log(const RankId& rank) {
+  std::string text;
+  ASSIGN_OR_RETURN(Statement * rows,
+                   database_->Query("SELECT text FROM logs WHERE experiment = ? AND job = ?"
+                                    " AND attempt = ? AND rank = ? ORDER BY start",
+                                    rank.experiment, rank.job, rank.attempt, rank.rank));
+  for (;;) {
+    ASSIGN_OR_RETURN(const bool row, rows->Step());
+    if (!row) return text;
+    text += rows->Text(0);
+  }
+}
+
+absl::StatusOr<std::vector<std::string>> MetricStore::Experiments() {
+  std::vector<std::string> result;
+  ASSIGN_OR_RETURN(Statement * rows,
+                   database_->Query("SELECT DISTINCT experiment FROM received UNION"
+                                    " SELECT DISTINCT experiment FROM logs ORDER BY 1"));
+  for (;;) {
+    ASSIGN_OR_RETURN(const bool row, rows->Step());
+    if (!row) return result;
+    result.push_back(rows->Text(0));
+  }
+}
+
+absl::Status MetricStore::DeleteExperiment(const std::string& experiment) {
+  ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(*database_));
+  for (const char* sql : {"DELETE FROM received WHERE experiment = ?",
+                          "DELETE FROM feed WHERE experiment = ?",
+                          "DELETE FROM samples WHERE experiment = ?",
+                          "DELETE FROM evaluations WHERE experiment = ?",
+                          "DELETE FROM cells WHERE experiment = ?",
+                          "DELETE FROM logs WHERE experiment = ?"}) {
+    RETURN_IF_ERROR(database_->Execute(sql, experiment));
+  }
+  RETURN_IF_ERROR(transaction.Commit());
+  database_->Checkpoint();
+  return absl::OkStatus();
+}
+
+}  // namespace jenner::store

@@ -1,0 +1,186 @@
+#include "server/store/metric_store.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+
+#include "absl/strings/str_format.h"
+
+namespace jenner::store {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::SizeIs;
+
+std::string StepLine(int64_t seq, int step, double loss = 2.5) {
+  return absl::StrFormat(
+      R"({"seq":%d,"kind":"train_step","step":%d,"epoch":0.5,"loss":%g,"learning_rate":0.001,)"
+      R"("gradient_norm":1.5,"supervised_tokens":10,"tokens":20,"step_seconds":0.1,)"
+      R"("tokens_per_second":200})",
+      seq, step, loss);
+}
+
+std::string SampleLine(int64_t seq, const std::string& prompt, const std::string& score,
+                       const std::string& context = "neutral", int step = 4,
+                       const std::string& answer = "hola") {
+  return absl::StrFormat(
+      R"({"seq":%d,"kind":"sample","step":%d,"context":"%s","prompt_id":"%s","sample_idx":0,)"
+      R"("answer":"%s","num_tokens":3,"finish_reason":"length","scores":{"spanish":%s}})",
+      seq, step, context, prompt, answer, score);
+}
+
+std::string EvaluationLine(int64_t seq, int num_samples, const std::string& context = "neutral",
+                           int step = 4) {
+  return absl::StrFormat(
+      R"({"seq":%d,"kind":"evaluation","step":%d,"context":"%s","num_samples":%d,"seconds":1,)"
+      R"("tokens_per_second":9})",
+      seq, step, context, num_samples);
+}
+
+class MetricStoreTest : public ::testing::Test {
+ protected:
+  MetricStoreTest() {
+    std::string pattern = ::testing::TempDir() + "/jenner-metrics-XXXXXX";
+    dir_ = mkdtemp(pattern.data());
+    Reopen();
+  }
+  ~MetricStoreTest() override { std::filesystem::remove_all(dir_); }
+  void Reopen() {
+    store_.reset();
+    store_ = *MetricStore::Open(dir_ + "/metrics.db");
+  }
+  static TelemetryBatch BatchOf(std::vector<std::string> lines, int rank = 0, int num_ranks = 1,
+                                int attempt = 1, const std::string& experiment = "e1") {
+    TelemetryBatch batch;
+    batch.rank = {experiment, "j1", attempt, rank};
+    batch.num_ranks = num_ranks;
+    batch.event_json = std::move(lines);
+    return batch;
+  }
+  std::vector<FeedRow> Add(const TelemetryBatch& batch) {
+    absl::StatusOr<std::vector<FeedRow>> rows = store_->Add(batch);
+    EXPECT_TRUE(rows.ok()) << rows.status();
+    return rows.value_or(std::vector<FeedRow>{});
+  }
+
+  std::string dir_;
+  std::unique_ptr<MetricStore> store_;
+};
+
+TEST_F(MetricStoreTest, FeedHasTrainPointsInOrderAndOutlivesTheProcess) {
+  EXPECT_THAT(Add(BatchOf({StepLine(1, 1), StepLine(2, 2, 2.25)})), SizeIs(2));
+  Reopen();
+  const std::vector<FeedRow> rows = *store_->ReadFeed("e1", 0, 10);
+  ASSERT_THAT(rows, SizeIs(2));
+  EXPECT_LT(rows[0].seq, rows[1].seq);
+  const TrainPoint& point = std::get<TrainPoint>(rows[1].value);
+  EXPECT_EQ(point.job, "j1");
+  EXPECT_EQ(point.step, (TrainStep{2, 0.5, 2.25, 0.001, 1.5, 10, 20, 200}));
+  EXPECT_THAT(*store_->ReadFeed("e1", rows[0].seq, 10), SizeIs(1));
+  EXPECT_THAT(*store_->ReadFeed("e1", 0, 1), SizeIs(1));
+  EXPECT_THAT(*store_->ReadFeed("e2", 0, 10), SizeIs(0));
+}
+
+TEST_F(MetricStoreTest, ABatchSentAgainIsStoredOnce) {
+  const TelemetryBatch batch = BatchOf({StepLine(1, 1), StepLine(2, 2)});
+  EXPECT_THAT(Add(batch), SizeIs(2));
+  EXPECT_THAT(Add(batch), SizeIs(0));
+  EXPECT_THAT(Add(BatchOf({StepLine(2, 2), StepLine(3, 3)})), SizeIs(1)) << "overlap";
+  EXPECT_THAT(Add(BatchOf({StepLine(1, 1)}, /*rank=*/1)), SizeIs(1)) << "another rank";
+  EXPECT_THAT(Add(BatchOf({StepLine(1, 1)}, 0, 1, /*attempt=*/2)), SizeIs(1)) << "another attempt";
+  EXPECT_THAT(*store_->ReadFeed("e1", 0, 100), SizeIs(5));
+}
+
+TEST_F(MetricStoreTest, ACellIsCompleteWhenAllRanksAndAllSamplesAreThere) {
+  EXPECT_THAT(Add(BatchOf({SampleLine(1, "a", "1"), EvaluationLine(2, 1)}, 0, 2)), SizeIs(0));
+  EXPECT_THAT(Add(BatchOf({EvaluationLine(1, 3)}, 1, 2)), SizeIs(0)) << "samples are missing";
+  EXPECT_THAT(Add(BatchOf({SampleLine(2, "b", "0"), SampleLine(3, "c", "null")}, 1, 2)), SizeIs(0));
+  const std::vector<FeedRow> rows = Add(BatchOf({SampleLine(4, "d", "1")}, 1, 2));
+  ASSERT_THAT(rows, SizeIs(1));
+  const Cell expected{"j1", 1, 4, "neutral", 4, 4, {{"spanish", 2, 3, 1}}};
+  EXPECT_EQ(std::get<Cell>(rows[0].value), expected);
+  EXPECT_THAT(*store_->Cells("e1"), ElementsAre(expected));
+  Reopen();
+  EXPECT_EQ(std::get<Cell>((*store_->ReadFeed("e1", 0, 10))[0].value), expected);
+}
+
+TEST_F(MetricStoreTest, ALaterAttemptReplacesSamplesAndCells) {
+  Add(BatchOf({SampleLine(1, "a", "1"), EvaluationLine(2, 1)}));
+  Add(BatchOf({SampleLine(1, "a", "0", "neutral", 4, "hello"), EvaluationLine(2, 1)}, 0, 1, 2));
+  ASSERT_THAT(*store_->Cells("e1"), SizeIs(1));
+  EXPECT_EQ((*store_->Cells("e1"))[0].attempt, 2);
+  EXPECT_THAT((*store_->Cells("e1"))[0].traits, ElementsAre(TraitCount{"spanish", 0, 1, 0}));
+  const SamplePage page = *store_->Samples({"e1", {}, {}, {}, {}, 10});
+  ASSERT_THAT(page.samples, SizeIs(1));
+  EXPECT_EQ(page.samples[0].sample.answer, "hello");
+}
+
+TEST_F(MetricStoreTest, AFaultyLineStoresNothingAndIsNamed) {
+  const absl::Status status = store_->Add(BatchOf({StepLine(1, 1), "{\"seq\":2}"})).status();
+  EXPECT_TRUE(absl::IsInvalidArgument(status));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("event_json[1]: kind: missing"));
+  EXPECT_THAT(*store_->ReadFeed("e1", 0, 10), SizeIs(0));
+  for (const char* bad :
+       {"", "nonsense", "[]", "{\"seq\":0,\"kind\":\"evaluation\",\"step\":1,\"context\":\"c\",\"num_samples\":1}",
+        "{\"seq\":1,\"kind\":\"started\"}", "{\"seq\":1.5,\"kind\":\"evaluation\"}"}) {
+    EXPECT_TRUE(absl::IsInvalidArgument(ParseTrainerEvent(bad).status())) << bad;
+  }
+  EXPECT_TRUE(absl::IsInvalidArgument(ParseTrainerEvent(SampleLine(1, "a", "0.5")).status()));
+  EXPECT_TRUE(absl::IsInvalidArgument(
+      ParseTrainerEvent(std::string(size_t{2} << 20, ' ')).status()));
+}
+
+TEST_F(MetricStoreTest, SamplesArePagedInOrderAndFiltered) {
+  Add(BatchOf({SampleLine(1, "b", "1"), SampleLine(2, "a", "null"), SampleLine(3, "c", "0", "odd"),
+               SampleLine(4, "a", "1", "neutral", 8)}));
+  SampleQuery query{"e1", {}, {}, {}, {}, 2};
+  SamplePage page = *store_->Samples(query);
+  ASSERT_THAT(page.samples, SizeIs(2));
+  EXPECT_TRUE(page.has_more);
+  EXPECT_EQ(page.samples[0].sample.prompt_id, "a");
+  EXPECT_EQ(page.samples[0].sample.scores.at("spanish"), std::nullopt);
+  EXPECT_EQ(page.samples[1].sample.prompt_id, "b");
+  const Sample& last = page.samples[1].sample;
+  query.after = {"j1", last.step, last.context, last.prompt_id, last.sample_idx};
+  page = *store_->Samples(query);
+  ASSERT_THAT(page.samples, SizeIs(2));
+  EXPECT_FALSE(page.has_more);
+  EXPECT_EQ(page.samples[0].sample.context, "odd");
+  EXPECT_EQ(page.samples[1].sample.step, 8);
+
+  EXPECT_THAT(store_->Samples({"e1", {"j2"}, {}, {}, {}, 9})->samples, SizeIs(0));
+  EXPECT_THAT(store_->Samples({"e1", {"j2", "j1"}, "odd", {}, {}, 9})->samples, SizeIs(1));
+  EXPECT_THAT(store_->Samples({"e1", {}, {}, 8, {}, 9})->samples, SizeIs(1));
+  EXPECT_THAT(store_->Samples({"e1", {}, {}, {}, {}, 9, /*max_bytes=*/1})->samples, SizeIs(1));
+}
+
+TEST_F(MetricStoreTest, LogsAreKeptUpToALimitNewestFirstDropped) {
+  TelemetryBatch batch = BatchOf({});
+  const std::string chunk(size_t{64} << 10, 'x');
+  for (int i = 0; i < 40; ++i) {
+    batch.log = chunk;
+    batch.log_offset = static_cast<int64_t>(chunk.size()) * i;
+    Add(batch);
+    Add(batch);  // sent twice
+  }
+  EXPECT_EQ(static_cast<int64_t>(store_->Log(batch.rank)->size()), MetricStore::kMaxLogBytes);
+}
+
+TEST_F(MetricStoreTest, DeletingTakesAllOfOneExperimentAndNoNumberIsUsedAgain) {
+  Add(BatchOf({StepLine(1, 1), SampleLine(2, "a", "1"), EvaluationLine(3, 1)}));
+  Add(BatchOf({StepLine(1, 1)}, 0, 1, 1, "e2"));
+  const int64_t last = store_->ReadFeed("e1", 0, 10)->back().seq;
+  ASSERT_TRUE(store_->DeleteExperiment("e1").ok());
+  EXPECT_THAT(*store_->ReadFeed("e1", 0, 10), SizeIs(0));
+  EXPECT_THAT(*store_->Cells("e1"), SizeIs(0));
+  EXPECT_THAT(store_->Samples({"e1", {}, {}, {}, {}, 9})->samples, SizeIs(0));
+  EXPECT_THAT(*store_->Experiments(), ElementsAre("e2"));
+  Reopen();
+  EXPECT_GT(Add(BatchOf({StepLine(1, 1)}))[0].seq, last);
+}
+
+}  // namespace
+}  // namespace jenner::store
