@@ -1,0 +1,58 @@
+#include "server/store/event_codec.h"
+
+#include <gtest/gtest.h>
+
+#include "core/sha256.h"
+
+namespace jenner::store {
+namespace {
+
+using namespace coordinator;  // NOLINT: the nine event kinds
+
+const absl::Time kTime = absl::FromUnixMicros(1234567);
+
+std::vector<Event> OneOfEach() {
+  core::ExperimentSpec spec;
+  spec.base_model = "m";
+  spec.contexts["a"].system = "\"quoted\"\n";
+  spec.arms = {{"base", std::nullopt}, {"x", "a"}};
+  const Reason reason{"CODE", "a \"message\" with \xc3\xb1", "user"};
+  return {
+      {kTime, ExperimentCreated{"e1", "r1", "f1", spec}},
+      {kTime, AttemptStarted{"e1", "j1", 2, {{"w1", "b1"}, {"w2", "b2"}}}},
+      {kTime, StoreAnnounced{"e1", "j1", 2, "10.0.0.1:99"}},
+      {kTime, RankEnded{{"e1", "j1", 2, 1}, 16, reason, {{"adapter/x", core::Sha256Hex("x"), 5}}}},
+      {kTime, JobRequeued{"e1", "j1", reason}},
+      {kTime, JobEnded{"e1", "j1", RunState::kFailed, reason}},
+      {kTime, CancelRequested{"e1"}},
+      {kTime, ExperimentEnded{"e1", RunState::kCancelled, {}}},
+      {kTime, ExperimentDeleted{"e1"}}};
+}
+
+TEST(EventCodecTest, EveryKindRoundTrips) {
+  const std::vector<Event> events = OneOfEach();
+  ASSERT_EQ(events.size(), std::variant_size_v<EventBody>);
+  for (size_t i = 0; i < events.size(); ++i) {
+    ASSERT_EQ(events[i].body.index(), i);
+    const auto decoded = DecodeEvent(EncodeEvent(events[i]), kTime);
+    ASSERT_TRUE(decoded.ok()) << decoded.status();
+    EXPECT_EQ(*decoded, events[i]) << EncodeEvent(events[i]);
+  }
+}
+
+TEST(EventCodecTest, AbsentFieldsHaveTheirDefaults) {
+  const auto decoded = DecodeEvent(R"({"kind":"job_ended","experiment":"e","job":"j"})", kTime);
+  ASSERT_TRUE(decoded.ok());
+  EXPECT_EQ(decoded->body, EventBody(JobEnded{"e", "j", RunState::kSucceeded, {}}));
+}
+
+TEST(EventCodecTest, RefusesWhatIsNoEvent) {
+  for (const char* bad :
+       {"", "[]", "{}", R"({"kind":"other"})", R"({"kind":3})",
+        R"({"kind":"job_ended","experiment":4})", R"({"kind":"job_ended","extra":1})"}) {
+    EXPECT_EQ(DecodeEvent(bad, kTime).status().code(), absl::StatusCode::kDataLoss) << bad;
+  }
+}
+
+}  // namespace
+}  // namespace jenner::store
