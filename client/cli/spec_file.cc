@@ -1,0 +1,260 @@
+#include "client/cli/spec_file.h"
+
+#include <yaml-cpp/yaml.h>
+
+#include <cerrno>
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <regex>
+#include <sstream>
+
+#include "absl/strings/str_format.h"
+#include "core/dataset.h"
+#include "core/resolve.h"
+#include "core/sha256.h"
+#include "core/spec_json.h"
+#include "core/status.h"
+
+namespace jenner::cli {
+namespace {
+
+using nlohmann::json;
+
+constexpr int kMaxDepth = 16;
+constexpr int kMaxNodes = 100'000;
+
+// A plain scalar by YAML 1.2's core schema.
+json PlainScalar(const std::string& text) {
+  static const std::regex kInteger("[-+]?[0-9]+");
+  static const std::regex kNumber("[-+]?(\\.[0-9]+|[0-9]+(\\.[0-9]*)?)([eE][-+]?[0-9]+)?");
+  if (text.empty() || text == "~" || text == "null" || text == "Null" || text == "NULL")
+    return nullptr;
+  if (text == "true" || text == "True" || text == "TRUE") return true;
+  if (text == "false" || text == "False" || text == "FALSE") return false;
+  if (text.size() <= 64 && std::regex_match(text, kInteger)) {
+    errno = 0;
+    const long long value = std::strtoll(text.c_str(), nullptr, 10);
+    if (errno == 0) return value;
+  }
+  if (text.size() <= 64 && std::regex_match(text, kNumber)) {
+    const double value = std::strtod(text.c_str(), nullptr);
+    if (std::isfinite(value)) return value;
+  }
+  return text;
+}
+
+class Converter {
+ public:
+  Converter(std::map<std::string, int>* lines, core::Faults* faults)
+      : lines_(lines), faults_(faults) {}
+
+  json Convert(const YAML::Node& node, const std::string& path, int depth) {
+    if (stopped_) return nullptr;
+    if (depth > kMaxDepth || ++nodes_ > kMaxNodes) {
+      stopped_ = true;
+      faults_->push_back(
+          {path, absl::StrFormat("more than %d levels or %d values", kMaxDepth, kMaxNodes)});
+      return nullptr;
+    }
+    if (!path.empty()) (*lines_)[path] = node.Mark().line + 1;
+    switch (node.Type()) {
+      case YAML::NodeType::Map:
+        return ConvertMap(node, path, depth);
+      case YAML::NodeType::Sequence: {
+        json list = json::array();
+        for (size_t i = 0; i < node.size(); ++i) {
+          list.push_back(Convert(node[i], absl::StrFormat("%s[%d]", path, i), depth + 1));
+        }
+        return list;
+      }
+      case YAML::NodeType::Scalar:
+        // yaml-cpp tags quoted and block scalars "!".
+        return node.Tag() == "!" ? json(node.Scalar()) : PlainScalar(node.Scalar());
+      default:
+        return nullptr;
+    }
+  }
+
+ private:
+  json ConvertMap(const YAML::Node& node, const std::string& path, int depth) {
+    json map = json::object();
+    for (const auto& entry : node) {
+      if (!entry.first.IsScalar()) {
+        faults_->push_back({path, "a key is not text"});
+        continue;
+      }
+      const std::string& key = entry.first.Scalar();
+      const std::string below = path.empty() ? key : path + "." + key;
+      if (map.contains(key)) {
+        faults_->push_back({below, absl::StrFormat("duplicate key, again in line %d",
+                                                   entry.first.Mark().line + 1)});
+        continue;
+      }
+      if (key == "<<") {
+        faults_->push_back({below, "merge keys are not read"});
+        continue;
+      }
+      map[key] = Convert(entry.second, below, depth + 1);
+      (*lines_)[below] = entry.first.Mark().line + 1;
+    }
+    return map;
+  }
+
+  std::map<std::string, int>* lines_;
+  core::Faults* faults_;
+  int nodes_ = 0;
+  bool stopped_ = false;
+};
+
+// Sets the value at a dotted path; a step into a list is a number: "arms.0.name".
+void Override(const std::string& setting, json* root, core::Faults* faults) {
+  const size_t equals = setting.find('=');
+  if (equals == std::string::npos || equals == 0) {
+    faults->push_back({"--set " + setting, "expected path=value"});
+    return;
+  }
+  std::map<std::string, int> lines;
+  core::Faults own;
+  const std::string value = YamlToJson(setting.substr(equals + 1), &lines, &own);
+  json* at = root;
+  std::istringstream steps(setting.substr(0, equals));
+  for (std::string step; std::getline(steps, step, '.');) {
+    if (at->is_array()) {
+      char* end = nullptr;
+      const unsigned long index = std::strtoul(step.c_str(), &end, 10);
+      if (*end != '\0' || index >= at->size()) {
+        faults->push_back({"--set " + setting, "no element \"" + step + "\""});
+        return;
+      }
+      at = &(*at)[index];
+    } else if (at->is_object() || at->is_null()) {
+      at = &(*at)[step];
+    } else {
+      faults->push_back({"--set " + setting, "nothing below \"" + step + "\""});
+      return;
+    }
+  }
+  if (!own.empty()) {
+    faults->push_back({"--set " + setting, own[0].message});
+    return;
+  }
+  *at = json::parse(value);
+}
+
+bool IsReference(const std::string& text) { return text.rfind("sha256:", 0) == 0; }
+
+// Reads and checks the dataset at `*ref`, keeps its bytes and puts its reference in place.
+void LoadDataset(const std::string& field, const std::filesystem::path& folder, bool is_training,
+                 std::string* ref, SpecFile* file, core::Faults* faults) {
+  if (ref->empty() || IsReference(*ref)) return;
+  const std::string path = (folder / *ref).string();
+  absl::StatusOr<std::string> bytes = ReadFile(path, static_cast<size_t>(core::kMaxDatasetBytes));
+  const auto use = is_training ? core::DatasetUse::kTraining : core::DatasetUse::kEvaluation;
+  const absl::Status status =
+      bytes.ok() ? core::ParseDataset(*bytes, use).status() : bytes.status();
+  if (!status.ok()) {
+    std::istringstream messages{std::string(status.message())};
+    for (std::string line; std::getline(messages, line);) {
+      faults->push_back({field, bytes.ok() ? path + ": " + line : line});
+    }
+    return;
+  }
+  *ref = "sha256:" + core::Sha256Hex(*bytes);
+  file->datasets.push_back({path, *std::move(bytes), is_training});
+}
+
+// Puts "line N: " in front of the message of a fault whose field, or the nearest field above, has a
+// line.
+void AddLines(const std::string& file, const std::map<std::string, int>& lines,
+              core::Faults* faults) {
+  for (core::Fault& fault : *faults) {
+    std::string field = fault.field;
+    while (!field.empty() && lines.count(field) == 0) {
+      const size_t cut = field.find_last_of(".[");
+      field = cut == std::string::npos ? "" : field.substr(0, cut);
+    }
+    if (!field.empty()) fault.message += absl::StrFormat(" (%s:%d)", file, lines.at(field));
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> ReadFile(const std::string& path, size_t max_bytes) {
+  std::stringstream text;
+  if (path == "-") {
+    text << std::cin.rdbuf();
+  } else {
+    if (std::filesystem::is_directory(path))
+      return absl::InvalidArgumentError(path + ": is a folder");
+    std::ifstream file(path, std::ios::binary);
+    if (!file) return absl::NotFoundError(path + ": " + std::strerror(errno));
+    text << file.rdbuf();
+  }
+  std::string bytes = std::move(text).str();
+  if (bytes.size() > max_bytes) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("%s: %d bytes; at most %d", path, bytes.size(), max_bytes));
+  }
+  return bytes;
+}
+
+std::string YamlToJson(const std::string& yaml, std::map<std::string, int>* lines,
+                       core::Faults* faults) {
+  try {
+    const std::vector<YAML::Node> documents = YAML::LoadAll(yaml);
+    if (documents.size() > 1) {
+      faults->push_back({"", "more than one YAML document"});
+      return "null";
+    }
+    if (documents.empty()) return "null";
+    Converter converter(lines, faults);
+    return converter.Convert(documents[0], "", 0)
+        .dump(-1, ' ', false, json::error_handler_t::replace);
+  } catch (const YAML::Exception& error) {
+    faults->push_back({"", absl::StrFormat("not YAML: line %d, column %d: %s", error.mark.line + 1,
+                                           error.mark.column + 1, error.msg)});
+    return "null";
+  }
+}
+
+absl::StatusOr<SpecFile> ReadSpecFile(const std::string& path,
+                                      const std::vector<std::string>& overrides) {
+  ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kMaxSpecBytes));
+  core::Faults faults;
+  std::map<std::string, int> lines;
+  // JSON is read as JSON, by the strict parser below; all else as YAML.
+  const bool is_json = path.size() > 5 && path.substr(path.size() - 5) == ".json";
+  std::string json_text = is_json ? text : YamlToJson(text, &lines, &faults);
+  if (faults.empty() && !overrides.empty()) {
+    json root = json::parse(json_text, nullptr, /*allow_exceptions=*/false);
+    for (const std::string& setting : overrides) Override(setting, &root, &faults);
+    json_text = root.dump(-1, ' ', false, json::error_handler_t::replace);
+  }
+  if (!faults.empty()) return Annotate(core::ToStatus(faults), path);
+
+  SpecFile file;
+  file.spec = core::Resolve(core::ParseExperimentSpec(json_text, &faults));
+  const std::filesystem::path folder =
+      path == "-" ? "." : std::filesystem::path(path).parent_path();
+  LoadDataset("dataset", folder, true, &file.spec.dataset, &file, &faults);
+  LoadDataset("evaluation.prompts", folder, false, &file.spec.evaluation.prompts, &file, &faults);
+  // A field that could not be read would only be reported again for its missing value.
+  for (const core::Fault& fault : core::Validate(file.spec)) {
+    bool known = false;
+    for (const core::Fault& earlier : faults) {
+      known = known || earlier.field.rfind(fault.field, 0) == 0 ||
+              fault.field.rfind(earlier.field, 0) == 0;
+    }
+    if (!known) faults.push_back(fault);
+  }
+  AddLines(path, lines, &faults);
+  if (!faults.empty()) return core::ToStatus(faults);
+  return file;
+}
+
+}  // namespace jenner::cli
