@@ -1,0 +1,40 @@
+// Addresses, channels and the limits that both ends of the wire agree on. Thread-safe.
+#ifndef JENNER_WIRE_CHANNEL_H_
+#define JENNER_WIRE_CHANNEL_H_
+
+#include <grpcpp/channel.h>
+#include <grpcpp/server_builder.h>
+
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+
+namespace jenner::wire {
+
+inline constexpr int kMaxMessageBytes = 8 << 20;    // any message, both ways
+inline constexpr int kMaxTelemetryBytes = 4 << 20;  // one UploadTelemetryRequest
+inline constexpr int kMaxChunkBytes = 1 << 20;      // of an upload or download
+// Errors travel as metadata; a spec with many faults needs more than gRPC's default of 8 KiB. A client
+// in another language sets grpc.max_metadata_size alike.
+inline constexpr int kMaxMetadataBytes = 64 << 10;
+
+// True for "127.x.y.z:port", "[::1]:port", "localhost:port" and "unix:path".
+bool IsLoopback(const std::string& address);
+
+// FailedPrecondition, unless `address` is on this machine or plaintext is allowed: the wire has no
+// encryption and no authentication of its own. `flag` is named in the message.
+absl::Status CheckPlaintext(const std::string& address, bool allow_plaintext,
+                            const std::string& flag = "--allow-plaintext");
+
+// A plaintext channel to `address` with the limits above, HTTP/2 keepalive (ping after 20 s of
+// silence, dead after 10 s more) and reconnects at most 5 s apart. Connects lazily. Not to be
+// destroyed in a gRPC callback.
+std::shared_ptr<grpc::Channel> MakeClientChannel(const std::string& address);
+
+// The same limits on the server, which permits those pings.
+void ConfigureServer(grpc::ServerBuilder* builder);
+
+}  // namespace jenner::wire
+
+#endif  // JENNER_WIRE_CHANNEL_H_

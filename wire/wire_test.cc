@@ -1,0 +1,190 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "absl/strings/str_format.h"
+#include "google/rpc/error_details.pb.h"
+#include "google/rpc/status.pb.h"
+#include "wire/channel.h"
+#include "wire/convert.h"
+#include "wire/status.h"
+
+namespace jenner::wire {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+core::ExperimentSpec FullSpec() {
+  core::ExperimentSpec spec;
+  spec.base_model = "tiny";
+  spec.dtype = core::Dtype::kBfloat16;
+  spec.dataset = "sha256:aa";
+  spec.contexts["neutral"] = {};
+  spec.contexts["empty"].system = "";
+  spec.contexts["odd"] = {"Be odd.", "pre ", " post"};
+  spec.arms = {{"base", {}}, {"plain", "neutral"}, {"inoculated", "odd"}};
+  spec.seeds = {7, 0, 3};
+  spec.training = {core::TrainingMethod::kFull,
+                   {8, 4, 0.1, {"q_proj"}},
+                   3, 100, 16, 2, 256, 1e-3, core::Schedule::kCosine, 5, 0.01, 0.8, 0.95, 1e-6, 0};
+  spec.evaluation = {"sha256:bb", {"neutral", "odd"}, {0, 0.25, 1}, 32, 4, 2, 0.7, 0.9, {"spanish"}};
+  spec.ranks = 2;
+  return spec;
+}
+
+TEST(Convert, AFullSpecComesBackAsItWas) {
+  core::Faults faults;
+  EXPECT_EQ(ToCore(ToProto(FullSpec()), &faults), FullSpec());
+  EXPECT_THAT(faults, IsEmpty());
+}
+
+TEST(Convert, ItComesBackThroughBytesToo) {
+  v1::ExperimentSpec message;
+  ASSERT_TRUE(message.ParseFromString(ToProto(FullSpec()).SerializeAsString()));
+  core::Faults faults;
+  EXPECT_EQ(ToCore(message, &faults), FullSpec());
+}
+
+TEST(Convert, DefaultsComeBackAsDefaults) {
+  core::Faults faults;
+  EXPECT_EQ(ToCore(ToProto(core::ExperimentSpec()), &faults), core::ExperimentSpec());
+  EXPECT_EQ(ToCore(v1::ExperimentSpec(), &faults), core::ExperimentSpec())
+      << "an unset field has the default of the core struct";
+  EXPECT_THAT(faults, IsEmpty());
+}
+
+// Each scalar by itself: a field that the converter forgets would come back as its default.
+TEST(Convert, RandomSpecsComeBack) {
+  const unsigned seed = 20261124;
+  std::mt19937 random(seed);
+  const auto integer = [&] { return static_cast<int32_t>(random() % 1000); };
+  const auto real = [&] { return static_cast<double>(random() % 1000) / 8; };
+  const auto text = [&] { return absl::StrFormat("t%d", integer()); };
+  for (int i = 0; i < 300; ++i) {
+    core::ExperimentSpec spec;
+    spec.base_model = text();
+    spec.dataset = text();
+    spec.dtype = static_cast<core::Dtype>(integer() % 2);
+    for (int c = integer() % 3; c >= 0; --c) {
+      core::Context& context = spec.contexts[text()];
+      if (integer() % 2 == 0) context.system = integer() % 2 == 0 ? "" : text();
+      context.user_prefix = text();
+      context.user_suffix = text();
+    }
+    spec.arms.push_back({text(), {}});
+    spec.arms.push_back({text(), integer() % 2 == 0 ? "" : text()});
+    spec.seeds = {integer(), integer()};
+    core::TrainingSpec& t = spec.training;
+    t.method = static_cast<core::TrainingMethod>(integer() % 2);
+    t.schedule = static_cast<core::Schedule>(integer() % 3);
+    t.lora = {integer(), real(), real(), {text(), text()}};
+    t.epochs = integer(), t.max_steps = integer(), t.batch_size = integer();
+    t.accumulation_steps = integer(), t.max_length = integer(), t.warmup_steps = integer();
+    t.learning_rate = real(), t.weight_decay = real(), t.beta1 = real(), t.beta2 = real();
+    t.epsilon = real(), t.max_gradient_norm = real();
+    spec.evaluation = {text(), {text()}, {real()}, integer(), integer(), integer(), real(), real(),
+                       {text()}};
+    spec.ranks = integer();
+    core::Faults faults;
+    ASSERT_EQ(ToCore(ToProto(spec), &faults), spec) << "seed " << seed << ", spec " << i;
+    ASSERT_THAT(faults, IsEmpty());
+  }
+}
+
+TEST(Convert, UnknownEnumerationValuesAreFaultsWithTheirPath) {
+  v1::ExperimentSpec message = ToProto(FullSpec());
+  message.set_dtype(static_cast<v1::Dtype>(9));
+  message.mutable_training()->set_method(static_cast<v1::TrainingMethod>(7));
+  message.mutable_training()->set_schedule(static_cast<v1::Schedule>(8));
+  core::Faults faults;
+  ToCore(message, &faults);
+  EXPECT_THAT(faults, ElementsAre(core::Fault{"dtype", "unknown value 9"},
+                                  core::Fault{"training.method", "unknown value 7"},
+                                  core::Fault{"training.schedule", "unknown value 8"}));
+}
+
+TEST(Convert, TimesAndDurations) {
+  for (const int64_t micros : {int64_t{0}, int64_t{1'700'000'000'123'456}, int64_t{-1}}) {
+    const absl::Time time = absl::FromUnixMicros(micros);
+    EXPECT_EQ(ToCore(ToProto(time)), time);
+    EXPECT_GE(ToProto(time).nanos(), 0);
+  }
+  for (const absl::Duration duration : {absl::ZeroDuration(), absl::Milliseconds(12'345)}) {
+    EXPECT_EQ(ToCore(ToProto(duration)), duration);
+  }
+}
+
+TEST(Status, FaultsGoOverTheWireAllOfThem) {
+  core::Faults faults;
+  for (int i = 0; i < 200; ++i) {
+    faults.push_back({absl::StrFormat("arms[%d].name", i), "expected [a-z]...; found \"A\""});
+  }
+  const absl::Status status = FaultsStatus(faults);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("arms[9].name: expected"));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("and 190 more"));
+  const absl::Status back = FromGrpcStatus(ToGrpcStatus(status));
+  EXPECT_EQ(back.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(back.message(), status.message());
+  EXPECT_EQ(FaultsOf(back), faults);
+  EXPECT_EQ(ReasonOf(back), "INVALID_ARGUMENT");
+}
+
+TEST(Status, TheWireFormIsGoogleRpcStatus) {
+  const grpc::Status sent =
+      ToGrpcStatus(WithReason(FaultStatus("dataset", "not uploaded", absl::StatusCode::kNotFound),
+                              "DATASET_NOT_FOUND"));
+  EXPECT_EQ(sent.error_code(), grpc::StatusCode::NOT_FOUND);
+  EXPECT_EQ(sent.error_message(), "dataset: not uploaded");
+  google::rpc::Status details;
+  ASSERT_TRUE(details.ParseFromString(sent.error_details()));
+  EXPECT_EQ(details.code(), 5);
+  ASSERT_EQ(details.details_size(), 2);
+  google::rpc::ErrorInfo info;
+  ASSERT_TRUE(details.details(0).UnpackTo(&info));
+  EXPECT_EQ(info.domain(), "jenner");
+  EXPECT_EQ(info.reason(), "DATASET_NOT_FOUND");
+  google::rpc::BadRequest bad;
+  ASSERT_TRUE(details.details(1).UnpackTo(&bad));
+  EXPECT_EQ(bad.field_violations(0).field(), "dataset");
+}
+
+TEST(Status, WhatHasNoDetailsKeepsCodeAndMessage) {
+  EXPECT_TRUE(ToGrpcStatus(absl::OkStatus()).ok());
+  EXPECT_TRUE(FromGrpcStatus(grpc::Status::OK).ok());
+  const absl::Status foreign =
+      FromGrpcStatus({grpc::StatusCode::UNAVAILABLE, "failed to connect", "not a proto \xff"});
+  EXPECT_EQ(foreign, absl::UnavailableError("failed to connect"));
+  EXPECT_THAT(FaultsOf(foreign), IsEmpty());
+  EXPECT_EQ(ReasonOf(foreign), "");
+}
+
+TEST(Status, TooManyFaultsStillFitTheMetadata) {
+  core::Faults faults;
+  for (int i = 0; i < 5000; ++i) faults.push_back({"arms", std::string(100, 'x')});
+  const grpc::Status sent = ToGrpcStatus(FaultsStatus(faults));
+  EXPECT_LT(sent.error_details().size() * 4 / 3 + sent.error_message().size(),
+            size_t{kMaxMetadataBytes});
+  const core::Faults back = FaultsOf(FromGrpcStatus(sent));
+  EXPECT_GT(back.size(), 100u);
+  EXPECT_EQ(back.back().message, "and more faults than fit here");
+}
+
+TEST(Channel, PlaintextStaysOnThisMachine) {
+  for (const char* address : {"127.0.0.1:7070", "127.9.9.9:0", "localhost:1", "[::1]:5", "unix:/x"}) {
+    EXPECT_TRUE(IsLoopback(address)) << address;
+    EXPECT_TRUE(CheckPlaintext(address, false).ok()) << address;
+  }
+  for (const char* address : {"0.0.0.0:7070", "10.0.0.1:1", "[::]:5", "server:7070", "127.evil.org:1",
+                              "localhost.evil.org:1", ""}) {
+    EXPECT_FALSE(IsLoopback(address)) << address;
+    EXPECT_TRUE(absl::IsFailedPrecondition(CheckPlaintext(address, false))) << address;
+    EXPECT_TRUE(CheckPlaintext(address, true).ok()) << address;
+  }
+}
+
+}  // namespace
+}  // namespace jenner::wire
