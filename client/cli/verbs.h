@@ -1,0 +1,73 @@
+// The verbs of the command line. Each prints its result to standard output, messages to standard
+// error, and returns the exit code (docs/cli.md).
+#ifndef JENNER_CLIENT_CLI_VERBS_H_
+#define JENNER_CLIENT_CLI_VERBS_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "client/client.h"
+
+namespace jenner::cli {
+
+enum class Output { kTable, kJson, kJsonl };
+
+struct Globals {
+  client::ClientOptions client;
+  Output output = Output::kTable;
+  bool progress = false;  // bars on standard error: it is a terminal
+};
+
+// Exit codes; docs/cli.md has the same list.
+inline constexpr int kExitOk = 0;
+inline constexpr int kExitFailed = 1;  // the experiment failed, or an error of the service
+inline constexpr int kExitUsage = 2;   // command line, spec or data
+inline constexpr int kExitNotFound = 3;
+inline constexpr int kExitUnavailable = 5;  // no answer from the server in time
+inline constexpr int kExitCancelled = 6;
+inline constexpr int kExitInterrupted = 130;
+
+// Prints "jenner: <message>" and returns the code for `status`. REQUIRES: !status.ok().
+int Report(const absl::Status& status);
+// The exit code of an experiment that ended in `state`.
+int ExitCodeOf(v1::State state);
+// "experiments/x" of "x" or "experiments/x".
+std::string ExperimentName(const std::string& given);
+
+struct CreateFlags {
+  std::string file;
+  std::vector<std::string> overrides;
+  std::string id;
+  std::string request_id;
+  bool dry_run = false;
+  bool watch = false;
+  bool wait = false;
+};
+int Create(const Globals& globals, const CreateFlags& flags);
+int List(const Globals& globals, int limit);
+int Get(const Globals& globals, const std::string& name);
+int Cancel(const Globals& globals, const std::string& name);
+int Delete(const Globals& globals, const std::string& name);
+int Results(const Globals& globals, const std::string& name);
+struct SampleFlags {
+  std::string name;
+  std::string arm;
+  std::string context;
+  int step = -1;
+  int limit = 50;
+};
+int Samples(const Globals& globals, const SampleFlags& flags);
+int ListWorkers(const Globals& globals);
+
+// Follows an experiment to its end and prints the results table. `quiet`: only the table.
+// Interrupting detaches: the experiment goes on.
+int WatchToEnd(const Globals& globals, const std::string& name, const std::string& cursor,
+               bool quiet);
+
+// Says whether server, workers and machine are fit to run an experiment. kExitFailed if not.
+int Doctor(const Globals& globals);
+
+}  // namespace jenner::cli
+
+#endif  // JENNER_CLIENT_CLI_VERBS_H_
