@@ -1,0 +1,300 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/strings/str_format.h"
+#include "server/feed/cursor.h"
+#include "server/feed/hub.h"
+#include "server/feed/mailbox.h"
+#include "server/feed/watcher.h"
+
+namespace jenner::feed {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+TEST(Cursor, ComesBackAndRefusesTheRest) {
+  for (const Cursor cursor : {Cursor{0, 0}, Cursor{12, 455}, Cursor{int64_t{1} << 60, 1}}) {
+    EXPECT_EQ(*ParseCursor(ToString(cursor)), cursor);
+  }
+  EXPECT_EQ(*ParseCursor(""), Cursor{});
+  for (const char* bad : {"e", "e1", "m1", "e1.m", "e.m1", "e-1.m2", "e1.m2x", "e1.m99999999999999999999",
+                          " e1.m2", "E1.M2"}) {
+    EXPECT_TRUE(absl::IsInvalidArgument(ParseCursor(bad).status())) << bad;
+  }
+}
+
+TEST(Mailbox, IsBoundedOrderedAndDrainsAfterClose) {
+  Mailbox<int> mailbox(3);
+  EXPECT_TRUE(mailbox.Push(1));
+  EXPECT_TRUE(mailbox.Push(2));
+  EXPECT_TRUE(mailbox.Push(3));
+  EXPECT_FALSE(mailbox.Push(4));
+  EXPECT_THAT(mailbox.Drain(2), ElementsAre(1, 2));
+  EXPECT_TRUE(mailbox.Push(5));
+  mailbox.Close();
+  EXPECT_FALSE(mailbox.Push(6));
+  EXPECT_THAT(mailbox.Drain(9), ElementsAre(3, 5));
+  EXPECT_THAT(mailbox.Drain(9), IsEmpty());
+}
+
+TEST(Mailbox, WakesAWaitingReader) {
+  Mailbox<int> mailbox(1);
+  std::thread pusher([&] { EXPECT_TRUE(mailbox.Push(7)); });
+  EXPECT_THAT(mailbox.Drain(1), ElementsAre(7));
+  pusher.join();
+}
+
+// A world in one thread: an experiment, its rows, and a reader that takes updates when told to.
+class World {
+ public:
+  std::shared_ptr<Watcher> Watch(const std::string& cursor = "") {
+    Watcher::Hooks hooks;
+    hooks.snapshot = [this](Watcher::SnapshotCallback answer) {
+      if (!snapshot_error.ok()) return answer(snapshot_error);
+      auto snapshot = std::make_shared<Snapshot>();
+      snapshot->version = version;
+      snapshot->is_terminal = is_terminal;
+      answer(std::shared_ptr<const Snapshot>(std::move(snapshot)));
+    };
+    hooks.rows = [this](int64_t after, int limit, Watcher::RowsCallback answer) {
+      ++num_reads;
+      std::vector<store::FeedRow> page;
+      for (const store::FeedRow& row : rows) {
+        if (row.seq > after && static_cast<int>(page.size()) < limit) page.push_back(row);
+      }
+      if (hold_rows) {
+        held_rows = [answer, page] { answer(page); };
+      } else {
+        answer(page);
+      }
+    };
+    hooks.write = [this](const Update& update) {
+      ASSERT_FALSE(is_writing) << "two writes at once";
+      is_writing = true;
+      in_flight = Describe(update);
+      last_cursor = ToString(update.cursor);
+    };
+    hooks.finish = [this](const absl::Status& status) {
+      ASSERT_FALSE(end.has_value()) << "finished twice";
+      end = status;
+    };
+    hooks.abort = [this] { is_aborted = true; };
+    watcher = std::make_shared<Watcher>("e1", *ParseCursor(cursor), absl::Seconds(10), now, hooks);
+    watcher->Start();
+    return watcher;
+  }
+  // Takes what is there, and says what it was.
+  std::vector<std::string> TakeAll(size_t limit = 1000) {
+    std::vector<std::string> taken;
+    while (is_writing && taken.size() < limit) {
+      is_writing = false;
+      taken.push_back(in_flight);
+      watcher->WriteDone(true, now);
+    }
+    return taken;
+  }
+  void AddRows(int count) {
+    for (int i = 0; i < count; ++i) {
+      store::TrainPoint point;
+      point.step.step = static_cast<int32_t>(rows.size()) + 1;
+      rows.push_back({static_cast<int64_t>(rows.size() + 1) * 10, point});
+    }
+  }
+  static std::string Describe(const Update& update) {
+    std::string what = "heartbeat";
+    if (const auto* snapshot = std::get_if<std::shared_ptr<const Snapshot>>(&update.body)) {
+      what = absl::StrFormat("v%d", (*snapshot)->version);
+    } else if (const auto* row = std::get_if<store::FeedRow>(&update.body)) {
+      what = absl::StrFormat("row %d", row->seq);
+    } else if (std::holds_alternative<TerminalUpdate>(update.body)) {
+      what = "terminal";
+    }
+    return what + " @" + ToString(update.cursor);
+  }
+
+  absl::Time now = absl::UnixEpoch();
+  int64_t version = 3;
+  bool is_terminal = false;
+  absl::Status snapshot_error;
+  std::vector<store::FeedRow> rows;
+  int num_reads = 0;
+  bool hold_rows = false;
+  std::function<void()> held_rows;
+
+  std::shared_ptr<Watcher> watcher;
+  bool is_writing = false;
+  std::string in_flight;
+  std::string last_cursor;
+  std::optional<absl::Status> end;
+  bool is_aborted = false;
+};
+
+TEST(Watcher, SendsStateThenRowsThenChangesThenTerminal) {
+  World world;
+  world.AddRows(2);
+  world.Watch();
+  EXPECT_THAT(world.TakeAll(), ElementsAre("v3 @e3.m0", "row 10 @e3.m10", "row 20 @e3.m20"));
+  world.AddRows(1);
+  world.watcher->WakeForRows();
+  EXPECT_THAT(world.TakeAll(), ElementsAre("row 30 @e3.m30"));
+  world.AddRows(1);
+  world.version = 4;
+  world.is_terminal = true;
+  world.watcher->WakeForEvent();
+  EXPECT_THAT(world.TakeAll(), ElementsAre("v4 @e4.m30", "row 40 @e4.m40", "terminal @e4.m40"));
+  ASSERT_TRUE(world.end.has_value());
+  EXPECT_TRUE(world.end->ok());
+}
+
+TEST(Watcher, ResumesAfterTheCursor) {
+  World world;
+  world.AddRows(4);
+  world.Watch("e3.m20");
+  EXPECT_THAT(world.TakeAll(), ElementsAre("v3 @e3.m20", "row 30 @e3.m30", "row 40 @e3.m40"));
+}
+
+TEST(Watcher, ReadsPagesAndHoldsNoMore) {
+  World world;
+  world.AddRows(Watcher::kPageRows * 3 + 1);
+  world.Watch();
+  EXPECT_EQ(world.TakeAll(100).size(), 100u);
+  EXPECT_EQ(world.num_reads, 1);
+  EXPECT_EQ(world.TakeAll().size(), static_cast<size_t>(Watcher::kPageRows) * 3 + 2 - 100);
+  EXPECT_EQ(world.num_reads, 4);
+}
+
+TEST(Watcher, AWakeWithoutNewsWritesNothing) {
+  World world;
+  world.Watch();
+  world.TakeAll();
+  world.watcher->WakeForEvent();
+  world.watcher->WakeForRows();
+  EXPECT_FALSE(world.is_writing);
+}
+
+TEST(Watcher, AWakeDuringAReadIsNotLost) {
+  World world;
+  world.hold_rows = true;
+  world.Watch();
+  world.TakeAll();
+  world.AddRows(1);  // after the read that is on its way
+  world.watcher->WakeForRows();
+  world.hold_rows = false;
+  world.held_rows();
+  EXPECT_THAT(world.TakeAll(), ElementsAre("row 10 @e3.m10"));
+}
+
+TEST(Watcher, HeartbeatsAfterSilenceOnly) {
+  World world;
+  world.Watch();
+  world.TakeAll();
+  world.now += absl::Seconds(9);
+  world.watcher->Tick(world.now);
+  EXPECT_FALSE(world.is_writing);
+  world.now += absl::Seconds(1);
+  world.watcher->Tick(world.now);
+  EXPECT_THAT(world.TakeAll(), ElementsAre("heartbeat @e3.m0"));
+  world.watcher->Tick(world.now);
+  EXPECT_FALSE(world.is_writing);
+}
+
+TEST(Watcher, ASlowReaderIsEndedWithItsCursorAndThenCutOff) {
+  World world;
+  world.AddRows(2);
+  world.Watch();
+  world.TakeAll(2);  // "row 20" is under way
+  world.now += absl::Seconds(29);
+  world.watcher->Tick(world.now);
+  EXPECT_FALSE(world.end.has_value());
+  world.now += absl::Seconds(1);
+  world.watcher->Tick(world.now);
+  ASSERT_TRUE(world.end.has_value());
+  EXPECT_TRUE(absl::IsResourceExhausted(*world.end));
+  EXPECT_THAT(std::string(world.end->message()), HasSubstr("resume from cursor e3.m20"));
+  EXPECT_FALSE(world.is_aborted);
+  world.now += absl::Seconds(30);
+  world.watcher->Tick(world.now);
+  EXPECT_TRUE(world.is_aborted);
+  world.TakeAll();  // no second finish
+}
+
+TEST(Watcher, AnIdleStreamIsNoSlowReader) {
+  World world;
+  world.Watch();
+  world.TakeAll();
+  world.now += absl::Seconds(9);
+  world.watcher->Tick(world.now);
+  world.AddRows(1);
+  world.watcher->WakeForRows();
+  world.now += absl::Seconds(29);
+  world.watcher->Tick(world.now);
+  EXPECT_FALSE(world.end.has_value());
+}
+
+TEST(Watcher, EndWaitsForTheWriteUnderWay) {
+  World world;
+  world.AddRows(1);
+  world.Watch();
+  world.watcher->End(absl::UnavailableError("bye"));
+  EXPECT_FALSE(world.end.has_value());
+  EXPECT_THAT(world.TakeAll(), ElementsAre("v3 @e3.m0"));
+  ASSERT_TRUE(world.end.has_value());
+  EXPECT_EQ(*world.end, absl::UnavailableError("bye; resume from cursor e3.m0"));
+}
+
+TEST(Watcher, AnAnswerAfterTheEndIsIgnored) {
+  World world;
+  world.hold_rows = true;
+  world.Watch();
+  world.TakeAll();
+  world.watcher->End(absl::CancelledError("gone"));
+  EXPECT_TRUE(world.end.has_value());
+  world.AddRows(1);
+  world.held_rows();
+  EXPECT_FALSE(world.is_writing);
+}
+
+TEST(Watcher, AFailedWriteOrALookThatFailsEndsIt) {
+  World world;
+  world.Watch();
+  world.is_writing = false;
+  world.watcher->WriteDone(false, world.now);
+  EXPECT_TRUE(absl::IsCancelled(*world.end));
+  World deleted;
+  deleted.snapshot_error = absl::NotFoundError("no experiment");
+  deleted.Watch();
+  EXPECT_TRUE(absl::IsNotFound(*deleted.end));
+}
+
+TEST(Hub, WakesByExperimentLimitsAndCloses) {
+  Hub hub(1);
+  World world;
+  ASSERT_TRUE(hub.Add(world.Watch()).ok());
+  World other;
+  EXPECT_TRUE(absl::IsResourceExhausted(hub.Add(other.Watch())));
+  world.TakeAll();
+  world.AddRows(1);
+  hub.NotifyRows("e2");
+  EXPECT_FALSE(world.is_writing);
+  hub.NotifyRows("e1");
+  EXPECT_THAT(world.TakeAll(), ElementsAre("row 10 @e3.m10"));
+  world.version = 9;
+  hub.NotifyEvent("e1");
+  EXPECT_THAT(world.TakeAll(), ElementsAre("v9 @e9.m10"));
+  hub.Close();
+  EXPECT_TRUE(absl::IsUnavailable(*world.end));
+  hub.Remove(world.watcher.get());
+  EXPECT_EQ(hub.NumWatchers(), 0);
+  EXPECT_TRUE(absl::IsUnavailable(hub.Add(other.watcher)));
+}
+
+}  // namespace
+}  // namespace jenner::feed

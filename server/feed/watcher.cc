@@ -1,0 +1,187 @@
+#include "server/feed/watcher.h"
+
+#include <utility>
+
+#include "absl/strings/str_format.h"
+
+namespace jenner::feed {
+
+Watcher::Watcher(std::string experiment, Cursor cursor, absl::Duration heartbeat, absl::Time now,
+                 Hooks hooks)
+    : experiment_(std::move(experiment)),
+      heartbeat_(heartbeat),
+      hooks_(std::move(hooks)),
+      cursor_(cursor),
+      now_(now),
+      last_write_(now) {}
+
+void Watcher::Start() {
+  Action action;
+  {
+    const absl::MutexLock lock(&mutex_);
+    action = Next();
+  }
+  Run(action);
+}
+
+void Watcher::WakeForEvent() {
+  Action action;
+  {
+    const absl::MutexLock lock(&mutex_);
+    is_snapshot_old_ = true;
+    may_have_rows_ = true;
+    action = Next();
+  }
+  Run(action);
+}
+
+void Watcher::WakeForRows() {
+  Action action;
+  {
+    const absl::MutexLock lock(&mutex_);
+    may_have_rows_ = true;
+    action = Next();
+  }
+  Run(action);
+}
+
+void Watcher::Tick(absl::Time now) {
+  Action action;
+  {
+    const absl::MutexLock lock(&mutex_);
+    now_ = now;
+    const absl::Duration silence = now - last_write_;
+    if (wait_ == Wait::kWrite && silence >= 2 * kWriteLimit && !is_aborted_) {
+      is_aborted_ = true;
+      action = hooks_.abort;
+    } else if (wait_ == Wait::kWrite && silence >= kWriteLimit && !is_finished_) {
+      action = Finish(absl::ResourceExhaustedError(absl::StrFormat(
+          "the reader took nothing for %s", absl::FormatDuration(kWriteLimit))));
+    } else if (wait_ != Wait::kWrite && silence >= heartbeat_) {
+      is_heartbeat_due_ = true;
+      action = Next();
+    }
+  }
+  Run(action);
+}
+
+void Watcher::WriteDone(bool ok, absl::Time now) {
+  Action action;
+  {
+    const absl::MutexLock lock(&mutex_);
+    wait_ = Wait::kNothing;
+    now_ = last_write_ = now;
+    if (!ok && end_.ok()) end_ = absl::CancelledError("the reader went away");
+    action = Next();
+  }
+  Run(action);
+}
+
+void Watcher::End(const absl::Status& status) {
+  Action action;
+  {
+    const absl::MutexLock lock(&mutex_);
+    if (end_.ok()) end_ = status;
+    action = Next();
+  }
+  Run(action);
+}
+
+Watcher::Action Watcher::Next() {
+  if (is_finished_) return nullptr;
+  // A read on its way is left to itself: its answer finds the stream finished.
+  if (!end_.ok() && wait_ != Wait::kWrite) return Finish(end_);
+  if (wait_ != Wait::kNothing) return nullptr;
+  if (is_terminal_sent_) return Finish(absl::OkStatus());
+  if (snapshot_ != nullptr && !is_snapshot_sent_) {
+    is_snapshot_sent_ = true;
+    cursor_.event = snapshot_->version;
+    return Write({cursor_, snapshot_});
+  }
+  if (snapshot_ != nullptr && !rows_.empty()) {
+    store::FeedRow row = std::move(rows_.front());
+    rows_.pop_front();
+    cursor_.metric = row.seq;
+    return Write({cursor_, std::move(row)});
+  }
+  return NextRead();
+}
+
+Watcher::Action Watcher::NextRead() {
+  if (is_snapshot_old_) {
+    is_snapshot_old_ = false;
+    wait_ = Wait::kSnapshot;
+    return [self = shared_from_this()] {
+      self->hooks_.snapshot([self](auto snapshot) { self->GotSnapshot(std::move(snapshot)); });
+    };
+  }
+  if (may_have_rows_) {
+    may_have_rows_ = false;
+    wait_ = Wait::kRows;
+    return [self = shared_from_this(), after = cursor_.metric] {
+      self->hooks_.rows(after, kPageRows, [self](auto rows) { self->GotRows(std::move(rows)); });
+    };
+  }
+  if (snapshot_->is_terminal) {
+    is_terminal_sent_ = true;
+    return Write({cursor_, TerminalUpdate{snapshot_}});
+  }
+  if (is_heartbeat_due_) return Write({cursor_, Heartbeat{}});
+  return nullptr;
+}
+
+Watcher::Action Watcher::Write(Update update) {
+  wait_ = Wait::kWrite;
+  is_heartbeat_due_ = false;
+  last_write_ = now_;
+  return [self = shared_from_this(), update = std::move(update)] { self->hooks_.write(update); };
+}
+
+Watcher::Action Watcher::Finish(const absl::Status& status) {
+  is_finished_ = true;
+  rows_.clear();
+  absl::Status told = status;
+  if (!status.ok()) {
+    told = absl::Status(status.code(), absl::StrFormat("%s; resume from cursor %s",
+                                                       std::string(status.message()),
+                                                       ToString(cursor_)));
+  }
+  return [self = shared_from_this(), told] { self->hooks_.finish(told); };
+}
+
+void Watcher::GotSnapshot(absl::StatusOr<std::shared_ptr<const Snapshot>> snapshot) {
+  Action action;
+  {
+    const absl::MutexLock lock(&mutex_);
+    wait_ = Wait::kNothing;
+    if (snapshot.ok()) {
+      const bool is_new = snapshot_ == nullptr || snapshot_->version != (*snapshot)->version;
+      snapshot_ = *std::move(snapshot);
+      if (is_new) is_snapshot_sent_ = false;
+      // What the rows say up to here is read after this look: nothing is missed before Terminal.
+      may_have_rows_ = true;
+    } else if (end_.ok()) {
+      end_ = snapshot.status();
+    }
+    action = Next();
+  }
+  Run(action);
+}
+
+void Watcher::GotRows(absl::StatusOr<std::vector<store::FeedRow>> rows) {
+  Action action;
+  {
+    const absl::MutexLock lock(&mutex_);
+    wait_ = Wait::kNothing;
+    if (!rows.ok()) {
+      if (end_.ok()) end_ = rows.status();
+    } else {
+      if (static_cast<int>(rows->size()) == kPageRows) may_have_rows_ = true;
+      for (store::FeedRow& row : *rows) rows_.push_back(std::move(row));
+    }
+    action = Next();
+  }
+  Run(action);
+}
+
+}  // namespace jenner::feed
