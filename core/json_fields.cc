@@ -6,31 +6,53 @@
 namespace jenner::core {
 namespace {
 
-// Refuses what nlohmann's parser lets through: duplicate keys and deep nesting.
+// Finds what nlohmann's parser lets through, with its path: duplicate keys and deep nesting.
 class Watchdog {
  public:
-  bool operator()(int depth, Json::parse_event_t event, Json& parsed) {
-    if (depth > kMaxJsonDepth && fault_.empty()) {
-      fault_ = absl::StrFormat("nested deeper than %d", kMaxJsonDepth);
+  explicit Watchdog(Faults* faults) : faults_(faults) {}
+
+  bool operator()(Json::parse_event_t event, const Json& parsed) {
+    using Seen = Json::parse_event_t;
+    if (too_deep_) return event == Seen::object_end || event == Seen::array_end;
+    if (event == Seen::object_end || event == Seen::array_end) {
+      levels_.pop_back();
+    } else if (event == Seen::key) {
+      levels_.back().key = parsed.get<std::string>();
+      if (!levels_.back().keys.insert(levels_.back().key).second) {
+        faults_->push_back({Path(), "duplicate key"});
+      }
+    } else {
+      if (!levels_.empty()) ++levels_.back().index;
+      if (event != Seen::value) levels_.push_back({event == Seen::array_start, -1, "", {}});
+      if (levels_.size() > kMaxJsonDepth) {
+        too_deep_ = true;  // nothing is kept from here on, so that depth costs no memory
+        faults_->push_back({Path(), absl::StrFormat("nested deeper than %d", kMaxJsonDepth)});
+        return false;
+      }
     }
-    if (event == Json::parse_event_t::object_start) {
-      keys_.emplace_back();
-    } else if (event == Json::parse_event_t::object_end) {
-      keys_.pop_back();
-    } else if (event == Json::parse_event_t::key && !keys_.empty()) {
-      const std::string key = parsed.get<std::string>();
-      if (!keys_.back().insert(key).second && fault_.empty())
-        fault_ = "duplicate key \"" + key + "\"";
-    }
-    // Nothing is kept once there is a fault, so that depth costs no memory.
-    return fault_.empty() || event == Json::parse_event_t::object_end ||
-           event == Json::parse_event_t::array_end;
+    return true;
   }
-  const std::string& fault() const { return fault_; }
 
  private:
-  std::vector<std::set<std::string>> keys_;
-  std::string fault_;
+  struct Level {
+    bool is_list = false;
+    int64_t index = -1;          // of the current element
+    std::string key;             // the current one
+    std::set<std::string> keys;  // so far
+  };
+
+  std::string Path() const {
+    std::string path;
+    for (const Level& level : levels_) {
+      if (level.is_list && level.index >= 0) path += absl::StrFormat("[%d]", level.index);
+      if (!level.is_list && !level.key.empty()) path = Join(path, level.key);
+    }
+    return path;
+  }
+
+  Faults* faults_;
+  std::vector<Level> levels_;
+  bool too_deep_ = false;
 };
 
 size_t EditDistance(const std::string& a, const std::string& b) {
@@ -50,21 +72,24 @@ size_t EditDistance(const std::string& a, const std::string& b) {
 
 }  // namespace
 
-std::optional<Json> ParseJson(const std::string& text, Faults* faults) {
-  if (text.size() > kMaxJsonBytes) {
+std::optional<Json> ParseJson(const std::string& text, Faults* faults, size_t max_bytes) {
+  if (text.size() > max_bytes) {
     faults->push_back(
-        {"", absl::StrFormat("%d bytes; at most %d are read", text.size(), kMaxJsonBytes)});
+        {"", absl::StrFormat("%d bytes; at most %d are read", text.size(), max_bytes)});
     return std::nullopt;
   }
-  Watchdog watchdog;
+  const size_t before = faults->size();
+  Watchdog watchdog(faults);
   try {
-    Json json = Json::parse(text, [&](int depth, Json::parse_event_t event, Json& parsed) {
-      return watchdog(depth, event, parsed);
+    Json json = Json::parse(text, [&](int, Json::parse_event_t event, Json& parsed) {
+      return watchdog(event, parsed);
     });
-    if (watchdog.fault().empty()) return json;
-    faults->push_back({"", watchdog.fault()});
+    if (faults->size() == before) return json;
   } catch (const Json::exception& error) {
-    faults->push_back({"", std::string("not JSON: ") + error.what()});
+    const std::string what = error.what();  // "[json.exception.parse_error.101] parse error at ..."
+    const size_t begin = what.find("] ");
+    faults->push_back(
+        {"", "not JSON: " + (begin == std::string::npos ? what : what.substr(begin + 2))});
   }
   return std::nullopt;
 }

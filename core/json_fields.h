@@ -28,9 +28,10 @@ using Json = nlohmann::json;
 inline constexpr int kMaxJsonDepth = 32;
 inline constexpr size_t kMaxJsonBytes = size_t{4} << 20;
 
-// `text` as JSON, or nullopt and a fault: too large or deep, malformed (with its byte), duplicate
-// key.
-std::optional<Json> ParseJson(const std::string& text, Faults* faults);
+// `text` as JSON, or nullopt and faults: too large or deep, malformed (with its byte), every
+// duplicate key with its path.
+std::optional<Json> ParseJson(const std::string& text, Faults* faults,
+                              size_t max_bytes = kMaxJsonBytes);
 
 // The name in `known` nearest to `word` (edit distance at most 2), or "".
 std::string Nearest(const std::string& word, const std::vector<std::string>& known);

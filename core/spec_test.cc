@@ -2,6 +2,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <random>
+
+#include "absl/strings/str_format.h"
 #include "core/names.h"
 #include "core/resolve.h"
 #include "core/sha256.h"
@@ -82,12 +86,36 @@ TEST(SpecJsonTest, AllFaultsAtOnce) {
 }
 
 TEST(SpecJsonTest, RefusesWhatIsNoPlainJson) {
-  for (const std::string& text :
-       {std::string("{"), std::string("[]"), std::string("{\"ranks\":1,\"ranks\":2}"),
-        std::string(100000, '['), std::string("{\"a\":1e999}"), std::string("\"\xff\"")}) {
+  for (const std::string& text : {std::string("{"), std::string("[]"), std::string(100000, '['),
+                                  std::string("{\"a\":1e999}"), std::string("\"\xff\"")}) {
     Faults faults;
     ParseExperimentSpec(text, &faults);
     EXPECT_FALSE(faults.empty()) << text.substr(0, 40);
+  }
+}
+
+TEST(SpecJsonTest, EveryDuplicateKeyIsAFaultWithItsPath) {
+  Faults faults;
+  ParseExperimentSpec(R"({"ranks":1,"ranks":2,"arms":[{"name":"a"},{"name":"b","name":"c"}],
+      "contexts":{"x":{},"y":{},"x":{}}})",
+                      &faults);
+  EXPECT_THAT(Fields(faults), ElementsAre("ranks", "arms[1].name", "contexts.x"));
+}
+
+TEST(SpecJsonTest, RandomTextNeverCrashes) {
+  const std::string text = ToJson(Example());
+  std::mt19937_64 random(1);
+  for (int i = 0; i < 3000; ++i) {
+    std::string mutated = text;
+    for (int j = 0; j < 3; ++j) {
+      mutated[random() % mutated.size()] = "{}[]\",:0e-\\\xff"[random() % 13];
+    }
+    Faults faults;
+    const ExperimentSpec spec = ParseExperimentSpec(mutated, &faults);
+    if (faults.empty()) {
+      EXPECT_EQ(ParseExperimentSpec(ToJson(spec), &faults), spec) << mutated;
+    }
+    Validate(spec);
   }
 }
 
@@ -126,6 +154,35 @@ TEST(ValidateTest, AllFaultsAtOnce) {
                   "seeds[2]", "training.lora.targets[1]", "training.lora.targets[2]",
                   "training.batch_size", "training.learning_rate", "training.warmup_steps",
                   "evaluation.at[0]", "evaluation.samples", "evaluation.traits[0]"));
+}
+
+// What is not finite has no JSON: accepted once, it could never be read back from the event log.
+TEST(ValidateTest, NumbersAreFinite) {
+  for (const double bad : {std::nan(""), HUGE_VAL, -HUGE_VAL}) {
+    ExperimentSpec spec = Example();
+    spec.training.lora.alpha = bad;
+    spec.training.lora.dropout = bad;
+    spec.training.learning_rate = bad;
+    spec.training.weight_decay = bad;
+    spec.training.beta1 = bad;
+    spec.training.beta2 = bad;
+    spec.training.epsilon = bad;
+    spec.training.max_gradient_norm = bad;
+    spec.evaluation.at = {bad};
+    spec.evaluation.temperature = bad;
+    spec.evaluation.top_p = bad;
+    EXPECT_EQ(Validate(spec).size(), 11u) << bad;
+  }
+}
+
+TEST(ValidateTest, SizeIsBounded) {
+  ExperimentSpec spec = Example();
+  for (int i = 0; i < 5; ++i) {
+    spec.contexts[absl::StrFormat("c%d", i)].user_prefix = std::string(60'000, 'x');
+  }
+  for (int i = 0; i < 40; ++i) spec.arms.push_back({absl::StrFormat("a%d", i), "neutral"});
+  for (int i = 0; i < 40; ++i) spec.seeds.push_back(100 + i);
+  EXPECT_THAT(Fields(Validate(spec)), ElementsAre("contexts", "seeds"));
 }
 
 TEST(ValidateTest, NothingGiven) {

@@ -19,6 +19,9 @@ constexpr size_t kMaxArms = 64;
 constexpr size_t kMaxSeeds = 64;
 constexpr size_t kMaxContexts = 64;
 constexpr size_t kMaxContextBytes = 64 << 10;
+// Each job carries the contexts that it needs, so these two bound what an experiment costs.
+constexpr size_t kMaxContextBytesTogether = 256 << 10;
+constexpr size_t kMaxTrainings = 1024;
 
 // Collects faults of fields below one path.
 class Checker {
@@ -32,8 +35,11 @@ class Checker {
       Refuse(field, absl::StrFormat("expected %d to %d, found %d", low, high, value));
     }
   }
+  // NaN and the infinities are refused whatever `holds` says: JSON cannot say them.
   void That(bool holds, const std::string& field, const char* expected, double found) const {
-    if (!holds) Refuse(field, absl::StrFormat("expected %s, found %g", expected, found));
+    if (!holds || !std::isfinite(found)) {
+      Refuse(field, absl::StrFormat("expected %s, found %g", expected, found));
+    }
   }
 
  private:
@@ -64,9 +70,13 @@ void CheckNames(const Checker& check, const std::string& field,
   }
 }
 
+size_t TextBytes(const Context& context) {
+  return (context.system ? context.system->size() : 0) + context.user_prefix.size() +
+         context.user_suffix.size();
+}
+
 void CheckContext(const std::string& path, const Context& context, Faults* faults) {
-  const size_t bytes =
-      context.system.value_or("").size() + context.user_prefix.size() + context.user_suffix.size();
+  const size_t bytes = TextBytes(context);
   if (bytes > kMaxContextBytes) {
     faults->push_back(
         {path, absl::StrFormat("%d bytes of text; at most %d", bytes, kMaxContextBytes)});
@@ -150,11 +160,17 @@ void CheckContexts(const ExperimentSpec& spec, Faults* faults) {
     faults->push_back({"contexts", absl::StrFormat("expected 1 to %d, found %d", kMaxContexts,
                                                    spec.contexts.size())});
   }
+  size_t together = 0;
   for (const auto& [name, context] : spec.contexts) {
     if (!IsId(name))
       faults->push_back(
           {"contexts." + name, "expected a name like [a-z]([a-z0-9-]{0,61}[a-z0-9])?"});
     CheckContext("contexts." + name, context, faults);
+    together += TextBytes(context);
+  }
+  if (together > kMaxContextBytesTogether) {
+    faults->push_back({"contexts", absl::StrFormat("%d bytes of text together; at most %d",
+                                                   together, kMaxContextBytesTogether)});
   }
 }
 
@@ -185,6 +201,12 @@ void CheckSeeds(const ExperimentSpec& spec, Faults* faults) {
   if (spec.seeds.empty() || spec.seeds.size() > kMaxSeeds) {
     faults->push_back(
         {"seeds", absl::StrFormat("expected 1 to %d, found %d", kMaxSeeds, spec.seeds.size())});
+  }
+  if (spec.arms.size() <= kMaxArms && spec.seeds.size() <= kMaxSeeds &&
+      spec.arms.size() * spec.seeds.size() > kMaxTrainings) {
+    faults->push_back(
+        {"seeds", absl::StrFormat("%d arms x %d seeds; at most %d trainings", spec.arms.size(),
+                                  spec.seeds.size(), kMaxTrainings)});
   }
   std::set<int64_t> seen;
   for (size_t i = 0; i < spec.seeds.size(); ++i) {
