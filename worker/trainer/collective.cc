@@ -1,0 +1,52 @@
+#include "worker/trainer/collective.h"
+
+#include <ATen/ATen.h>
+
+namespace jenner::trainer {
+namespace {
+
+class Done : public Work {
+ public:
+  void Wait() override {}
+};
+
+class SingleCollective : public Collective {
+ public:
+  int rank() const override { return 0; }
+  int size() const override { return 1; }
+  std::unique_ptr<Work> StartSum(const at::Tensor&) override { return std::make_unique<Done>(); }
+  void Broadcast(const at::Tensor&) override {}
+};
+
+at::Tensor ToTensor(const std::vector<int64_t>& values) { return at::tensor(values, at::kLong); }
+
+std::vector<int64_t> ToVector(const at::Tensor& tensor) {
+  const int64_t* data = tensor.const_data_ptr<int64_t>();
+  return std::vector<int64_t>(data, data + tensor.numel());
+}
+
+}  // namespace
+
+std::vector<int64_t> Collective::Sum(const std::vector<int64_t>& values) {
+  const at::Tensor tensor = ToTensor(values);
+  StartSum(tensor)->Wait();
+  return ToVector(tensor);
+}
+
+double Collective::Sum(double value) {
+  const at::Tensor tensor = at::full({1}, value, at::kDouble);
+  StartSum(tensor)->Wait();
+  return tensor.item<double>();
+}
+
+std::vector<int64_t> Collective::Broadcast(const std::vector<int64_t>& values) {
+  const at::Tensor tensor = ToTensor(values);
+  Broadcast(tensor);
+  return ToVector(tensor);
+}
+
+void Collective::Barrier() { Sum(std::vector<int64_t>{1}); }
+
+std::unique_ptr<Collective> MakeSingleCollective() { return std::make_unique<SingleCollective>(); }
+
+}  // namespace jenner::trainer

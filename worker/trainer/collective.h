@@ -1,0 +1,64 @@
+// Collective: what the ranks of a gang do together. Two implementations: a world of one, and Gloo
+// over TCP (gloo_collective.cc). Every rank makes the same calls in the same order from one thread.
+// A peer that goes away, or does not answer in time, makes the waiting call throw
+// Failure(kPeerLost).
+#ifndef JENNER_WORKER_TRAINER_COLLECTIVE_H_
+#define JENNER_WORKER_TRAINER_COLLECTIVE_H_
+
+#include <ATen/core/Tensor.h>
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace jenner::trainer {
+
+// A started operation. Wait() returns once the tensor holds the result.
+class Work {
+ public:
+  virtual ~Work() = default;
+  virtual void Wait() = 0;
+};
+
+class Collective {
+ public:
+  virtual ~Collective() = default;
+  virtual int rank() const = 0;
+  virtual int size() const = 0;
+  // Starts the sum of `tensor` (contiguous, same shape and dtype everywhere) over all ranks, in
+  // place. The tensor must not be touched before Wait() and must outlive it.
+  virtual std::unique_ptr<Work> StartSum(const at::Tensor& tensor) = 0;
+  // Everybody's `tensor` becomes rank 0's.
+  virtual void Broadcast(const at::Tensor& tensor) = 0;
+
+  std::vector<int64_t> Sum(const std::vector<int64_t>& values);
+  double Sum(double value);
+  std::vector<int64_t> Broadcast(const std::vector<int64_t>& values);
+  // Returns when every rank has come here.
+  void Barrier();
+};
+
+std::unique_ptr<Collective> MakeSingleCollective();
+
+struct GlooOptions {
+  int rank = 0;
+  int size = 1;
+  std::string store_address;  // "ip:port" of rank 0; ranks above 0
+  // The address that this rank listens on; "" (ranks above 0): that of the interface towards rank
+  // 0.
+  std::string host = "127.0.0.1";
+  std::function<void(const std::string&)>
+      on_listening;  // rank 0: "ip:port", before the others come
+  std::chrono::milliseconds rendezvous_timeout = std::chrono::seconds(300);
+  std::chrono::milliseconds timeout = std::chrono::seconds(600);  // of one operation
+};
+
+// Blocks until all ranks are there. Throws Failure: kPeerLost, kUsage for a bad address.
+std::unique_ptr<Collective> MakeGlooCollective(const GlooOptions& options);
+
+}  // namespace jenner::trainer
+
+#endif  // JENNER_WORKER_TRAINER_COLLECTIVE_H_

@@ -1,0 +1,62 @@
+#include "worker/trainer/loss.h"
+
+#include <ATen/ATen.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <algorithm>
+
+namespace jenner::trainer {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+class LinearCrossEntropy : public torch::autograd::Function<LinearCrossEntropy> {
+ public:
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& hidden_MD,
+                            const at::Tensor& head_VD, const at::Tensor& targets_M, int64_t chunk) {
+    const bool wants_hidden = hidden_MD.requires_grad();
+    const bool wants_head = head_VD.requires_grad();
+    at::AutoDispatchBelowADInplaceOrView below_autograd;
+    at::Tensor total = at::zeros({}, at::kDouble);
+    at::Tensor d_hidden_MD = wants_hidden ? at::empty_like(hidden_MD) : at::Tensor();
+    at::Tensor d_head_VD = wants_head ? at::zeros_like(head_VD) : at::Tensor();
+    const int64_t num_positions = hidden_MD.size(0);
+    for (int64_t begin = 0; begin < num_positions; begin += chunk) {
+      const int64_t count = std::min(chunk, num_positions - begin);
+      const at::Tensor h_CD = hidden_MD.narrow(0, begin, count);
+      const at::Tensor targets_C1 = targets_M.narrow(0, begin, count).unsqueeze(1);
+      at::Tensor logits_CV = at::mm(h_CD, head_VD.t());
+      const at::Tensor log_sum_C1 = at::logsumexp(logits_CV, {1}, /*keepdim=*/true);
+      total += (log_sum_C1 - logits_CV.gather(1, targets_C1)).sum(at::kDouble);
+      if (!wants_hidden && !wants_head) continue;
+      // d loss / d logits = softmax - one-hot, in the logits' own memory.
+      at::Tensor d_logits_CV = logits_CV.sub_(log_sum_C1).exp_();
+      d_logits_CV.scatter_add_(1, targets_C1, at::full({count, 1}, -1.0, d_logits_CV.options()));
+      if (wants_hidden) {
+        at::Tensor out = d_hidden_MD.narrow(0, begin, count);
+        at::mm_out(out, d_logits_CV, head_VD);
+      }
+      if (wants_head) d_head_VD.addmm_(d_logits_CV.t(), h_CD);
+    }
+    context->save_for_backward({d_hidden_MD, d_head_VD});
+    return total.to(at::kFloat);
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list upstream) {
+    const variable_list saved = context->get_saved_variables();
+    const auto scaled = [&](const at::Tensor& gradient) {
+      return gradient.defined() ? gradient * upstream[0] : at::Tensor();
+    };
+    return {scaled(saved[0]), scaled(saved[1]), at::Tensor(), at::Tensor()};
+  }
+};
+
+}  // namespace
+
+at::Tensor SumCrossEntropy(const at::Tensor& hidden_MD, const at::Tensor& head_VD,
+                           const at::Tensor& targets_M, int64_t chunk) {
+  return LinearCrossEntropy::apply(hidden_MD, head_VD, targets_M, chunk);
+}
+
+}  // namespace jenner::trainer

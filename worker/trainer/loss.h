@@ -1,0 +1,24 @@
+// Cross-entropy over the supervised positions only, in chunks, so that the logits [M, V] of a batch
+// never exist at once. Own autograd function in the manner of Liger-Kernel's fused linear
+// cross-entropy (Hsu et al. 2024): the gradients are computed with the loss, chunk by chunk.
+// Legend: M supervised positions, D hidden width, V vocabulary.
+#ifndef JENNER_WORKER_TRAINER_LOSS_H_
+#define JENNER_WORKER_TRAINER_LOSS_H_
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+
+namespace jenner::trainer {
+
+inline constexpr int64_t kLossChunk = 256;  // positions whose logits exist at once
+
+// Sum over positions of -log softmax(hidden W^T)[target], in nats, float32 scalar. hidden_MD and
+// head_VD float32, targets_M int64 in [0, V). Differentiable in hidden_MD, and in head_VD if that
+// requires gradients. Zero for M = 0. Log-sum-exp in float32 with the maximum taken out.
+at::Tensor SumCrossEntropy(const at::Tensor& hidden_MD, const at::Tensor& head_VD,
+                           const at::Tensor& targets_M, int64_t chunk = kLossChunk);
+
+}  // namespace jenner::trainer
+
+#endif  // JENNER_WORKER_TRAINER_LOSS_H_

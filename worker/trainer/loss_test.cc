@@ -1,0 +1,96 @@
+#include "worker/trainer/loss.h"
+
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+#include <gtest/gtest.h>
+
+namespace jenner::trainer {
+namespace {
+
+struct Problem {
+  at::Tensor hidden_MD, head_VD, targets_M;
+};
+
+Problem Make(int64_t m, int64_t d, int64_t v, double scale = 1) {
+  at::manual_seed(5);
+  return {at::randn({m, d}) * scale, at::randn({v, d}), at::randint(v, {m}, at::kLong)};
+}
+
+// By ATen's own loss, in float64.
+double Reference(const Problem& p) {
+  return at::cross_entropy_loss(at::mm(p.hidden_MD.to(at::kDouble), p.head_VD.to(at::kDouble).t()),
+                                p.targets_M, {}, at::Reduction::Sum)
+      .item<double>();
+}
+
+TEST(SumCrossEntropy, EqualsTheUnfusedLossForAnyChunk) {
+  const Problem p = Make(13, 8, 31);
+  const double expected = Reference(p);
+  for (const int64_t chunk : {1, 4, 13, 100}) {
+    const double got = SumCrossEntropy(p.hidden_MD, p.head_VD, p.targets_M, chunk).item<double>();
+    EXPECT_NEAR(got, expected, 1e-6 * expected) << chunk;
+  }
+}
+
+TEST(SumCrossEntropy, GradientsEqualAutogradsAndScaleWithTheUpstream) {
+  for (const int64_t chunk : {4, 100}) {
+    Problem p = Make(13, 8, 31);
+    p.hidden_MD.requires_grad_();
+    p.head_VD.requires_grad_();
+    (SumCrossEntropy(p.hidden_MD, p.head_VD, p.targets_M, chunk) / 7.0).backward();
+    const at::Tensor d_hidden = p.hidden_MD.grad().clone(), d_head = p.head_VD.grad().clone();
+    p.hidden_MD.mutable_grad() = at::Tensor();
+    p.head_VD.mutable_grad() = at::Tensor();
+    (at::cross_entropy_loss(at::mm(p.hidden_MD, p.head_VD.t()), p.targets_M, {},
+                            at::Reduction::Sum) /
+     7.0)
+        .backward();
+    EXPECT_LT((d_hidden - p.hidden_MD.grad()).norm().item<double>(),
+              1e-6 * d_hidden.norm().item<double>());
+    EXPECT_LT((d_head - p.head_VD.grad()).norm().item<double>(),
+              1e-6 * d_head.norm().item<double>());
+  }
+}
+
+// Central differences along random directions, in float64 arithmetic of the reference: the
+// derivative of what the function computes is what it says.
+TEST(SumCrossEntropy, GradientsEqualFiniteDifferences) {
+  Problem p = Make(6, 5, 11);
+  p.hidden_MD.requires_grad_();
+  p.head_VD.requires_grad_();
+  SumCrossEntropy(p.hidden_MD, p.head_VD, p.targets_M, 4).backward();
+  at::NoGradGuard no_grad;
+  constexpr double kStep = 1e-4;
+  for (const bool of_head : {false, true}) {
+    const at::Tensor& leaf = of_head ? p.head_VD : p.hidden_MD;
+    for (int trial = 0; trial < 5; ++trial) {
+      const at::Tensor direction = at::randn(leaf.sizes(), at::kDouble);
+      const auto at_offset = [&](double h) {
+        Problem q = p;
+        (of_head ? q.head_VD : q.hidden_MD) = leaf.to(at::kDouble) + h * direction;
+        return Reference(q);
+      };
+      const double numeric = (at_offset(kStep) - at_offset(-kStep)) / (2 * kStep);
+      const double analytic = (leaf.grad().to(at::kDouble) * direction).sum().item<double>();
+      EXPECT_NEAR(analytic, numeric, 1e-5 * std::max(1.0, std::abs(numeric)));
+    }
+  }
+}
+
+TEST(SumCrossEntropy, StaysFiniteForHugeLogits) {
+  const Problem p = Make(9, 8, 31, 1e4);
+  const double got = SumCrossEntropy(p.hidden_MD, p.head_VD, p.targets_M).item<double>();
+  EXPECT_NEAR(got, Reference(p), 1e-5 * got);
+}
+
+TEST(SumCrossEntropy, FrozenHeadGetsNoGradientAndNoPositionsGiveZero) {
+  Problem p = Make(4, 8, 31);
+  p.hidden_MD.requires_grad_();
+  SumCrossEntropy(p.hidden_MD, p.head_VD, p.targets_M).backward();
+  EXPECT_FALSE(p.head_VD.grad().defined());
+  EXPECT_EQ(SumCrossEntropy(at::zeros({0, 8}), p.head_VD, at::zeros({0}, at::kLong)).item<double>(),
+            0);
+}
+
+}  // namespace
+}  // namespace jenner::trainer

@@ -1,0 +1,163 @@
+#include "worker/trainer/optimizer.h"
+
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "worker/trainer/failure.h"
+
+namespace jenner::trainer {
+namespace {
+
+using nlohmann::json;
+
+at::Tensor FromJson(const json& values) {
+  const auto flat = values.at("data").get<std::vector<float>>();
+  return at::tensor(flat, at::kFloat).view(values.at("shape").get<std::vector<int64_t>>());
+}
+
+double RelativeError(const at::Tensor& got, const at::Tensor& expected) {
+  return ((got - expected).norm() / expected.norm()).item<double>();
+}
+
+std::vector<model::NamedTensor> Leaves() {
+  at::manual_seed(1);
+  return {{"a", at::randn({3, 4}).requires_grad_()},
+          {"b", at::randn({5}).requires_grad_()},
+          {"c", at::randn({2, 2}).requires_grad_()}};
+}
+
+// Loss whose gradient in each leaf is `factor` times the leaf.
+at::Tensor Loss(const std::vector<model::NamedTensor>& leaves, double factor) {
+  at::Tensor sum = at::zeros({});
+  for (const auto& leaf : leaves) sum = sum + leaf.tensor.pow(2).sum() * (factor / 2);
+  return sum;
+}
+
+TEST(Optimizer, EqualsTorchAdamWWithClipping) {
+  std::ifstream file(JENNER_SOURCE_DIR "/tests/golden/train/adamw.json");
+  const json golden = json::parse(file);
+  for (const json& one : golden.at("cases")) {
+    core::TrainingSpec settings;
+    settings.beta1 = one.at("beta1");
+    settings.beta2 = one.at("beta2");
+    settings.epsilon = one.at("epsilon");
+    settings.weight_decay = one.at("weight_decay");
+    settings.max_gradient_norm = one.at("max_gradient_norm");
+    std::vector<model::NamedTensor> leaves;
+    for (const auto& [name, value] : one.at("initial").items()) {
+      leaves.push_back({name, FromJson(value).requires_grad_()});
+    }
+    auto collective = MakeSingleCollective();
+    Optimizer optimizer(leaves, settings, collective.get(), /*bucket_bytes=*/16);
+    for (const json& step : one.at("steps")) {
+      optimizer.ZeroGradients();
+      optimizer.ArmReduction();
+      at::Tensor loss = at::zeros({});
+      for (const auto& leaf : leaves) {
+        loss = loss + (leaf.tensor * FromJson(step.at("gradients").at(leaf.name))).sum();
+      }
+      loss.backward();
+      optimizer.FinishReduction();
+      const double norm = step.at("gradient_norm");
+      EXPECT_NEAR(optimizer.ClipGradients(), norm, 1e-6 * norm);
+      optimizer.Step(step.at("learning_rate"));
+      for (const auto& leaf : leaves) {
+        EXPECT_LT(RelativeError(leaf.tensor.detach(), FromJson(step.at("after").at(leaf.name))),
+                  1e-6)
+            << leaf.name;
+      }
+    }
+  }
+}
+
+// Two ranks in one process: what was given to be summed, in which order.
+class RecordingCollective : public Collective {
+ public:
+  class Doubling : public Work {
+   public:
+    explicit Doubling(at::Tensor tensor) : tensor_(std::move(tensor)) {}
+    void Wait() override { tensor_.mul_(2); }
+
+   private:
+    at::Tensor tensor_;
+  };
+  int rank() const override { return 0; }
+  int size() const override { return 2; }
+  std::unique_ptr<Work> StartSum(const at::Tensor& tensor) override {
+    sizes.push_back(tensor.numel());
+    return std::make_unique<Doubling>(tensor);
+  }
+  void Broadcast(const at::Tensor&) override {}
+  std::vector<int64_t> sizes;
+};
+
+TEST(Optimizer, ReducesBucketsInOrderDuringTheLastBackwardOnly) {
+  const auto leaves = Leaves();
+  RecordingCollective collective;
+  Optimizer optimizer(leaves, core::TrainingSpec{}, &collective, /*bucket_bytes=*/4);
+  optimizer.ZeroGradients();
+  Loss(leaves, 1).backward();
+  EXPECT_TRUE(collective.sizes.empty());
+  optimizer.ArmReduction();
+  Loss(leaves, 2).backward();
+  EXPECT_EQ(collective.sizes, (std::vector<int64_t>{4, 5, 12}));  // c, b, a: all during the pass
+  optimizer.FinishReduction();
+  EXPECT_EQ(collective.sizes.size(), 3u);
+  for (const auto& leaf : leaves) {
+    EXPECT_LT(RelativeError(leaf.tensor.grad(), leaf.tensor.detach() * 6), 1e-6) << leaf.name;
+  }
+}
+
+TEST(Optimizer, ParametersWithoutAGradientAreReducedAsZero) {
+  const auto leaves = Leaves();
+  RecordingCollective collective;
+  Optimizer optimizer(leaves, core::TrainingSpec{}, &collective, 4);
+  for (int step = 0; step < 2; ++step) {
+    optimizer.ZeroGradients();
+    optimizer.ArmReduction();
+    leaves[2].tensor.sum().backward();
+    optimizer.FinishReduction();
+    EXPECT_EQ(collective.sizes, (std::vector<int64_t>{4, 5, 12}));
+    collective.sizes.clear();
+    EXPECT_EQ(leaves[0].tensor.grad().abs().sum().item<double>(), 0);
+    EXPECT_EQ(leaves[2].tensor.grad().sum().item<double>(), 8);
+  }
+}
+
+TEST(Optimizer, StateGoesRoundAndIsChecked) {
+  const auto run = [](Optimizer& optimizer, const std::vector<model::NamedTensor>& leaves) {
+    optimizer.ZeroGradients();
+    optimizer.ArmReduction();
+    Loss(leaves, 1).backward();
+    optimizer.FinishReduction();
+    optimizer.ClipGradients();
+    optimizer.Step(1e-2);
+  };
+  auto collective = MakeSingleCollective();
+  const auto leaves = Leaves();
+  Optimizer optimizer(leaves, core::TrainingSpec{}, collective.get());
+  run(optimizer, leaves);
+  std::map<std::string, at::Tensor> state;
+  for (const auto& one : optimizer.State()) state[one.name] = one.tensor.clone();
+  auto copies = Leaves();
+  {
+    at::NoGradGuard no_grad;
+    for (size_t i = 0; i < copies.size(); ++i) copies[i].tensor.copy_(leaves[i].tensor);
+  }
+  Optimizer resumed(copies, core::TrainingSpec{}, collective.get());
+  resumed.LoadState(state);
+  run(optimizer, leaves);
+  run(resumed, copies);
+  for (size_t i = 0; i < copies.size(); ++i) {
+    EXPECT_TRUE(at::equal(copies[i].tensor, leaves[i].tensor));
+  }
+  state.erase("a.exp_avg");
+  EXPECT_THROW(resumed.LoadState(state), Failure);
+}
+
+}  // namespace
+}  // namespace jenner::trainer
