@@ -1,8 +1,9 @@
 #include "core/resolve.h"
 
 #include <algorithm>
+#include <map>
+#include <tuple>
 
-#include "core/check.h"
 #include "core/spec_json.h"
 
 namespace jenner::core {
@@ -55,15 +56,13 @@ JobSpec TrainingJob(const ExperimentSpec& spec, const std::string& context, int6
   return job;
 }
 
-void Add(JobSpec job, const ArmSeed& whose, std::vector<PlannedJob>* jobs) {
-  const std::string id = JobId(job);
-  for (PlannedJob& known : *jobs) {
-    if (known.id != id) continue;
-    JENNER_CHECK(known.spec == job);
-    known.arms.push_back(whose);
-    return;
-  }
-  jobs->push_back({id, std::move(job), {whose}});
+// What tells the jobs of one experiment apart: the rest of their content is the same.
+using JobKey = std::tuple<bool, std::optional<std::string>, std::string, std::string, int64_t>;
+
+JobKey KeyOf(const JobSpec& job) {
+  if (!job.training) return {false, std::nullopt, "", "", job.seed};
+  const Context& context = job.training->context;
+  return {true, context.system, context.user_prefix, context.user_suffix, job.seed};
 }
 
 }  // namespace
@@ -75,21 +74,33 @@ ExperimentSpec Resolve(ExperimentSpec spec) {
   return spec;
 }
 
-std::vector<PlannedJob> Expand(const ExperimentSpec& spec) {
+std::vector<PlannedJob> ExpandUnnamed(const ExperimentSpec& spec) {
   std::vector<PlannedJob> jobs;
+  std::map<JobKey, size_t> known;
+  const auto add = [&](JobSpec job, const ArmSeed& whose) {
+    const auto [at, is_new] = known.emplace(KeyOf(job), jobs.size());
+    if (is_new) jobs.push_back({"", std::move(job), {}});
+    jobs[at->second].arms.push_back(whose);
+  };
   const bool at_zero = !Fractions(spec.evaluation.at, true).empty();
   for (const ArmSpec& arm : spec.arms) {
     for (const int64_t seed : spec.seeds) {
       // An arm that is not trained has the base model's cells and no other.
-      if (at_zero || !arm.train_context) Add(BaseJob(spec, seed), {arm.name, seed}, &jobs);
+      if (at_zero || !arm.train_context) add(BaseJob(spec, seed), {arm.name, seed});
     }
   }
   for (const ArmSpec& arm : spec.arms) {
     if (!arm.train_context) continue;
     for (const int64_t seed : spec.seeds) {
-      Add(TrainingJob(spec, *arm.train_context, seed), {arm.name, seed}, &jobs);
+      add(TrainingJob(spec, *arm.train_context, seed), {arm.name, seed});
     }
   }
+  return jobs;
+}
+
+std::vector<PlannedJob> Expand(const ExperimentSpec& spec) {
+  std::vector<PlannedJob> jobs = ExpandUnnamed(spec);
+  for (PlannedJob& job : jobs) job.id = JobId(job.spec);
   return jobs;
 }
 

@@ -42,6 +42,9 @@ struct PlannedJob {
 // the first seed and serves all of them.
 std::vector<PlannedJob> Expand(const ExperimentSpec& spec);
 
+// The same without the ids, for who has them already: each costs a hash of the job's whole text.
+std::vector<PlannedJob> ExpandUnnamed(const ExperimentSpec& spec);
+
 }  // namespace jenner::core
 
 #endif  // JENNER_CORE_RESOLVE_H_

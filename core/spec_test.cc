@@ -182,7 +182,7 @@ TEST(ValidateTest, SizeIsBounded) {
   }
   for (int i = 0; i < 40; ++i) spec.arms.push_back({absl::StrFormat("a%d", i), "neutral"});
   for (int i = 0; i < 40; ++i) spec.seeds.push_back(100 + i);
-  EXPECT_THAT(Fields(Validate(spec)), ElementsAre("contexts", "seeds"));
+  EXPECT_THAT(Fields(Validate(spec)), ElementsAre("contexts", "seeds", "contexts"));
 }
 
 TEST(ValidateTest, NothingGiven) {

@@ -19,9 +19,10 @@ constexpr size_t kMaxArms = 64;
 constexpr size_t kMaxSeeds = 64;
 constexpr size_t kMaxContexts = 64;
 constexpr size_t kMaxContextBytes = 64 << 10;
-// Each job carries the contexts that it needs, so these two bound what an experiment costs.
+// Each job carries the contexts that it needs, so these bound what an experiment costs.
 constexpr size_t kMaxContextBytesTogether = 256 << 10;
 constexpr size_t kMaxTrainings = 1024;
+constexpr size_t kMaxContextBytesOfAllJobs = 16 << 20;
 
 // Collects faults of fields below one path.
 class Checker {
@@ -207,6 +208,14 @@ void CheckSeeds(const ExperimentSpec& spec, Faults* faults) {
     faults->push_back(
         {"seeds", absl::StrFormat("%d arms x %d seeds; at most %d trainings", spec.arms.size(),
                                   spec.seeds.size(), kMaxTrainings)});
+  }
+  size_t together = 0;
+  for (const auto& [name, context] : spec.contexts) together += TextBytes(context);
+  if (together * spec.arms.size() * spec.seeds.size() > kMaxContextBytesOfAllJobs) {
+    faults->push_back(
+        {"contexts",
+         absl::StrFormat("%d arms x %d seeds x %d bytes of text; at most %d", spec.arms.size(),
+                         spec.seeds.size(), together, kMaxContextBytesOfAllJobs)});
   }
   std::set<int64_t> seen;
   for (size_t i = 0; i < spec.seeds.size(); ++i) {

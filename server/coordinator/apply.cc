@@ -29,9 +29,12 @@ struct Applier {
     experiment.fingerprint = e.fingerprint;
     experiment.spec = e.spec;
     experiment.create_time = time;
-    for (core::PlannedJob& plan : core::Expand(e.spec)) {
+    std::vector<core::PlannedJob> plans = core::ExpandUnnamed(e.spec);
+    JENNER_CHECK(plans.size() == e.job_ids.size());
+    for (size_t i = 0; i < plans.size(); ++i) {
       Job job;
-      job.plan = std::move(plan);
+      job.plan = std::move(plans[i]);
+      job.plan.id = e.job_ids[i];
       job.queue_time = time;
       experiment.jobs.push_back(std::move(job));
     }
@@ -65,7 +68,10 @@ struct Applier {
     rank.ended = true;
     rank.exit_code = e.exit_code;
     rank.error = e.error;
-    if (e.key.rank == 0) job.artifacts = e.artifacts;
+    if (e.key.rank != 0) return;
+    job.artifacts = e.artifacts;
+    job.step = e.step;
+    job.total_steps = e.total_steps;
   }
   void operator()(const JobRequeued& e) {
     Job& job = JobOf(state, e.experiment, e.job);
@@ -102,26 +108,31 @@ struct Applier {
   }
 };
 
-}  // namespace
-
-void Apply(const Event& event, State* state) { std::visit(Applier{state, event.time}, event.body); }
-
-void Observe(const Command& command, absl::Time now, absl::Duration lease, State* state) {
-  std::map<std::string, WorkerInfo>& workers = state->liveness.workers;
-  if (const WorkerSync* sync = std::get_if<WorkerSync>(&command)) {
-    WorkerInfo& worker = workers[sync->worker];
-    const bool held_by_other =
-        !worker.boot_id.empty() && worker.boot_id != sync->boot_id && now < worker.lease_until;
-    if (held_by_other) return;  // Decide() refuses it
-    worker = {sync->boot_id, sync->slots, sync->models, sync->host,
-              sync->version, now,         now + lease};
-    for (const RankReport& report : sync->ranks) {
-      if (report.key.rank != 0 || !CheckAttempt(*state, report.key).ok()) continue;
-      state->liveness.progress[report.key] = {report.step, report.total_steps};
-    }
-    return;
+// An agent that restarted and found ranks of ours alive may go on with them at once.
+bool HoldsRanks(const State& state, const WorkerSync& sync) {
+  for (const RankReport& report : sync.ranks) {
+    if (!CheckAttempt(state, report.key).ok()) continue;
+    const Job& job = *state.experiments.at(report.key.experiment).Find(report.key.job);
+    if (job.ranks[static_cast<size_t>(report.key.rank)].worker == sync.worker) return true;
   }
-  if (!std::holds_alternative<Tick>(command)) return;
+  return false;
+}
+
+void ObserveSync(const WorkerSync& sync, absl::Time now, absl::Duration lease, State* state) {
+  if (!CheckSync(sync).ok()) return;
+  WorkerInfo& worker = state->liveness.workers[sync.worker];
+  const bool held_by_other =
+      !worker.boot_id.empty() && worker.boot_id != sync.boot_id && now < worker.lease_until;
+  if (held_by_other && !HoldsRanks(*state, sync)) return;  // Decide() refuses it
+  worker = {sync.boot_id, sync.slots, sync.models, sync.host, sync.version, now, now + lease};
+  for (const RankReport& report : sync.ranks) {
+    if (report.key.rank != 0 || !CheckAttempt(*state, report.key).ok()) continue;
+    state->liveness.progress[report.key] = {report.step, report.total_steps};
+  }
+}
+
+void ObserveTick(absl::Time now, absl::Duration lease, State* state) {
+  std::map<std::string, WorkerInfo>& workers = state->liveness.workers;
   for (const auto& [id, experiment] : state->experiments) {
     for (const Job& job : experiment.jobs) {
       for (const Rank& rank : job.ranks) {
@@ -130,11 +141,26 @@ void Observe(const Command& command, absl::Time now, absl::Duration lease, State
       }
     }
   }
-  for (auto at = state->liveness.progress.begin(); at != state->liveness.progress.end();) {
-    const auto found = state->experiments.find(at->first.experiment);
-    const bool gone = found == state->experiments.end() ||
-                      found->second.Find(at->first.job)->attempt != at->first.attempt;
-    at = gone ? state->liveness.progress.erase(at) : std::next(at);
+  for (auto at = workers.begin(); at != workers.end();) {
+    const bool forget =
+        now >= at->second.lease_until + kForgetWorkerAfter && SlotsUsed(*state, at->first) == 0;
+    at = forget ? workers.erase(at) : std::next(at);
+  }
+  std::map<RankKey, Progress>& progress = state->liveness.progress;
+  for (auto at = progress.begin(); at != progress.end();) {
+    at = CheckAttempt(*state, at->first).ok() ? std::next(at) : progress.erase(at);
+  }
+}
+
+}  // namespace
+
+void Apply(const Event& event, State* state) { std::visit(Applier{state, event.time}, event.body); }
+
+void Observe(const Command& command, absl::Time now, absl::Duration lease, State* state) {
+  if (const WorkerSync* sync = std::get_if<WorkerSync>(&command)) {
+    ObserveSync(*sync, now, lease, state);
+  } else if (std::holds_alternative<Tick>(command)) {
+    ObserveTick(now, lease, state);
   }
 }
 

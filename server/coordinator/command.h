@@ -37,6 +37,10 @@ struct RankReport {
   std::vector<Artifact> artifacts;
 };
 
+inline constexpr int32_t kMaxSlots = 1024;
+inline constexpr size_t kMaxArtifacts = 1000;      // of a rank
+inline constexpr size_t kMaxErrorBytes = 4 << 10;  // longer messages are cut
+
 // An agent's report. Observe() takes its liveness, Decide() its news.
 struct WorkerSync {
   std::string worker;

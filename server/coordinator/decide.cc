@@ -14,8 +14,9 @@ bool IsUserFault(int32_t exit_code) {
 }
 
 std::vector<Event> At(absl::Time now, std::vector<EventBody> bodies) {
+  const absl::Time time = absl::FromUnixMicros(absl::ToUnixMicros(now));
   std::vector<Event> events;
-  for (EventBody& body : bodies) events.push_back({now, std::move(body)});
+  for (EventBody& body : bodies) events.push_back({time, std::move(body)});
   return events;
 }
 
@@ -25,16 +26,30 @@ absl::StatusOr<const Experiment*> Find(const State& state, const std::string& id
   return &found->second;
 }
 
+// At most `bytes` of `text`, cut between characters.
+std::string Shorten(std::string text, size_t bytes) {
+  if (text.size() <= bytes) return text;
+  while (bytes > 0 && (static_cast<unsigned char>(text[bytes]) & 0xC0) == 0x80) --bytes;
+  text.resize(bytes);
+  return text;
+}
+
+// When a gang breaks, one rank is the cause and the others follow: they miss their peer or are
+// stopped, at last by a signal. The higher, the more likely the cause.
+int CausePriority(int32_t exit_code) {
+  if (exit_code == 0) return 0;
+  if (exit_code == static_cast<int>(ExitCode::kTerminated)) return 1;
+  if (exit_code == static_cast<int>(ExitCode::kPeerLost)) return 2;
+  if (exit_code > 128) return 3;
+  return IsUserFault(exit_code) ? 5 : 4;
+}
+
 // What the end of a whole gang means for its job.
 EventBody Outcome(const Experiment& experiment, const Job& job) {
-  const Rank* cause = nullptr;  // the first user fault, else the first rank that failed by itself
+  const Rank* cause = nullptr;
   for (const Rank& rank : job.ranks) {
-    if (rank.exit_code == 0) continue;
-    const bool better = cause == nullptr ||
-                        (IsUserFault(rank.exit_code) && !IsUserFault(cause->exit_code)) ||
-                        (cause->exit_code == static_cast<int>(ExitCode::kTerminated) &&
-                         rank.exit_code != cause->exit_code);
-    if (better) cause = &rank;
+    const int priority = CausePriority(rank.exit_code);
+    if (priority > (cause == nullptr ? 0 : CausePriority(cause->exit_code))) cause = &rank;
   }
   if (cause == nullptr) return JobEnded{experiment.id, job.plan.id, RunState::kSucceeded, {}};
   if (experiment.state == RunState::kCancelling) {
@@ -105,12 +120,12 @@ std::vector<EventBody> EndedExperiments(const State& state) {
       if (job.state == RunState::kCancelled && cancelled == nullptr) cancelled = &job;
     }
     if (!all_terminal) continue;
-    if (failed != nullptr) {
+    if (cancelled != nullptr) {
+      bodies.push_back(ExperimentEnded{id, RunState::kCancelled, cancelled->reason});
+    } else if (failed != nullptr) {
       Reason reason = failed->reason;
       reason.message = "job " + failed->plan.id + ": " + reason.message;
       bodies.push_back(ExperimentEnded{id, RunState::kFailed, reason});
-    } else if (cancelled != nullptr) {
-      bodies.push_back(ExperimentEnded{id, RunState::kCancelled, cancelled->reason});
     } else {
       bodies.push_back(ExperimentEnded{id, RunState::kSucceeded, {}});
     }
@@ -134,7 +149,13 @@ struct Decider {
     if (state.experiments.count(c.id) > 0) {
       return absl::AlreadyExistsError("experiment_id: \"" + c.id + "\" is taken");
     }
-    return At(now, {ExperimentCreated{c.id, c.request_id, c.fingerprint, c.spec}});
+    if (state.experiments.size() >= kMaxExperiments) {
+      return absl::ResourceExhaustedError(
+          absl::StrFormat("%d experiments are stored; delete some", state.experiments.size()));
+    }
+    ExperimentCreated created{c.id, c.request_id, c.fingerprint, c.spec, {}};
+    for (const core::PlannedJob& job : core::Expand(c.spec)) created.job_ids.push_back(job.id);
+    return At(now, {std::move(created)});
   }
 
   Result operator()(const CancelExperiment& c) const {
@@ -160,6 +181,7 @@ struct Decider {
   }
 
   Result operator()(const WorkerSync& c) const {
+    if (const absl::Status status = CheckSync(c); !status.ok()) return status;
     const auto known = state.liveness.workers.find(c.worker);
     if (known == state.liveness.workers.end() || known->second.boot_id != c.boot_id) {
       return absl::AlreadyExistsError("worker \"" + c.worker +
@@ -199,7 +221,10 @@ struct Decider {
                                        report.store_address});
     }
     if (report.phase != Phase::kEnded) return;
-    RankEnded ended{report.key, report.exit_code, report.error, report.artifacts};
+    RankEnded ended{report.key,       report.exit_code, report.error,
+                    report.artifacts, report.step,      report.total_steps};
+    ended.error.code = Shorten(ended.error.code, 64);
+    ended.error.message = Shorten(ended.error.message, kMaxErrorBytes);
     if (report.exit_code != 0)
       ended.error.blame = IsUserFault(report.exit_code) ? "user" : "system";
     bodies->push_back(std::move(ended));
@@ -228,6 +253,27 @@ struct Decider {
 };
 
 }  // namespace
+
+absl::Status CheckSync(const WorkerSync& sync) {
+  if (sync.worker.empty() || sync.worker.size() > 253 ||
+      sync.worker.find('/') != std::string::npos) {
+    return absl::InvalidArgumentError("worker: expected 1 to 253 bytes without \"/\", found \"" +
+                                      Shorten(sync.worker, 80) + "\"");
+  }
+  if (sync.boot_id.empty() || sync.boot_id.size() > 64) {
+    return absl::InvalidArgumentError("boot_id: expected 1 to 64 bytes");
+  }
+  if (sync.slots < 0 || sync.slots > kMaxSlots) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("slots: expected 0 to %d, found %d", kMaxSlots, sync.slots));
+  }
+  for (const RankReport& report : sync.ranks) {
+    if (report.artifacts.size() <= kMaxArtifacts) continue;
+    return absl::InvalidArgumentError(
+        absl::StrFormat("ranks: %d artifacts; at most %d", report.artifacts.size(), kMaxArtifacts));
+  }
+  return absl::OkStatus();
+}
 
 absl::StatusOr<std::vector<Event>> Decide(const State& state, const Command& command,
                                           absl::Time now) {

@@ -18,14 +18,20 @@
 namespace jenner::coordinator {
 
 // What a command may do: the events that happen now, possibly none, or why it is refused:
-//   InvalidArgument     CreateExperiment: request_id was used before with another body
+//   InvalidArgument     CreateExperiment: request_id was used before with another body; WorkerSync:
+//                       see CheckSync()
 //   AlreadyExists       CreateExperiment: the id is taken; WorkerSync: another agent holds the name
+//                       (an agent with a new boot_id takes it over only with ranks of the old one)
+//   ResourceExhausted   CreateExperiment: kMaxExperiments are stored; delete some
 //   NotFound            no such experiment
 //   FailedPrecondition  cancel of a terminal, delete of an active experiment
 // A CreateExperiment that repeats a request_id with the same body decides nothing: its answer is
-// the experiment of that request.
+// the experiment of that request. Events carry `now` to the microsecond, as the log keeps it.
 absl::StatusOr<std::vector<Event>> Decide(const State& state, const Command& command,
                                           absl::Time now);
+
+// InvalidArgument: no name or boot_id, more slots or artifacts than the limits of command.h.
+absl::Status CheckSync(const WorkerSync& sync);
 
 // The only writer of the durable part. Total: every event applies to every state that could have
 // produced it.
@@ -47,12 +53,15 @@ struct Assignment {
 // What `worker` should have, by key. A projection; stores nothing. `state` must outlive the result.
 std::vector<Assignment> Desired(const State& state, const std::string& worker);
 
-// Gives waiting jobs, oldest experiment first, all their ranks or none, spread over live workers
-// that have the model (most free slots first, then by name). A gang that does not fit does not hold
-// up the jobs behind it. After a failed attempt a job waits 1 s, then 2 s.
+// Gives waiting jobs, oldest experiment first, all their ranks or none, on live workers that have
+// the model. The worker with the most free slots (then by name) is filled first: jobs spread, gangs
+// stay together. A gang that does not fit now but would on those workers when idle keeps their free
+// slots from the jobs behind it, so that small jobs cannot starve it; one that is larger than all
+// of them together keeps nothing. After a failed attempt a job waits 1 s, then 2 s.
 std::vector<AttemptStarted> Place(const State& state, absl::Time now);
 
-// Why a queued job waits.
+// Why a queued job waits: NO_WORKERS, MODEL_NOT_FOUND, BACK_OFF or NO_CAPACITY. `job` is in
+// `state`. Takes a walk through the queue.
 Reason PendingReason(const State& state, const Job& job, absl::Time now);
 
 }  // namespace jenner::coordinator

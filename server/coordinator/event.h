@@ -16,6 +16,9 @@ struct ExperimentCreated {
   std::string request_id;
   std::string fingerprint;
   core::ExperimentSpec spec;
+  // The ids of Expand(spec)'s jobs when it was created: a later version that prints jobs otherwise
+  // must not rename what the log and the stored results speak of.
+  std::vector<std::string> job_ids = {};
   bool operator==(const ExperimentCreated&) const = default;
 };
 // A gang was placed: rank i is on placements[i].
@@ -44,6 +47,8 @@ struct RankEnded {
   int32_t exit_code = 0;
   Reason error;
   std::vector<Artifact> artifacts;
+  int32_t step = 0;  // at its end
+  int32_t total_steps = 0;
   bool operator==(const RankEnded&) const = default;
 };
 // The attempt failed and is worth another: the job waits again.

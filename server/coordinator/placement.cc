@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <set>
 
 #include "absl/strings/str_format.h"
 #include "server/coordinator/decide.h"
@@ -6,38 +7,66 @@
 namespace jenner::coordinator {
 namespace {
 
-using Free = std::map<std::string, int32_t>;  // worker -> free slots
+struct Room {
+  int32_t slots = 0;
+  int32_t idle = 0;  // held by no rank
+  int32_t free = 0;  // idle and kept for no gang that waits longer
+};
+using Rooms = std::map<std::string, Room>;  // of the live workers, by name
 
 bool Offers(const WorkerInfo& worker, const std::string& model) {
   return std::find(worker.models.begin(), worker.models.end(), model) != worker.models.end();
 }
 
-Free FreeSlots(const State& state, absl::Time now) {
-  Free free;
+Rooms RoomsOf(const State& state, absl::Time now) {
+  Rooms rooms;
   for (const auto& [name, worker] : state.liveness.workers) {
-    if (IsAlive(state, name, now)) free[name] = std::max(0, worker.slots - SlotsUsed(state, name));
+    if (IsAlive(state, name, now)) rooms[name] = {worker.slots, worker.slots, 0};
   }
-  return free;
+  for (const auto& [id, experiment] : state.experiments) {
+    for (const Job& job : experiment.jobs) {
+      for (const Rank& rank : job.ranks) {
+        const auto found = rooms.find(rank.worker);
+        if (!rank.ended && found != rooms.end() && found->second.idle > 0) --found->second.idle;
+      }
+    }
+  }
+  for (auto& [name, room] : rooms) room.free = room.idle;
+  return rooms;
 }
 
-// A place for each of `ranks` ranks, taken off *free; empty (and *free as it was) if they do not
-// fit.
+// A worker for each of `ranks` ranks, taken off *rooms; empty (and *rooms as it was) if they do not
+// all fit.
 std::vector<std::string> Fit(const State& state, const std::string& model, int32_t ranks,
-                             Free* free) {
-  Free left = *free;
-  std::vector<std::string> places;
-  while (static_cast<int32_t>(places.size()) < ranks) {
+                             Rooms* rooms) {
+  Rooms left = *rooms;
+  std::vector<std::string> workers;
+  while (static_cast<int32_t>(workers.size()) < ranks) {
     auto best = left.end();
     for (auto at = left.begin(); at != left.end(); ++at) {
-      if (at->second < 1 || !Offers(state.liveness.workers.at(at->first), model)) continue;
-      if (best == left.end() || at->second > best->second) best = at;
+      if (at->second.free < 1 || !Offers(state.liveness.workers.at(at->first), model)) continue;
+      if (best == left.end() || at->second.free > best->second.free) best = at;
     }
     if (best == left.end()) return {};
-    --best->second;
-    places.push_back(best->first);
+    const int32_t taken = std::min(best->second.free, ranks - static_cast<int32_t>(workers.size()));
+    best->second.free -= taken;
+    best->second.idle -= taken;
+    workers.insert(workers.end(), static_cast<size_t>(taken), best->first);
   }
-  *free = std::move(left);
-  return places;
+  *rooms = std::move(left);
+  return workers;
+}
+
+// What all live workers with `model` have together.
+Room Together(const State& state, const std::string& model, const Rooms& rooms) {
+  Room sum;
+  for (const auto& [name, room] : rooms) {
+    if (!Offers(state.liveness.workers.at(name), model)) continue;
+    sum.slots += room.slots;
+    sum.idle += room.idle;
+    sum.free += room.free;
+  }
+  return sum;
 }
 
 absl::Time NotBefore(const Job& job) {
@@ -45,69 +74,90 @@ absl::Time NotBefore(const Job& job) {
                           : job.queue_time + absl::Seconds(1 << (job.attempt - 1));
 }
 
-bool Waits(const Experiment& experiment, const Job& job) {
-  return job.state == RunState::kQueued && !IsTerminal(experiment.state) &&
-         experiment.state != RunState::kCancelling;
+// The jobs that wait for slots, the first to be served first.
+std::vector<std::pair<const Experiment*, const Job*>> Queue(const State& state, absl::Time now) {
+  std::vector<std::pair<const Experiment*, const Job*>> queue;
+  for (const auto& [id, experiment] : state.experiments) {
+    if (IsTerminal(experiment.state) || experiment.state == RunState::kCancelling) continue;
+    for (const Job& job : experiment.jobs) {
+      if (job.state == RunState::kQueued && now >= NotBefore(job)) {
+        queue.emplace_back(&experiment, &job);
+      }
+    }
+  }
+  std::stable_sort(queue.begin(), queue.end(),
+                   [](const auto& a, const auto& b) { return a.first->order < b.first->order; });
+  return queue;
 }
 
-}  // namespace
-
-std::vector<AttemptStarted> Place(const State& state, absl::Time now) {
-  std::vector<const Experiment*> queue;
-  for (const auto& [id, experiment] : state.experiments) queue.push_back(&experiment);
-  std::sort(queue.begin(), queue.end(),
-            [](const Experiment* a, const Experiment* b) { return a->order < b->order; });
-  Free free = FreeSlots(state, now);
+// Serves the queue up to, not including, `last` (null: all of it); *rooms is what is left then.
+std::vector<AttemptStarted> Serve(const State& state, absl::Time now, const Job* last,
+                                  Rooms* rooms) {
   std::vector<AttemptStarted> starts;
-  for (const Experiment* experiment : queue) {
-    for (const Job& job : experiment->jobs) {
-      if (!Waits(*experiment, job) || now < NotBefore(job)) continue;
-      const std::vector<std::string> places =
-          Fit(state, job.plan.spec.base_model, job.plan.spec.ranks, &free);
-      if (places.empty()) continue;
-      AttemptStarted start{experiment->id, job.plan.id, job.attempt + 1, {}};
-      for (const std::string& worker : places) {
+  for (const auto& [experiment, job] : Queue(state, now)) {
+    if (job == last) break;
+    const std::string& model = job->plan.spec.base_model;
+    const int32_t ranks = job->plan.spec.ranks;
+    const std::vector<std::string> workers = Fit(state, model, ranks, rooms);
+    if (!workers.empty()) {
+      AttemptStarted start{experiment->id, job->plan.id, job->attempt + 1, {}};
+      for (const std::string& worker : workers) {
         start.placements.push_back({worker, state.liveness.workers.at(worker).boot_id});
       }
       starts.push_back(std::move(start));
+    } else if (Together(state, model, *rooms).slots >= ranks) {
+      for (auto& [name, room] : *rooms) {
+        if (Offers(state.liveness.workers.at(name), model)) room.free = 0;
+      }
     }
   }
   return starts;
 }
 
-Reason PendingReason(const State& state, const Job& job, absl::Time now) {
-  const std::string& model = job.plan.spec.base_model;
-  const Free free = FreeSlots(state, now);
-  if (free.empty()) return {"NO_WORKERS", "no worker is alive", "capacity"};
-  int32_t slots = 0;
-  int32_t idle = 0;
-  std::vector<std::string> offered;
-  for (const auto& [name, count] : free) {
+Reason ModelNotFound(const State& state, const std::string& model, const Rooms& rooms) {
+  std::set<std::string> offered;
+  for (const auto& [name, room] : rooms) {
     const WorkerInfo& worker = state.liveness.workers.at(name);
-    offered.insert(offered.end(), worker.models.begin(), worker.models.end());
-    if (!Offers(worker, model)) continue;
-    slots += worker.slots;
-    idle += count;
+    if (room.slots > 0) offered.insert(worker.models.begin(), worker.models.end());
   }
-  if (slots == 0) {
-    std::sort(offered.begin(), offered.end());
-    offered.erase(std::unique(offered.begin(), offered.end()), offered.end());
-    std::string list;
-    for (const std::string& one : offered) list += (list.empty() ? "" : ", ") + one;
-    return {"MODEL_NOT_FOUND",
-            "no live worker has base_model \"" + model +
-                "\"; they have: " + (list.empty() ? "none" : list),
-            "user"};
-  }
+  std::string list;
+  for (const std::string& one : offered) list += (list.empty() ? "" : ", ") + one;
+  return {"MODEL_NOT_FOUND",
+          "no live worker has base_model \"" + model +
+              "\"; they have: " + (list.empty() ? "none" : list),
+          "user"};
+}
+
+}  // namespace
+
+std::vector<AttemptStarted> Place(const State& state, absl::Time now) {
+  Rooms rooms = RoomsOf(state, now);
+  return Serve(state, now, nullptr, &rooms);
+}
+
+Reason PendingReason(const State& state, const Job& job, absl::Time now) {
+  Rooms rooms = RoomsOf(state, now);
+  if (rooms.empty()) return {"NO_WORKERS", "no worker is alive", "capacity"};
+  const std::string& model = job.plan.spec.base_model;
+  if (Together(state, model, rooms).slots == 0) return ModelNotFound(state, model, rooms);
   if (now < NotBefore(job)) {
     return {
         "BACK_OFF",
         absl::StrFormat("attempt %d failed (%s); tried again soon", job.attempt, job.reason.code),
         "system"};
   }
-  return {"NO_CAPACITY",
-          absl::StrFormat("needs %d of %d slots, %d free", job.plan.spec.ranks, slots, idle),
-          "capacity"};
+  Serve(state, now, &job, &rooms);
+  const int32_t ranks = job.plan.spec.ranks;
+  const Room room = Together(state, model, rooms);
+  std::string message =
+      absl::StrFormat("needs %d slot%s, %d free", ranks, ranks == 1 ? "" : "s", room.idle);
+  if (room.slots < ranks) {
+    message = absl::StrFormat("needs %d slots; the live workers with the model have %d", ranks,
+                              room.slots);
+  } else if (room.idle >= ranks) {
+    message += ", kept for a gang that waits longer";
+  }
+  return {"NO_CAPACITY", message, "capacity"};
 }
 
 std::vector<Assignment> Desired(const State& state, const std::string& worker) {

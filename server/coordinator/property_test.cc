@@ -11,7 +11,7 @@
 namespace jenner::coordinator {
 namespace {
 
-constexpr absl::Duration kLease = absl::Seconds(5);
+constexpr absl::Duration kShortLease = absl::Seconds(5);
 
 struct World {
   State state;
@@ -52,11 +52,11 @@ struct World {
   }
 
   void Post(const Command& command) {
-    Observe(command, now, kLease, &state);
+    Observe(command, now, kShortLease, &state);
     const auto events = Decide(state, command, now);
     if (events.ok()) Commit(*events);
     for (int round = 0; round < 50; ++round) {
-      Observe(Tick{}, now, kLease, &state);
+      Observe(Tick{}, now, kShortLease, &state);
       const auto ticked = Decide(state, Tick{}, now);
       ASSERT_TRUE(ticked.ok());
       if (ticked->empty()) return;

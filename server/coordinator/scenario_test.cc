@@ -2,7 +2,8 @@
 // looks like. JENNER_REWRITE=1 writes what was seen back; commit only a difference that you can
 // explain.
 //   submit ID arms=N ranks=N [model=M] [request=R]   worker-up NAME slots=N [models=a,b] [boot=B]
-//   report NAME JOB rank=N phase=P [exit=N] [code=C] [store=A]   sync NAME [boot=B]   silent NAME
+//   report NAME JOB rank=N phase=P [exit=N] [code=C] [store=A]   silent NAME
+//   sync NAME [boot=B] [has=EXPERIMENT, whose ranks it still has]
 //   tick SECONDS   cancel ID   delete ID   desired NAME   restart (state rebuilt from events alone)
 #include <gtest/gtest.h>
 
@@ -20,7 +21,6 @@
 namespace jenner::coordinator {
 namespace {
 
-constexpr absl::Duration kLease = absl::Seconds(15);
 constexpr const char* kStates[] = {"queued",    "running", "cancelling",
                                    "succeeded", "failed",  "cancelled"};
 
@@ -72,11 +72,11 @@ class Cluster {
   }
 
   std::string Post(const Command& command) {
-    Observe(command, now_, kLease, &state_);
+    Observe(command, now_, kLease + kLeaseGrace, &state_);
     std::string said = Commit(Decide(state_, command, now_));
     for (int round = 0;; ++round) {
       JENNER_CHECK(round < 100);
-      Observe(Tick{}, now_, kLease, &state_);
+      Observe(Tick{}, now_, kLease + kLeaseGrace, &state_);
       const auto events = Decide(state_, Tick{}, now_);
       JENNER_CHECK(events.ok());
       if (events->empty()) break;
@@ -115,16 +115,28 @@ class Cluster {
     sync.boot_id = Arg("boot", "boot-" + name);
     sync.slots = Number("slots", 1);
     sync.models = absl::StrSplit(Arg("models", "m"), ',', absl::SkipEmpty());
-    alive_[name] = sync;
-    return Post(sync);
+    const std::string said = Post(sync);
+    if (said.find("refused") == std::string::npos) alive_[name] = sync;
+    return said;
   }
 
   std::string Sync(const std::string& name) {
     WorkerSync sync = alive_[name];
     sync.boot_id = Arg("boot", sync.boot_id);
+    for (const Assignment& one : Desired(state_, name)) {
+      if (one.key.experiment == Arg("has", "")) sync.ranks.push_back(Running(one));
+    }
     const std::string said = Post(sync);
-    if (said.empty()) alive_[name] = sync;
+    sync.ranks.clear();
+    if (said.find("refused") == std::string::npos) alive_[name] = sync;
     return said;
+  }
+
+  static RankReport Running(const Assignment& assignment) {
+    RankReport report;
+    report.key = assignment.key;
+    report.phase = Phase::kRunning;
+    return report;
   }
 
   // JOB is "experiment/index".
@@ -147,11 +159,7 @@ class Cluster {
     report.store_address = Arg("store", "");
     // The other ranks that this worker has go on as they are.
     for (const Assignment& other : Desired(state_, worker)) {
-      if (other.key == report.key) continue;
-      RankReport unchanged;
-      unchanged.key = other.key;
-      unchanged.phase = Phase::kRunning;
-      sync.ranks.push_back(unchanged);
+      if (other.key != report.key) sync.ranks.push_back(Running(other));
     }
     sync.ranks.push_back(report);
     return Post(sync);
@@ -164,12 +172,7 @@ class Cluster {
       now_ += absl::Seconds(1);
       for (const auto& [name, sync] : alive_) {
         WorkerSync again = sync;
-        for (const Assignment& one : Desired(state_, name)) {
-          RankReport report;
-          report.key = one.key;
-          report.phase = Phase::kRunning;
-          again.ranks.push_back(report);
-        }
+        for (const Assignment& one : Desired(state_, name)) again.ranks.push_back(Running(one));
         said += Post(again);
       }
       said += Post(Tick{});

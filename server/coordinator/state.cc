@@ -26,16 +26,24 @@ bool IsAlive(const State& state, const std::string& worker, absl::Time now) {
          now < found->second.lease_until;
 }
 
+Progress ProgressOf(const State& state, const std::string& experiment, const Job& job) {
+  const auto live = state.liveness.progress.find({experiment, job.plan.id, job.attempt, 0});
+  if (!job.ranks.empty() && !job.ranks[0].ended && live != state.liveness.progress.end()) {
+    return live->second;
+  }
+  return {job.step, job.total_steps};
+}
+
 absl::Status CheckAttempt(const State& state, const RankKey& key) {
   const auto found = state.experiments.find(key.experiment);
   const Job* job = found == state.experiments.end() ? nullptr : found->second.Find(key.job);
   if (job == nullptr) {
-    return absl::NotFoundError(
-        absl::StrFormat("no job %s in experiment %s", key.job, key.experiment));
+    return absl::AbortedError(
+        absl::StrFormat("stale: no job %s in experiment %s", key.job, key.experiment));
   }
   const bool current = key.attempt == job->attempt && key.rank >= 0 &&
                        key.rank < static_cast<int32_t>(job->ranks.size()) &&
-                       !job->ranks[key.rank].ended;
+                       !job->ranks[static_cast<size_t>(key.rank)].ended;
   if (!current) {
     return absl::AbortedError(
         absl::StrFormat("stale: attempt %d rank %d of %s; the current attempt is %d", key.attempt,
@@ -57,11 +65,6 @@ void CheckInvariants(const State& state) {
       JENNER_CHECK(job.attempt >= 0 && job.attempt <= kMaxAttempts);
       JENNER_CHECK(!IsTerminal(experiment.state) || IsTerminal(job.state));
     }
-  }
-  for (const auto& [name, worker] : state.liveness.workers) {
-    // An agent may restart with fewer slots than it had: then what runs is over, and nothing is
-    // added.
-    JENNER_CHECK(SlotsUsed(state, name) >= 0);
   }
   for (const auto& [request, id] : state.request_ids) {
     const auto found = state.experiments.find(id);

@@ -1,8 +1,7 @@
 // State: everything the coordinator knows, as plain values. Two parts with different fates:
 // - experiments: durable, changed by Apply() alone, equal to the fold of the event log;
 // - liveness: volatile (leases, offers, progress), changed by Observe() alone, empty after a
-// restart and
-//   rebuilt from the next reports of the agents.
+//   restart and rebuilt from the next reports of the agents.
 // Not thread-safe: one thread owns it.
 #ifndef JENNER_SERVER_COORDINATOR_STATE_H_
 #define JENNER_SERVER_COORDINATOR_STATE_H_
@@ -19,6 +18,13 @@
 namespace jenner::coordinator {
 
 inline constexpr int kMaxAttempts = 3;
+inline constexpr size_t kMaxExperiments = 10'000;
+// An agent that has had no answer for kLease kills its ranks; the coordinator gives them away
+// kLeaseGrace later, when they are surely gone. Observe() is given the sum.
+inline constexpr absl::Duration kLease = absl::Seconds(15);
+inline constexpr absl::Duration kLeaseGrace = absl::Seconds(5);
+// A lost worker is forgotten after this, so that names that come and go do not pile up.
+inline constexpr absl::Duration kForgetWorkerAfter = absl::Hours(1);
 
 enum class RunState { kQueued, kRunning, kCancelling, kSucceeded, kFailed, kCancelled };
 
@@ -57,6 +63,8 @@ struct Job {
   std::vector<Rank> ranks;    // of the current attempt; empty when there is none
   std::string store_address;  // of the current attempt, once announced
   std::vector<Artifact> artifacts;
+  int32_t step = 0;         // at which rank 0 of the last ended attempt stood; see ProgressOf()
+  int32_t total_steps = 0;  // 0: it had not planned
   absl::Time queue_time = absl::InfinitePast();  // since when it waits or waited
   absl::Time start_time = absl::InfinitePast();  // of the current or last attempt
   absl::Time end_time = absl::InfinitePast();
@@ -106,6 +114,7 @@ struct WorkerInfo {
 struct Progress {
   int32_t step = 0;
   int32_t total_steps = 0;
+  bool operator==(const Progress&) const = default;
 };
 
 struct Liveness {
@@ -130,12 +139,15 @@ int32_t SlotsUsed(const State& state, const std::string& worker);
 
 bool IsAlive(const State& state, const std::string& worker, absl::Time now);
 
-// OK: `key` names an unended rank of the current attempt. Aborted: it is stale. NotFound: no such
-// job.
+// How far rank 0 of the current or last attempt is known to be.
+Progress ProgressOf(const State& state, const std::string& experiment, const Job& job);
+
+// OK: `key` names an unended rank of the current attempt. Aborted: it is stale, or its experiment
+// is deleted; what is uploaded for it is to be dropped.
 absl::Status CheckAttempt(const State& state, const RankKey& key);
 
-// Dies if an invariant is broken: no worker over its slots, gangs whole, running jobs have ranks,
-// terminal ones have none, an experiment is terminal only if all its jobs are.
+// Dies if an invariant of the durable part is broken: gangs are whole, jobs have ranks if and only
+// if they run, an experiment is terminal only if all its jobs are, orders and names are consistent.
 void CheckInvariants(const State& state);
 
 }  // namespace jenner::coordinator

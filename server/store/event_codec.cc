@@ -2,6 +2,7 @@
 
 #include "core/json_fields.h"
 #include "core/spec_json.h"
+#include "server/store/event_log.h"
 
 // Field lists, found by argument-dependent lookup (core/json_fields.h).
 namespace jenner::coordinator {
@@ -52,6 +53,8 @@ void VisitFields(V& visit, RankEnded& e) {
   visit("exit_code", e.exit_code);
   visit("error", e.error);
   visit("artifacts", e.artifacts);
+  visit("step", e.step);
+  visit("total_steps", e.total_steps);
 }
 template <typename V>
 void VisitFields(V& visit, JobRequeued& e) {
@@ -103,6 +106,7 @@ struct CreatedFile {
   std::string request_id;
   std::string fingerprint;
   std::string spec_json;
+  std::vector<std::string> job_ids;
 };
 template <typename V>
 void VisitFields(V& visit, CreatedFile& f) {
@@ -110,10 +114,12 @@ void VisitFields(V& visit, CreatedFile& f) {
   visit("request_id", f.request_id);
   visit("fingerprint", f.fingerprint);
   visit("spec_json", f.spec_json);
+  visit("job_ids", f.job_ids);
 }
 
 Json Encode(const ExperimentCreated& e) {
-  return core::WriteValue(CreatedFile{e.id, e.request_id, e.fingerprint, core::ToJson(e.spec)});
+  return core::WriteValue(
+      CreatedFile{e.id, e.request_id, e.fingerprint, core::ToJson(e.spec), e.job_ids});
 }
 template <typename T>
 Json Encode(const T& e) {
@@ -124,7 +130,7 @@ void Decode(const Json& json, ExperimentCreated* e, core::Faults* faults) {
   CreatedFile file;
   core::ReadValue(json, "", &file, faults);
   *e = {file.id, file.request_id, file.fingerprint,
-        core::ParseExperimentSpec(file.spec_json, faults)};
+        core::ParseExperimentSpec(file.spec_json, faults), file.job_ids};
 }
 template <typename T>
 void Decode(const Json& json, T* e, core::Faults* faults) {
@@ -154,7 +160,7 @@ std::string EncodeEvent(const Event& event) {
 
 absl::StatusOr<Event> DecodeEvent(const std::string& payload, absl::Time time) {
   core::Faults faults;
-  std::optional<Json> json = core::ParseJson(payload, &faults);
+  std::optional<Json> json = core::ParseJson(payload, &faults, static_cast<size_t>(kMaxEventBytes));
   std::string kind;
   if (json && json->is_object() && json->contains("kind") && (*json)["kind"].is_string()) {
     kind = (*json)["kind"].get<std::string>();

@@ -18,10 +18,11 @@ std::vector<Event> OneOfEach() {
   spec.arms = {{"base", std::nullopt}, {"x", "a"}};
   const Reason reason{"CODE", "a \"message\" with \xc3\xb1", "user"};
   return {
-      {kTime, ExperimentCreated{"e1", "r1", "f1", spec}},
+      {kTime, ExperimentCreated{"e1", "r1", "f1", spec, {"j1", "j2"}}},
       {kTime, AttemptStarted{"e1", "j1", 2, {{"w1", "b1"}, {"w2", "b2"}}}},
       {kTime, StoreAnnounced{"e1", "j1", 2, "10.0.0.1:99"}},
-      {kTime, RankEnded{{"e1", "j1", 2, 1}, 16, reason, {{"adapter/x", core::Sha256Hex("x"), 5}}}},
+      {kTime,
+       RankEnded{{"e1", "j1", 2, 1}, 16, reason, {{"adapter/x", core::Sha256Hex("x"), 5}}, 30, 60}},
       {kTime, JobRequeued{"e1", "j1", reason}},
       {kTime, JobEnded{"e1", "j1", RunState::kFailed, reason}},
       {kTime, CancelRequested{"e1"}},
@@ -44,6 +45,27 @@ TEST(EventCodecTest, AbsentFieldsHaveTheirDefaults) {
   const auto decoded = DecodeEvent(R"({"kind":"job_ended","experiment":"e","job":"j"})", kTime);
   ASSERT_TRUE(decoded.ok());
   EXPECT_EQ(decoded->body, EventBody(JobEnded{"e", "j", RunState::kSucceeded, {}}));
+}
+
+// Whatever the coordinator accepts must come back from the log, or the server could not restart.
+TEST(EventCodecTest, TheLargestExperimentRoundTrips) {
+  ExperimentCreated created;
+  created.spec.base_model = "m";
+  created.spec.dataset = "sha256:" + core::Sha256Hex("d");
+  created.spec.evaluation.prompts = created.spec.dataset;
+  for (const char* name : {"a", "b", "c", "d"}) {
+    created.spec.contexts[name].user_prefix = std::string(64 << 10, '\x01');  // 7 bytes each
+  }
+  for (int i = 0; i < 8; ++i) created.spec.arms.push_back({"a" + std::to_string(i), "a"});
+  for (int i = 0; i < 8; ++i) created.spec.seeds.push_back(i + 2);
+  created.spec.seeds.erase(created.spec.seeds.begin());
+  created.spec = core::Resolve(created.spec);
+  ASSERT_EQ(core::Validate(created.spec), core::Faults());
+  for (const auto& job : core::Expand(created.spec)) created.job_ids.push_back(job.id);
+  const Event event{kTime, created};
+  const auto decoded = DecodeEvent(EncodeEvent(event), kTime);
+  ASSERT_TRUE(decoded.ok()) << decoded.status();
+  EXPECT_EQ(*decoded, event);
 }
 
 TEST(EventCodecTest, RefusesWhatIsNoEvent) {
