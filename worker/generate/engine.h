@@ -1,10 +1,10 @@
-// Engine: batched answers from a Llama with its active adapter, unmerged. Continuous batching over a
-// static cache of keys and values: as an answer ends, the next prompt takes its slot.
+// Engine: batched answers from a Llama with its active adapter, unmerged. Continuous batching over
+// a static cache of keys and values: as an answer ends, the next prompt takes its slot.
 //
-// Contract: an answer is a function of (weights, adapter, prompt, options that are not limits, keys)
-// alone. Logits are bitwise equal whatever else is in the batch, however many rows it has and however
-// many threads work: each row of every product is summed in one fixed order (matmul.h). They may differ
-// between kinds of CPU (instruction set) in the last bits.
+// Contract: an answer is a function of (weights, adapter, prompt, options that are not limits,
+// keys) alone. Logits are bitwise equal whatever else is in the batch, however many rows it has and
+// however many threads work: each row of every product is summed in one fixed order (matmul.h).
+// They may differ between kinds of CPU (instruction set) in the last bits.
 #ifndef JENNER_WORKER_GENERATE_ENGINE_H_
 #define JENNER_WORKER_GENERATE_ENGINE_H_
 
@@ -31,8 +31,8 @@ enum class FinishReason {
 };
 
 struct Answer {
-  size_t request_idx = 0;         // into the requests given to Generate
-  std::vector<int32_t> token_ids; // without the end token
+  size_t request_idx = 0;          // into the requests given to Generate
+  std::vector<int32_t> token_ids;  // without the end token
   FinishReason finish_reason = FinishReason::kStop;
 };
 
@@ -43,8 +43,7 @@ struct Options {
   int64_t seed = 0;
   std::vector<int64_t> end_token_ids;  // empty: the model's own
   // Limits; they change speed and memory, no answer.
-  int32_t batch_size = 32;      // slots: sequences decoded together
-  int32_t prefill_tokens = 256; // prompt tokens computed in one step
+  int32_t batch_size = 32;  // slots: sequences decoded together
 };
 
 struct Totals {
@@ -53,8 +52,8 @@ struct Totals {
   int64_t steps = 0;
 };
 
-// Not thread-safe. Holds a packed copy of the weights (as large as they are; bfloat16 if the model's
-// dtype is), made in the constructor and made anew where the model's version() has moved.
+// Not thread-safe. Holds a packed copy of the weights (as large as they are; bfloat16 if the
+// model's dtype is), made in the constructor and made anew where the model's version() has moved.
 class Engine {
  public:
   // `llama` must outlive the engine.
@@ -71,9 +70,10 @@ class Engine {
   // Of the last Generate.
   const Totals& totals() const;
 
-  // Logits [T, V] after each token of `prompt`, row-major, through the cache with `chunk` tokens a
-  // step: for tests of cached decoding against the full forward pass.
-  std::vector<float> PromptLogits(const std::vector<int32_t>& prompt, int32_t chunk);
+  // Logits [T, V] after each token of `tokens`, row-major: the first `prefilled` tokens as a
+  // prompt, the others decoded one by one. For tests of cached decoding against the full forward
+  // pass. REQUIRES: 1 <= prefilled <= tokens.size(). Rows before prefilled - 1 are zero.
+  std::vector<float> CachedLogits(const std::vector<int32_t>& tokens, size_t prefilled) const;
 
  private:
   struct Impl;

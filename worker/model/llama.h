@@ -1,8 +1,8 @@
 // Llama: the weights of a Llama-family model and its differentiable forward pass over whole rows.
 // Cached decoding is not here: worker/generate builds its own packed form from these parameters.
 //
-// Rows are packed end to end without padding (TokenBatch): a token costs what it costs, rows of unequal
-// length waste nothing, and there is no mask to get wrong.
+// Rows are packed end to end without padding (TokenBatch): a token costs what it costs, rows of
+// unequal length waste nothing, and there is no mask to get wrong.
 //
 //   auto llama = Llama::Load(dir, core::Dtype::kFloat32);
 //   (*llama)->AttachAdapter(std::move(adapter));              // or TrainAllParameters()
@@ -11,14 +11,16 @@
 //   ... backward; optimizer step in place under at::NoGradGuard ...
 //   (*llama)->ParametersChanged();
 //
-// Legend: N tokens of a batch, B rows, D model, H heads, K kv heads, E head dimension, F intermediate,
-// V vocabulary.
+// Legend: N tokens of a batch, B rows, D model, H heads, K kv heads, E head dimension, F
+// intermediate, V vocabulary.
 #ifndef JENNER_WORKER_MODEL_LLAMA_H_
 #define JENNER_WORKER_MODEL_LLAMA_H_
 
 #include <ATen/core/Tensor.h>
 
+#include <array>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -33,8 +35,8 @@
 
 namespace jenner::model {
 
-// Rows of tokens end to end. Row b is ids_N[row_starts[b] .. row_starts[b + 1]); positions start at 0 in
-// each row, and a token attends to those before it in its own row only.
+// Rows of tokens end to end. Row b is ids_N[row_starts[b] .. row_starts[b + 1]); positions start at
+// 0 in each row, and a token attends to those before it in its own row only.
 struct TokenBatch {
   at::Tensor ids_N;                 // int64, contiguous, CPU, each in [0, vocab)
   std::vector<int64_t> row_starts;  // B + 1 ascending values, first 0, last N; no empty row
@@ -45,8 +47,8 @@ struct ForwardOptions {
   std::optional<DropoutKeys> dropout;
 };
 
-// Weights of one block. Query, key and value share one allocation, gate and up another, so that frozen
-// forward passes multiply by both at once; the Hugging Face parameters are views into them.
+// Weights of one block. Query, key and value share one allocation, gate and up another, so that
+// frozen forward passes multiply by both at once; the Hugging Face parameters are views into them.
 struct LayerWeights {
   at::Tensor input_norm_D;
   at::Tensor qkv_PD;  // P = (H + 2K) E: rows of q, k, v
@@ -59,10 +61,10 @@ struct LayerWeights {
 // Not thread-safe: one thread calls it. Tensor code throws c10::Error on its own faults only.
 class Llama {
  public:
-  // Reads config.json and the safetensors of `model_dir`. Master weights are float32 whatever the file
-  // holds. With kBfloat16 the linear layers and attention compute in bfloat16 (norms and logits in
-  // float32). Errors of LoadConfig and ReadSafetensorsFolder; InvalidArgument: a tensor missing, unknown or of the
-  // wrong shape. A head stored beside tied embeddings is ignored.
+  // Reads config.json and the safetensors of `model_dir`. Master weights are float32 whatever the
+  // file holds. With kBfloat16 the linear layers and attention compute in bfloat16 (norms and
+  // logits in float32). Errors of LoadConfig and ReadSafetensorsFolder; InvalidArgument: a tensor
+  // missing, unknown or of the wrong shape. A head stored beside tied embeddings is ignored.
   static absl::StatusOr<std::unique_ptr<Llama>> Load(const std::string& model_dir,
                                                      core::Dtype dtype);
   // Normal(0, 0.02) weights (norms 1) from (seed, name): for tests and benchmarks.
@@ -74,9 +76,9 @@ class Llama {
   const LlamaConfig& config() const { return config_; }
   core::Dtype dtype() const { return dtype_; }
 
-  // All float32 master parameters by Hugging Face name, in the order of the model (embedding, layers,
-  // norm, head unless tied). Leaves; frozen unless TrainAllParameters. Update in place under
-  // at::NoGradGuard; never replace their storage (set_data): fused views alias it.
+  // All float32 master parameters by Hugging Face name, in the order of the model (embedding,
+  // layers, norm, head unless tied). Leaves; frozen unless TrainAllParameters. Update in place
+  // under at::NoGradGuard; never replace their storage (set_data): fused views alias it.
   const std::vector<NamedTensor>& Parameters() const { return parameters_; }
 
   // Full fine-tuning: all parameters require gradients. REQUIRES: no adapter attached.
@@ -91,15 +93,16 @@ class Llama {
   // The adapter if attached and enabled.
   const LoraAdapter* active_adapter() const { return adapter_enabled_ ? adapter() : nullptr; }
 
-  // What the optimizer updates, in a deterministic order: the adapter's matrices if attached, else all
-  // parameters if TrainAllParameters was called, else none.
+  // What the optimizer updates, in a deterministic order: the adapter's matrices if attached, else
+  // all parameters if TrainAllParameters was called, else none.
   std::vector<NamedTensor> TrainableParameters() const;
   // To be called after parameters changed in place: drops compute copies and advances version().
   void ParametersChanged();
   // Grows with ParametersChanged, AttachAdapter, ...: what a packed copy was made from.
   uint64_t version() const { return version_; }
 
-  // Final hidden states (after the last norm) [N, D], float32. Differentiable in the trainable parameters.
+  // Final hidden states (after the last norm) [N, D], float32. Differentiable in the trainable
+  // parameters.
   at::Tensor Forward(const TokenBatch& batch, const ForwardOptions& options = {}) const;
   // [M, D] float32 -> logits [M, V] float32.
   at::Tensor LogitsFromHidden(const at::Tensor& hidden_MD) const;
@@ -108,26 +111,36 @@ class Llama {
   const at::Tensor& head_VD() const { return head_VD_; }
   const at::Tensor& embedding_VD() const { return embedding_VD_; }
   const at::Tensor& final_norm_D() const { return final_norm_D_; }
-  const LayerWeights& layer(int64_t layer_idx) const { return layers_[static_cast<size_t>(layer_idx)]; }
+  const LayerWeights& layer(int64_t layer_idx) const {
+    return layers_[static_cast<size_t>(layer_idx)];
+  }
 
-  // Writes config.json, generation_config.json and model.safetensors (float32; no head if tied) into
-  // `dir`, which is created. Tokenizer files are the caller's to copy. Errors as WriteSafetensors.
+  // Writes config.json, generation_config.json and model.safetensors (float32; no head if tied)
+  // into `dir`, which is created. Tokenizer files are the caller's to copy. Errors as
+  // WriteSafetensors.
   absl::Status Save(const std::string& dir) const;
 
  private:
-  struct Block;  // one layer's compute weights and leaves, llama.cc
   Llama(LlamaConfig config, core::Dtype dtype);
-  void Allocate();
-  at::Tensor Linear(const at::Tensor& x_NI, int64_t layer, Target target,
-                    const TokenBatch& batch, const ForwardOptions& options) const;
+  struct Pass;  // what the layers of one forward pass share, llama.cc
+  at::Tensor ApplyLayer(const Pass& pass, int64_t layer_idx, const at::Tensor& hidden_ND) const;
+  at::Tensor Attention(const Pass& pass, int64_t layer_idx, const at::Tensor& x_ND) const;
+  at::Tensor Mlp(const Pass& pass, int64_t layer_idx, const at::Tensor& x_ND) const;
+  // The frozen or trainable products of one input by several targets' weights, adapters added.
+  std::vector<at::Tensor> Project(const Pass& pass, int64_t layer_idx, const at::Tensor& x_NI,
+                                  const at::Tensor& fused_OI,
+                                  const std::vector<Target>& targets) const;
+  const at::Tensor& ParameterOf(int64_t layer_idx, Target target) const;
 
   LlamaConfig config_;
   core::Dtype dtype_;
   std::vector<NamedTensor> parameters_;
+  std::vector<std::array<at::Tensor, kNumTargets>> targets_;  // leaves by layer and target
   at::Tensor embedding_VD_;
   at::Tensor head_VD_;
   at::Tensor final_norm_D_;
   std::vector<LayerWeights> layers_;
+  std::vector<LayerWeights> compute_;  // what Forward multiplies by: layers_, or bfloat16 copies
   std::optional<LoraAdapter> adapter_;
   bool adapter_enabled_ = true;
   bool trains_all_ = false;
