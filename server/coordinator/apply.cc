@@ -148,7 +148,11 @@ void ObserveTick(absl::Time now, absl::Duration lease, State* state) {
   }
   std::map<RankKey, Progress>& progress = state->liveness.progress;
   for (auto at = progress.begin(); at != progress.end();) {
-    at = CheckAttempt(*state, at->first).ok() ? std::next(at) : progress.erase(at);
+    const auto found = state->experiments.find(at->first.experiment);
+    const Job* job =
+        found == state->experiments.end() ? nullptr : found->second.Find(at->first.job);
+    const bool keep = job != nullptr && job->attempt == at->first.attempt;
+    at = keep ? std::next(at) : progress.erase(at);
   }
 }
 
