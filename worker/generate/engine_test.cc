@@ -73,8 +73,8 @@ TEST(EngineTest, CachedDecodingEqualsTheFullForwardPass) {
 class InvarianceTest : public testing::TestWithParam<core::Dtype> {};
 INSTANTIATE_TEST_SUITE_P(Dtypes, InvarianceTest,
                          testing::Values(core::Dtype::kFloat32, core::Dtype::kBfloat16),
-                         [](const auto& info) {
-                           return info.param == core::Dtype::kFloat32 ? "Float32" : "Bfloat16";
+                         [](const auto& given) {
+                           return given.param == core::Dtype::kFloat32 ? "Float32" : "Bfloat16";
                          });
 
 TEST_P(InvarianceTest, AnswersDoNotDependOnTheBatch) {

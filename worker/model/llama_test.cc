@@ -91,8 +91,8 @@ LoraAdapter Adapter(const Golden& golden, const std::string& name) {
 
 class LlamaGoldenTest : public testing::TestWithParam<std::string> {};
 INSTANTIATE_TEST_SUITE_P(Models, LlamaGoldenTest, testing::Values("tiny-tied", "tiny-llama3"),
-                         [](const auto& info) {
-                           return info.param == "tiny-tied" ? "Tied" : "Llama3";
+                         [](const auto& given) {
+                           return given.param == "tiny-tied" ? "Tied" : "Llama3";
                          });
 
 TEST_P(LlamaGoldenTest, LogitsEqualTransformers) { ExpectLogits(Load(GetParam()), "logits", 1e-5); }
