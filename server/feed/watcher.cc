@@ -141,7 +141,7 @@ Watcher::Action Watcher::Finish(const absl::Status& status) {
   is_finished_ = true;
   rows_.clear();
   absl::Status told = status;
-  if (!status.ok()) {
+  if (absl::IsUnavailable(status) || absl::IsResourceExhausted(status)) {
     told = absl::Status(status.code(), absl::StrFormat("%s; resume from cursor %s",
                                                        std::string(status.message()),
                                                        ToString(cursor_)));

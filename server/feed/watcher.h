@@ -76,8 +76,8 @@ class Watcher : public std::enable_shared_from_this<Watcher> {
   // ResourceExhausted, twice that aborts it.
   void Tick(absl::Time now);
   void WriteDone(bool ok, absl::Time now);
-  // The reader went away, or the server ends: finishes with `status` as soon as it may. The cursor of
-  // the last update is put into the message.
+  // The reader went away, or the server ends: finishes with `status` as soon as it may. The message of
+  // an Unavailable or ResourceExhausted end names the cursor of the last update.
   void End(const absl::Status& status);
 
  private:

@@ -1,0 +1,156 @@
+#include "server/coordinator_loop.h"
+
+#include <utility>
+
+#include "absl/strings/str_format.h"
+#include "absl/time/clock.h"
+#include "core/status.h"
+#include "server/coordinator/decide.h"
+#include "server/store/event_codec.h"
+#include "server/telemetry/log.h"
+
+namespace jenner::server {
+namespace {
+
+using coordinator::Event;
+using telemetry::Level;
+using telemetry::Log;
+
+constexpr int kReplayPage = 1000;
+// Each round of ticks ends something or starts an attempt; more than this is a fault of ours.
+constexpr int kMaxRounds = 100'000;
+
+struct Logger {
+  void operator()(const coordinator::ExperimentCreated& e) const {
+    Log(Level::kInfo, "experiment created", {{"experiment", e.id}});
+  }
+  void operator()(const coordinator::AttemptStarted& e) const {
+    Log(Level::kInfo, "attempt started",
+        {{"experiment", e.experiment},
+         {"job", e.job},
+         {"attempt", absl::StrFormat("%d", e.attempt)},
+         {"worker", e.placements.empty() ? "" : e.placements.front().worker}});
+  }
+  void operator()(const coordinator::StoreAnnounced&) const {}
+  void operator()(const coordinator::RankEnded& e) const {
+    if (e.exit_code == 0) return;
+    Log(Level::kWarning, "rank ended",
+        {{"experiment", e.key.experiment},
+         {"job", e.key.job},
+         {"attempt", absl::StrFormat("%d", e.key.attempt)},
+         {"rank", absl::StrFormat("%d", e.key.rank)},
+         {"exit_code", absl::StrFormat("%d", e.exit_code)},
+         {"code", e.error.code},
+         {"error", e.error.message}});
+  }
+  void operator()(const coordinator::JobRequeued& e) const {
+    Log(Level::kWarning, "job queued again",
+        {{"experiment", e.experiment}, {"job", e.job}, {"code", e.reason.code}});
+  }
+  void operator()(const coordinator::JobEnded& e) const {
+    Log(e.state == coordinator::RunState::kFailed ? Level::kWarning : Level::kInfo, "job ended",
+        {{"experiment", e.experiment}, {"job", e.job}, {"code", e.reason.code}});
+  }
+  void operator()(const coordinator::CancelRequested& e) const {
+    Log(Level::kInfo, "cancel requested", {{"experiment", e.experiment}});
+  }
+  void operator()(const coordinator::ExperimentEnded& e) const {
+    Log(Level::kInfo, "experiment ended", {{"experiment", e.experiment}, {"code", e.reason.code}});
+  }
+  void operator()(const coordinator::ExperimentDeleted& e) const {
+    Log(Level::kInfo, "experiment deleted", {{"experiment", e.experiment}});
+  }
+};
+
+}  // namespace
+
+absl::StatusOr<int64_t> CoordinatorLoop::Replay() {
+  for (int64_t next = 1;;) {
+    ASSIGN_OR_RETURN(const std::vector<store::StoredEvent> page, log_.ReadFrom(next, kReplayPage));
+    if (page.empty()) break;
+    for (const store::StoredEvent& stored : page) {
+      const absl::StatusOr<Event> event = store::DecodeEvent(stored.payload, stored.time);
+      if (!event.ok()) {
+        return Annotate(event.status(), absl::StrFormat("event %d of the log", stored.seq));
+      }
+      versions_[coordinator::ExperimentOf(*event)] = stored.seq;
+      coordinator::Apply(*event, &state_);
+      next = stored.seq + 1;
+    }
+  }
+  std::erase_if(versions_, [&](const auto& one) { return state_.experiments.count(one.first) == 0; });
+  return log_.LastSeq();
+}
+
+void CoordinatorLoop::Restore(const std::vector<store::Progress>& progress) {
+  for (const store::Progress& one : progress) {
+    const auto experiment = state_.experiments.find(one.experiment);
+    if (experiment == state_.experiments.end()) continue;
+    const coordinator::Job* job = experiment->second.Find(one.job);
+    if (job == nullptr || job->attempt != one.attempt) continue;
+    state_.liveness.progress[{one.experiment, one.job, one.attempt, 0}] = {one.step,
+                                                                           one.total_steps};
+  }
+}
+
+absl::Status CoordinatorLoop::Handle(const std::vector<rpc::Request>& group, absl::Time now) {
+  batch_.clear();
+  changed_.clear();
+  std::vector<absl::Status> decided;
+  bool has_commands = false;
+  bool has_tick = false;
+  for (const rpc::Request& request : group) {
+    decided.push_back(request.command.has_value() ? Decide(*request.command, now)
+                                                  : absl::OkStatus());
+    has_commands = has_commands || request.command.has_value();
+    has_tick = has_tick || (request.command.has_value() &&
+                            std::holds_alternative<coordinator::Tick>(*request.command));
+  }
+  for (int round = 0; has_commands && round < kMaxRounds; ++round) {
+    absl::StatusOr<std::vector<Event>> events =
+        coordinator::Decide(state_, coordinator::Tick{}, now);
+    if (!events.ok() || events->empty()) break;
+    Record(*std::move(events));
+  }
+  RETURN_IF_ERROR(Commit());
+  const rpc::View view{state_, versions_, log_.LastSeq(), now};
+  for (size_t i = 0; i < group.size(); ++i) {
+    if (group[i].answer) group[i].answer(decided[i], view);
+  }
+  for (const std::string& experiment : changed_) hub_.NotifyEvent(experiment);
+  if (has_tick) metrics_.Observe(state_, now);
+  return absl::OkStatus();
+}
+
+absl::Status CoordinatorLoop::Decide(const coordinator::Command& command, absl::Time now) {
+  coordinator::Observe(command, now, lease_, &state_);
+  absl::StatusOr<std::vector<Event>> events = coordinator::Decide(state_, command, now);
+  if (!events.ok()) return events.status();
+  Record(*std::move(events));
+  return absl::OkStatus();
+}
+
+void CoordinatorLoop::Record(std::vector<Event> events) {
+  for (const Event& event : events) {
+    batch_.push_back({event.time, store::EncodeEvent(event)});
+    const std::string experiment = coordinator::ExperimentOf(event);
+    coordinator::Apply(event, &state_);
+    metrics_.CountEvent(event, state_);
+    std::visit(Logger(), event.body);
+    changed_.insert(experiment);
+    versions_[experiment] = log_.LastSeq() + static_cast<int64_t>(batch_.size());
+    if (std::holds_alternative<coordinator::ExperimentDeleted>(event.body)) {
+      versions_.erase(experiment);
+    }
+  }
+}
+
+absl::Status CoordinatorLoop::Commit() {
+  if (batch_.empty()) return absl::OkStatus();
+  const absl::Time begin = absl::Now();  // tidy: allow, a duration for people
+  RETURN_IF_ERROR(Annotate(log_.Append(batch_), "the event log cannot be written"));
+  metrics_.StoreCommitted("events", absl::Now() - begin);  // tidy: allow
+  return absl::OkStatus();
+}
+
+}  // namespace jenner::server

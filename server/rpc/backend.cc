@@ -1,0 +1,53 @@
+#include "server/rpc/backend.h"
+
+#include <utility>
+
+#include "wire/status.h"
+
+namespace jenner::rpc {
+
+absl::Status Busy() { return absl::UnavailableError("the server is busy or shutting down; try again"); }
+
+void CountCall(Backend& backend, const char* method, const absl::Status& status) {
+  backend.metrics->CallHandled(method, absl::StatusCodeToString(status.code()));
+}
+
+void Call::Finish(const absl::Status& status) const {
+  CountCall(*backend, method, status);
+  reactor->Finish(wire::ToGrpcStatus(status));
+}
+
+void Call::Ask(std::function<void(const View&)> answer) const {
+  Request request;
+  request.answer = [answer = std::move(answer)](const absl::Status&, const View& view) {
+    answer(view);
+  };
+  if (!backend->coordinator->Push(std::move(request))) Finish(Busy());
+}
+
+void Call::Do(coordinator::Command command, std::function<void(const View&)> answer) const {
+  Request request;
+  request.command = std::move(command);
+  request.answer = [call = *this, answer = std::move(answer)](const absl::Status& decided,
+                                                              const View& view) {
+    if (!decided.ok()) return call.Finish(decided);
+    answer(view);
+  };
+  if (!backend->coordinator->Push(std::move(request))) Finish(Busy());
+}
+
+void Call::OnStoreThread(feed::Task task) const {
+  if (!backend->store_tasks->Push(std::move(task))) Finish(Busy());
+}
+
+void Call::OnFileThread(feed::Task task) const {
+  if (!backend->file_tasks->Push(std::move(task))) Finish(Busy());
+}
+
+telemetry::SeriesOwner OwnerOf(const std::string& experiment, const coordinator::Job& job) {
+  telemetry::SeriesOwner owner{experiment, job.plan.id, {}};
+  for (const core::ArmSeed& arm : job.plan.arms) owner.arms.emplace_back(arm.arm, arm.seed);
+  return owner;
+}
+
+}  // namespace jenner::rpc

@@ -1,0 +1,91 @@
+// Backend: what a handler may reach, and from which thread. No handler blocks: it decodes, checks,
+// posts, and whoever has the answer finishes the call.
+#ifndef JENNER_SERVER_RPC_BACKEND_H_
+#define JENNER_SERVER_RPC_BACKEND_H_
+
+#include <grpcpp/server_context.h>
+#include <grpcpp/support/server_callback.h>
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "server/coordinator/command.h"
+#include "server/coordinator/state.h"
+#include "server/feed/hub.h"
+#include "server/feed/mailbox.h"
+#include "server/store/blob_store.h"
+#include "server/store/dataset_store.h"
+#include "server/store/metric_store.h"
+#include "server/telemetry/metrics.h"
+
+namespace jenner::rpc {
+
+// The durable state as the coordinator thread sees it between two groups of commands.
+struct View {
+  const coordinator::State& state;
+  const std::map<std::string, int64_t>& versions;  // experiment -> number of its last event
+  int64_t last_event = 0;
+  absl::Time now;
+};
+
+// What goes to the coordinator thread. `answer` runs there, once, after what the command (and all
+// before it in its group) decided is durable and applied; it must be quick.
+struct Request {
+  std::optional<coordinator::Command> command;  // none: a question about the View
+  std::function<void(const absl::Status& decided, const View& view)> answer;
+};
+
+struct Limits {
+  int64_t max_blob_bytes = int64_t{16} << 30;
+  int64_t max_dataset_bytes = int64_t{1} << 30;
+  absl::Duration lease = absl::Seconds(15);
+  absl::Duration next_synchronize = absl::Milliseconds(500);
+};
+
+// All pointers are set and outlive the services.
+struct Backend {
+  feed::Mailbox<Request>* coordinator = nullptr;
+  feed::TaskQueue* store_tasks = nullptr;  // run on the store thread
+  feed::TaskQueue* file_tasks = nullptr;   // run on the file thread
+  store::MetricStore* metric_store = nullptr;  // touched on the store thread only
+  store::BlobStore* blobs = nullptr;           // on the file thread
+  store::DatasetStore* datasets = nullptr;     // on the file thread
+  feed::Hub* hub = nullptr;
+  telemetry::Metrics* metrics = nullptr;
+  std::function<absl::Time()> clock;
+  Limits limits;
+};
+
+// The answer when a mailbox is full or closed.
+absl::Status Busy();
+
+// One unary call on its way through the threads; copied into each step. Exactly one of the steps
+// calls Finish (those below do so when they cannot go on).
+struct Call {
+  Backend* backend = nullptr;
+  const char* method = "";  // "Experiments/GetExperiment"
+  grpc::ServerUnaryReactor* reactor = nullptr;
+
+  void Finish(const absl::Status& status) const;
+  // `answer` on the coordinator thread.
+  void Ask(std::function<void(const View&)> answer) const;
+  // The same once `command` is durable; a refused command finishes the call with the reason.
+  void Do(coordinator::Command command, std::function<void(const View&)> answer) const;
+  void OnStoreThread(feed::Task task) const;
+  void OnFileThread(feed::Task task) const;
+};
+
+// The code's name, as in "NOT_FOUND"; counts a finished call.
+void CountCall(Backend& backend, const char* method, const absl::Status& status);
+
+// Whose figures those of a job are.
+telemetry::SeriesOwner OwnerOf(const std::string& experiment, const coordinator::Job& job);
+
+}  // namespace jenner::rpc
+
+#endif  // JENNER_SERVER_RPC_BACKEND_H_

@@ -1,0 +1,147 @@
+#include "server/rpc/create.h"
+
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
+
+#include <memory>
+#include <random>
+#include <utility>
+
+#include "absl/strings/str_format.h"
+#include "core/names.h"
+#include "core/resolve.h"
+#include "core/sha256.h"
+#include "core/spec_json.h"
+#include "server/rpc/encode.h"
+#include "wire/convert.h"
+#include "wire/status.h"
+
+namespace jenner::rpc {
+namespace {
+
+constexpr char kDatasetPrefix[] = "sha256:";
+
+bool IsUuid(const std::string& text) {
+  if (text.size() != 36) return false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const bool is_dash = i == 8 || i == 13 || i == 18 || i == 23;
+    if (is_dash ? text[i] != '-' : !isxdigit(static_cast<unsigned char>(text[i]))) return false;
+  }
+  return true;
+}
+
+std::string NewId() {
+  std::random_device device;
+  return absl::StrFormat("exp-%08x%04x", device(), device() & 0xffffu);
+}
+
+// The hash of what was asked for, the same for equal requests: maps are written by key.
+std::string Fingerprint(v1::CreateExperimentRequest request) {
+  request.clear_request_id();
+  request.clear_validate_only();
+  std::string bytes;
+  {
+    google::protobuf::io::StringOutputStream stream(&bytes);
+    google::protobuf::io::CodedOutputStream coded(&stream);
+    coded.SetSerializationDeterministic(true);
+    request.SerializeToCodedStream(&coded);
+  }
+  return core::Sha256Hex(bytes);
+}
+
+// Without being made: its resolved spec and the jobs it would have.
+void Preview(const Call& call, const coordinator::CreateExperiment& command,
+             v1::CreateExperimentResponse* response) {
+  call.Ask([call, command, response](const View& view) {
+    if (view.state.experiments.count(command.id) > 0) {
+      return call.Finish(
+          absl::AlreadyExistsError("experiment_id: \"" + command.id + "\" is taken"));
+    }
+    coordinator::Experiment experiment;
+    experiment.id = command.id;
+    experiment.spec = command.spec;
+    for (core::PlannedJob& plan : core::Expand(command.spec)) {
+      experiment.jobs.emplace_back();
+      experiment.jobs.back().plan = std::move(plan);
+    }
+    *response->mutable_experiment() = Encode(experiment, view, Detail::kFull);
+    call.Finish(absl::OkStatus());
+  });
+}
+
+}  // namespace
+
+absl::StatusOr<coordinator::CreateExperiment> ToCommand(
+    const v1::CreateExperimentRequest& request) {
+  core::Faults faults;
+  coordinator::CreateExperiment command;
+  command.id = request.experiment_id().empty() ? NewId() : request.experiment_id();
+  if (!core::IsId(command.id)) {
+    faults.push_back({"experiment_id", absl::StrFormat("expected [a-z]([a-z0-9-]{0,61}[a-z0-9])?; "
+                                                       "found \"%s\"",
+                                                       command.id.substr(0, 80))});
+  }
+  if (!request.request_id().empty() && !IsUuid(request.request_id())) {
+    faults.push_back({"request_id", "expected a UUID"});
+  }
+  command.request_id = request.request_id();
+  command.fingerprint = Fingerprint(request);
+  command.spec = core::Resolve(wire::ToCore(request.spec(), &faults));
+  for (core::Fault& fault : core::Validate(command.spec)) faults.push_back(std::move(fault));
+  const auto size = static_cast<int64_t>(core::ToJson(command.spec).size());
+  if (size > kMaxSpecBytes) {
+    faults.push_back({"", absl::StrFormat("the spec has %d bytes as JSON; at most %d", size,
+                                          kMaxSpecBytes)});
+  }
+  if (!faults.empty()) return wire::WithReason(wire::FaultsStatus(faults), "INVALID_SPEC");
+  return command;
+}
+
+absl::Status CheckDatasets(const core::ExperimentSpec& spec, const store::DatasetStore& datasets) {
+  core::Faults missing;
+  core::Faults misused;
+  const auto check = [&](const std::string& field, const std::string& ref, bool for_training) {
+    if (ref.empty()) return;
+    const absl::StatusOr<store::DatasetInfo> found =
+        datasets.Find(ref.substr(sizeof kDatasetPrefix - 1));
+    if (!found.ok()) {
+      missing.push_back({field, ref + " was not uploaded"});
+    } else if (!(for_training ? found->for_training : found->for_evaluation)) {
+      misused.push_back({field, absl::StrFormat("%s was uploaded for %s only", ref,
+                                                for_training ? "evaluation" : "training")});
+    }
+  };
+  check("dataset", spec.dataset, true);
+  check("evaluation.prompts", spec.evaluation.prompts, false);
+  if (!missing.empty()) {
+    return wire::WithReason(wire::FaultsStatus(missing, absl::StatusCode::kNotFound),
+                            "DATASET_NOT_FOUND");
+  }
+  return misused.empty() ? absl::OkStatus()
+                         : wire::WithReason(wire::FaultsStatus(misused), "DATASET_USE");
+}
+
+void Create(const Call& call, const v1::CreateExperimentRequest* request,
+            v1::CreateExperimentResponse* response) {
+  absl::StatusOr<coordinator::CreateExperiment> command = ToCommand(*request);
+  if (!command.ok()) return call.Finish(command.status());
+  const bool is_preview = request->validate_only();
+  call.OnFileThread([call, command = *std::move(command), is_preview, response] {
+    const absl::Status checked = CheckDatasets(command.spec, *call.backend->datasets);
+    if (!checked.ok()) return call.Finish(checked);
+    if (is_preview) return Preview(call, command, response);
+    call.Do(command, [call, id = command.id, request_id = command.request_id,
+                      response](const View& view) {
+      const auto known = view.state.request_ids.find(request_id);
+      const bool is_known = !request_id.empty() && known != view.state.request_ids.end();
+      const auto made = view.state.experiments.find(is_known ? known->second : id);
+      if (made == view.state.experiments.end()) {
+        return call.Finish(absl::AbortedError("the experiment was deleted at the same time"));
+      }
+      *response->mutable_experiment() = Encode(made->second, view, Detail::kFull);
+      call.Finish(absl::OkStatus());
+    });
+  });
+}
+
+}  // namespace jenner::rpc

@@ -1,0 +1,34 @@
+// The coordinator's and the store's values as messages of jenner.v1. Pure.
+#ifndef JENNER_SERVER_RPC_ENCODE_H_
+#define JENNER_SERVER_RPC_ENCODE_H_
+
+#include <string>
+#include <vector>
+
+#include "jenner/v1/experiment.pb.h"
+#include "server/coordinator/state.h"
+#include "server/rpc/backend.h"
+#include "server/store/metric_store.h"
+
+namespace jenner::rpc {
+
+enum class Detail {
+  kFull,
+  kWithoutSpec,  // a watch update
+  kListed,       // without spec and artifacts
+};
+
+v1::Experiment Encode(const coordinator::Experiment& experiment, const View& view, Detail detail);
+
+// "arm/seed"
+std::vector<std::string> ArmNames(const coordinator::Job& job);
+
+v1::StateReason Encode(const coordinator::Reason& reason);
+v1::TrainPoint Encode(const std::string& experiment, const store::TrainPoint& point);
+// With Wilson's intervals; `arms` is left to the caller.
+v1::Cell Encode(const std::string& experiment, const store::Cell& cell);
+v1::Sample Encode(const std::string& experiment, const store::StoredSample& sample);
+
+}  // namespace jenner::rpc
+
+#endif  // JENNER_SERVER_RPC_ENCODE_H_

@@ -1,0 +1,211 @@
+#include "server/rpc/watch.h"
+
+#include <optional>
+#include <utility>
+
+#include "absl/strings/str_format.h"
+#include "absl/synchronization/mutex.h"
+#include "core/names.h"
+#include "server/rpc/encode.h"
+#include "wire/convert.h"
+#include "wire/status.h"
+
+namespace jenner::rpc {
+namespace {
+
+constexpr char kMethod[] = "Experiments/WatchExperiment";
+using Reactor = grpc::ServerWriteReactor<v1::WatchExperimentResponse>;
+
+// The call's context while the call lives: it may be cut from a thread that races with its end.
+struct Cutter {
+  absl::Mutex mutex;
+  grpc::CallbackServerContext* context ABSL_GUARDED_BY(mutex) = nullptr;
+
+  void Cut() {
+    const absl::MutexLock lock(&mutex);
+    if (context != nullptr) context->TryCancel();
+  }
+};
+
+struct Asked {
+  std::string experiment;
+  feed::Cursor cursor;
+  absl::Duration heartbeat = absl::Seconds(10);
+};
+
+absl::StatusOr<Asked> Parse(const v1::WatchExperimentRequest& request) {
+  core::Faults faults;
+  Asked asked;
+  const std::optional<std::string> id = core::IdIn("experiments", request.name());
+  if (id.has_value()) {
+    asked.experiment = *id;
+  } else {
+    faults.push_back({"name", absl::StrFormat("expected experiments/{experiment}; found \"%s\"",
+                                              request.name().substr(0, 80))});
+  }
+  const absl::StatusOr<feed::Cursor> cursor = feed::ParseCursor(request.cursor());
+  if (cursor.ok()) {
+    asked.cursor = *cursor;
+  } else {
+    faults.push_back({"cursor", "not one that this server gave"});
+  }
+  if (request.has_heartbeat_interval()) {
+    asked.heartbeat = wire::ToCore(request.heartbeat_interval());
+    if (asked.heartbeat < absl::Seconds(1) || asked.heartbeat > absl::Seconds(30)) {
+      faults.push_back({"heartbeat_interval", "expected 1 s to 30 s"});
+    }
+  }
+  if (!faults.empty()) return wire::FaultsStatus(faults);
+  return asked;
+}
+
+class WatchReactor final : public Reactor {
+ public:
+  WatchReactor(Backend& backend, SnapshotCache& snapshots, grpc::CallbackServerContext* context)
+      : backend_(backend), snapshots_(snapshots), cutter_(std::make_shared<Cutter>()) {
+    const absl::MutexLock lock(&cutter_->mutex);
+    cutter_->context = context;
+  }
+
+  void Begin(const v1::WatchExperimentRequest& request) {
+    const absl::StatusOr<Asked> asked = Parse(request);
+    if (!asked.ok()) return Refuse(asked.status());
+    experiment_ = asked->experiment;
+    auto watcher = std::make_shared<feed::Watcher>(asked->experiment, asked->cursor,
+                                                   asked->heartbeat, backend_.clock(), Hooks(*asked));
+    watcher_ = watcher;
+    const absl::Status added = backend_.hub->Add(watcher);
+    if (!added.ok()) {
+      watcher_ = nullptr;
+      return Refuse(added);
+    }
+    ShowCount();
+    watcher->Start();
+  }
+
+  void OnWriteDone(bool ok) override { watcher_->WriteDone(ok, backend_.clock()); }
+  void OnCancel() override {
+    if (watcher_ != nullptr) watcher_->End(absl::CancelledError("the reader went away"));
+  }
+  void OnDone() override {
+    {
+      const absl::MutexLock lock(&cutter_->mutex);
+      cutter_->context = nullptr;
+    }
+    if (watcher_ != nullptr) {
+      backend_.hub->Remove(watcher_.get());
+      ShowCount();
+    }
+    delete this;
+  }
+
+ private:
+  // Those of reads hold copies only: their answers may come after the stream is gone.
+  feed::Watcher::Hooks Hooks(const Asked& asked) {
+    feed::Watcher::Hooks hooks;
+    hooks.snapshot = [&backend = backend_, &snapshots = snapshots_,
+                      asked](feed::Watcher::SnapshotCallback done) {
+      Request request;
+      request.answer = [&snapshots, asked, done](const absl::Status&, const View& view) {
+        if (asked.cursor.event > view.last_event) {
+          return done(wire::FaultStatus("cursor", "not one that this server gave: it is ahead"));
+        }
+        auto snapshot = snapshots.Of(asked.experiment, view);
+        if (!snapshot.ok()) return done(snapshot.status());
+        done(std::shared_ptr<const feed::Snapshot>(*std::move(snapshot)));
+      };
+      if (!backend.coordinator->Push(std::move(request))) done(Busy());
+    };
+    hooks.rows = [&backend = backend_, asked](int64_t after, int limit,
+                                              feed::Watcher::RowsCallback done) {
+      const bool is_posted = backend.store_tasks->Push([&backend, asked, after, limit, done] {
+        done(backend.metric_store->ReadFeed(asked.experiment, after, limit));
+      });
+      if (!is_posted) done(Busy());
+    };
+    hooks.write = [this](const feed::Update& update) { Write(update); };
+    hooks.finish = [this](const absl::Status& status) { Refuse(status); };
+    hooks.abort = [cutter = cutter_] { cutter->Cut(); };
+    return hooks;
+  }
+
+  void Refuse(const absl::Status& status) {
+    CountCall(backend_, kMethod, status);
+    Finish(wire::ToGrpcStatus(status));
+  }
+
+  void Write(const feed::Update& update) {
+    response_.Clear();
+    response_.set_cursor(feed::ToString(update.cursor));
+    if (const auto* snapshot =
+            std::get_if<std::shared_ptr<const feed::Snapshot>>(&update.body)) {
+      snapshot_ = std::static_pointer_cast<const ExperimentSnapshot>(*snapshot);
+      *response_.mutable_experiment() = snapshot_->message;
+    } else if (const auto* row = std::get_if<store::FeedRow>(&update.body)) {
+      WriteRow(*row);
+    } else if (const auto* terminal = std::get_if<feed::TerminalUpdate>(&update.body)) {
+      const auto last = std::static_pointer_cast<const ExperimentSnapshot>(terminal->snapshot);
+      response_.mutable_terminal()->set_state(last->message.state());
+      if (last->message.has_state_reason()) {
+        *response_.mutable_terminal()->mutable_state_reason() = last->message.state_reason();
+      }
+    } else {
+      *response_.mutable_heartbeat()->mutable_time() = wire::ToProto(backend_.clock());
+    }
+    StartWrite(&response_);
+  }
+
+  void WriteRow(const store::FeedRow& row) {
+    if (const auto* point = std::get_if<store::TrainPoint>(&row.value)) {
+      *response_.mutable_train_point() = Encode(experiment_, *point);
+      return;
+    }
+    const auto& cell = std::get<store::Cell>(row.value);
+    *response_.mutable_cell() = Encode(experiment_, cell);
+    const auto arms = snapshot_->arms.find(cell.job);
+    if (arms == snapshot_->arms.end()) return;
+    for (const std::string& arm : arms->second) response_.mutable_cell()->add_arms(arm);
+  }
+
+  void ShowCount() { backend_.metrics->SetWatchStreams(backend_.hub->NumWatchers()); }
+
+  Backend& backend_;
+  SnapshotCache& snapshots_;
+  const std::shared_ptr<Cutter> cutter_;
+  std::string experiment_;
+  std::shared_ptr<feed::Watcher> watcher_;
+  // Touched by one write at a time.
+  std::shared_ptr<const ExperimentSnapshot> snapshot_;
+  v1::WatchExperimentResponse response_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::shared_ptr<const ExperimentSnapshot>> SnapshotCache::Of(
+    const std::string& experiment, const View& view) {
+  const auto found = view.state.experiments.find(experiment);
+  if (found == view.state.experiments.end()) {
+    known_.erase(experiment);
+    return absl::NotFoundError("no experiment \"" + experiment + "\"");
+  }
+  const auto version = view.versions.find(experiment);
+  const int64_t current = version == view.versions.end() ? 0 : version->second;
+  std::shared_ptr<const ExperimentSnapshot> shared = known_[experiment].lock();
+  if (shared != nullptr && shared->version == current) return shared;
+  auto made = std::make_shared<ExperimentSnapshot>();
+  made->version = current;
+  made->is_terminal = coordinator::IsTerminal(found->second.state);
+  made->message = Encode(found->second, view, Detail::kWithoutSpec);
+  for (const coordinator::Job& job : found->second.jobs) made->arms[job.plan.id] = ArmNames(job);
+  known_[experiment] = made;
+  return std::shared_ptr<const ExperimentSnapshot>(std::move(made));
+}
+
+Reactor* MakeWatch(Backend& backend, SnapshotCache& snapshots, grpc::CallbackServerContext* context,
+                   const v1::WatchExperimentRequest& request) {
+  auto* reactor = new WatchReactor(backend, snapshots, context);
+  reactor->Begin(request);
+  return reactor;
+}
+
+}  // namespace jenner::rpc

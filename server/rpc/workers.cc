@@ -1,0 +1,317 @@
+#include "server/rpc/workers.h"
+
+#include <algorithm>
+#include <memory>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_format.h"
+#include "absl/time/clock.h"
+#include "core/names.h"
+#include "core/sha256.h"
+#include "core/spec_json.h"
+#include "server/coordinator/decide.h"
+#include "server/rpc/paging.h"
+#include "server/rpc/transfer.h"
+#include "wire/channel.h"
+#include "wire/convert.h"
+#include "wire/status.h"
+
+namespace jenner::rpc {
+namespace {
+
+constexpr int kMaxSlots = 1024;
+constexpr int kMaxModels = 1000;
+constexpr int kMaxReports = 4096;
+constexpr int kMaxArtifacts = 1000;
+constexpr size_t kMaxText = 255;
+constexpr size_t kMaxErrorBytes = 4096;
+constexpr size_t kMaxPathBytes = 512;
+constexpr size_t kMaxLogBytes = size_t{64} << 10;
+
+// A host's name is a fine worker's name: letters, digits, '.', '_' and '-'.
+bool IsWorkerId(const std::string& id) {
+  return !id.empty() && id.size() <= 63 &&
+         id.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") ==
+             std::string::npos;
+}
+
+coordinator::RankKey ToKey(const v1::RankKey& key) {
+  return {key.experiment(), key.job(), key.attempt(), key.rank()};
+}
+
+v1::RankKey ToProto(const coordinator::RankKey& key) {
+  v1::RankKey message;
+  message.set_experiment(key.experiment);
+  message.set_job(key.job);
+  message.set_attempt(key.attempt);
+  message.set_rank(key.rank);
+  return message;
+}
+
+// What is stale must be dropped, and so must what belongs to an experiment that is gone.
+absl::Status CheckCurrent(const View& view, const coordinator::RankKey& key) {
+  const absl::Status checked = coordinator::CheckAttempt(view.state, key);
+  if (checked.ok()) return checked;
+  return wire::WithReason(absl::AbortedError(std::string(checked.message())), "STALE_ATTEMPT");
+}
+
+void CheckReport(const v1::RankReport& report, int index, core::Faults* faults) {
+  const std::string path = absl::StrFormat("ranks[%d]", index);
+  const bool is_phase = report.phase() >= v1::RankReport::PHASE_PREPARING &&
+                        report.phase() <= v1::RankReport::PHASE_ENDED;
+  if (!is_phase) faults->push_back({path + ".phase", "expected PREPARING to ENDED"});
+  if (report.store_address().size() > kMaxText) {
+    faults->push_back({path + ".store_address", "too long"});
+  }
+  if (report.artifacts_size() > kMaxArtifacts) {
+    faults->push_back({path + ".artifacts", absl::StrFormat("at most %d", kMaxArtifacts)});
+  }
+  for (const v1::ArtifactReport& artifact : report.artifacts()) {
+    if (artifact.path().empty() || artifact.path().size() > kMaxPathBytes ||
+        !core::IsSha256Hex(artifact.sha256()) || artifact.size_bytes() < 0) {
+      faults->push_back({path + ".artifacts", "expected a path, a SHA-256 and a size each"});
+      return;
+    }
+  }
+}
+
+core::Faults Check(const v1::SynchronizeRequest& request) {
+  core::Faults faults;
+  if (!IsWorkerId(request.worker())) {
+    faults.push_back({"worker", "expected 1 to 63 letters, digits, '.', '_' or '-'"});
+  }
+  if (request.boot_id().empty() || request.boot_id().size() > kMaxText) {
+    faults.push_back({"boot_id", "expected 1 to 255 bytes"});
+  }
+  if (request.slots() < 0 || request.slots() > kMaxSlots) {
+    faults.push_back({"slots", absl::StrFormat("expected 0 to %d", kMaxSlots)});
+  }
+  if (request.models_size() > kMaxModels) {
+    faults.push_back({"models", absl::StrFormat("at most %d", kMaxModels)});
+  }
+  if (request.host().size() > kMaxText) faults.push_back({"host", "too long"});
+  if (request.version().size() > kMaxText) faults.push_back({"version", "too long"});
+  if (request.ranks_size() > kMaxReports) {
+    faults.push_back({"ranks", absl::StrFormat("at most %d", kMaxReports)});
+  }
+  for (int i = 0; i < std::min(request.ranks_size(), kMaxReports); ++i) {
+    CheckReport(request.ranks(i), i, &faults);
+  }
+  return faults;
+}
+
+coordinator::RankReport ToReport(const v1::RankReport& message) {
+  coordinator::RankReport report;
+  report.key = ToKey(message.key());
+  report.phase = static_cast<coordinator::Phase>(message.phase() - v1::RankReport::PHASE_PREPARING);
+  report.store_address = message.store_address();
+  report.step = message.step();
+  report.total_steps = message.total_steps();
+  report.exit_code = message.exit_code();
+  report.error.code = message.error_code().substr(0, 63);
+  report.error.message = message.error_message().substr(0, kMaxErrorBytes);
+  for (const v1::ArtifactReport& artifact : message.artifacts()) {
+    report.artifacts.push_back({artifact.path(), artifact.sha256(), artifact.size_bytes()});
+  }
+  return report;
+}
+
+coordinator::WorkerSync ToCommand(const v1::SynchronizeRequest& request) {
+  coordinator::WorkerSync sync;
+  sync.worker = request.worker();
+  sync.boot_id = request.boot_id();
+  sync.slots = request.slots();
+  sync.models.assign(request.models().begin(), request.models().end());
+  sync.host = request.host();
+  sync.version = request.version();
+  for (const v1::RankReport& report : request.ranks()) sync.ranks.push_back(ToReport(report));
+  return sync;
+}
+
+// How far the jobs of ended or ending ranks 0 came; the coordinator itself forgets it at a restart.
+void SaveProgress(Backend& backend, const std::vector<coordinator::RankReport>& reports,
+                  const View& view) {
+  for (const coordinator::RankReport& report : reports) {
+    const bool is_worth_it = report.key.rank == 0 && report.phase >= coordinator::Phase::kUploading;
+    const auto experiment = view.state.experiments.find(report.key.experiment);
+    if (!is_worth_it || experiment == view.state.experiments.end()) continue;
+    const coordinator::Job* job = experiment->second.Find(report.key.job);
+    if (job == nullptr || job->attempt != report.key.attempt) continue;
+    const store::Progress progress{report.key.experiment, report.key.job, report.key.attempt,
+                                   report.step, report.total_steps};
+    // Lost if the store is behind: a figure for people, which telemetry can replace.
+    (void)backend.store_tasks->Push([&backend, progress] {
+      backend.metric_store->SaveProgress(progress).IgnoreError();
+    });
+  }
+}
+
+void ShowFigures(Backend& backend, const telemetry::SeriesOwner& owner,
+                 const std::vector<store::FeedRow>& rows) {
+  for (const store::FeedRow& row : rows) {
+    if (const auto* point = std::get_if<store::TrainPoint>(&row.value)) {
+      backend.metrics->Train(owner, {point->step.step, point->step.loss, point->step.tokens,
+                                     point->step.tokens_per_second});
+    } else if (const auto* cell = std::get_if<store::Cell>(&row.value)) {
+      std::vector<telemetry::TraitFigures> traits;
+      for (const store::TraitCount& count : cell->traits) {
+        traits.push_back(
+            {count.trait, count.num_present, count.num_measured, count.num_not_measurable});
+      }
+      backend.metrics->Cell(owner, cell->step, cell->context, traits);
+    }
+  }
+}
+
+// On the store thread.
+void StoreBatch(const Call& call, const store::TelemetryBatch& batch,
+                const telemetry::SeriesOwner& owner) {
+  Backend& backend = *call.backend;
+  const absl::Time begin = absl::Now();
+  const absl::StatusOr<std::vector<store::FeedRow>> rows = backend.metric_store->Add(batch);
+  backend.metrics->StoreCommitted("metrics", absl::Now() - begin);
+  call.Finish(rows.status());
+  if (!rows.ok() || rows->empty()) return;
+  ShowFigures(backend, owner, *rows);
+  backend.hub->NotifyRows(batch.rank.experiment);
+}
+
+void EncodeWorker(const std::string& id, const coordinator::WorkerInfo& info, const View& view,
+                  v1::Worker* worker) {
+  worker->set_name(core::WorkerName(id));
+  worker->set_liveness(coordinator::IsAlive(view.state, id, view.now) ? v1::Worker::LIVENESS_ALIVE
+                                                                      : v1::Worker::LIVENESS_LOST);
+  worker->set_slots(info.slots);
+  worker->set_slots_used(coordinator::SlotsUsed(view.state, id));
+  for (const std::string& model : info.models) worker->add_models(model);
+  worker->set_version(info.version);
+  if (info.last_seen != absl::InfinitePast()) {
+    *worker->mutable_since_last_seen() = wire::ToProto(view.now - info.last_seen);
+  }
+}
+
+}  // namespace
+
+grpc::ServerUnaryReactor* WorkersService::Synchronize(grpc::CallbackServerContext* context,
+                                                      const v1::SynchronizeRequest* request,
+                                                      v1::SynchronizeResponse* response) {
+  const Call call{&backend_, "Workers/Synchronize", context->DefaultReactor()};
+  const core::Faults faults = Check(*request);
+  if (!faults.empty()) {
+    call.Finish(wire::FaultsStatus(faults));
+    return call.reactor;
+  }
+  coordinator::WorkerSync sync = ToCommand(*request);
+  const std::string worker = sync.worker;
+  std::vector<coordinator::RankReport> reports = sync.ranks;
+  call.Do(std::move(sync), [call, response, worker, reports = std::move(reports)](const View& view) {
+    for (const coordinator::Assignment& one : coordinator::Desired(view.state, worker)) {
+      v1::Assignment* assignment = response->add_assignments();
+      *assignment->mutable_key() = ToProto(one.key);
+      assignment->set_world_size(one.world_size);
+      if (one.spec != nullptr) assignment->set_job_spec_json(core::ToJson(*one.spec));
+      assignment->set_store_address(one.store_address);
+      assignment->set_stop(one.stop);
+    }
+    const Limits& limits = call.backend->limits;
+    *response->mutable_lease_duration() = wire::ToProto(limits.lease);
+    *response->mutable_next_synchronize() =
+        wire::ToProto(std::min(limits.next_synchronize, limits.lease / 3));
+    SaveProgress(*call.backend, reports, view);
+    call.Finish(absl::OkStatus());
+  });
+  return call.reactor;
+}
+
+grpc::ServerUnaryReactor* WorkersService::UploadTelemetry(grpc::CallbackServerContext* context,
+                                                          const v1::UploadTelemetryRequest* request,
+                                                          v1::UploadTelemetryResponse*) {
+  const Call call{&backend_, "Workers/UploadTelemetry", context->DefaultReactor()};
+  const auto size = static_cast<int64_t>(request->ByteSizeLong());
+  if (size > wire::kMaxTelemetryBytes) {
+    call.Finish(absl::ResourceExhaustedError(
+        absl::StrFormat("a batch of %d bytes; at most %d", size, wire::kMaxTelemetryBytes)));
+    return call.reactor;
+  }
+  if (request->log().size() > kMaxLogBytes || request->log_offset() < 0) {
+    call.Finish(wire::FaultStatus(
+        "log", absl::StrFormat("expected at most %d bytes at an offset >= 0", kMaxLogBytes)));
+    return call.reactor;
+  }
+  call.Ask([call, request](const View& view) {
+    const coordinator::RankKey key = ToKey(request->key());
+    const absl::Status current = CheckCurrent(view, key);
+    if (!current.ok()) return call.Finish(current);
+    const coordinator::Job& job = *view.state.experiments.at(key.experiment).Find(key.job);
+    store::TelemetryBatch batch;
+    batch.rank = {key.experiment, key.job, key.attempt, key.rank};
+    batch.num_ranks = job.plan.spec.ranks;
+    batch.event_json.assign(request->event_json().begin(), request->event_json().end());
+    batch.log = request->log();
+    batch.log_offset = request->log_offset();
+    call.OnStoreThread([call, batch = std::move(batch), owner = OwnerOf(key.experiment, job)] {
+      StoreBatch(call, batch, owner);
+    });
+  });
+  return call.reactor;
+}
+
+grpc::ServerReadReactor<v1::UploadBlobRequest>* WorkersService::UploadBlob(
+    grpc::CallbackServerContext* context, v1::UploadBlobResponse*) {
+  using Reactor = UploadReactor<v1::UploadBlobRequest>;
+  Reactor::Hooks hooks;
+  hooks.open = [&backend = backend_](const v1::UploadBlobRequest& first, Reactor::Opened opened) {
+    Request question;
+    question.answer = [&backend, header = first.header(), opened](const absl::Status&,
+                                                                  const View& view) {
+      const absl::Status current = CheckCurrent(view, ToKey(header.key()));
+      if (!current.ok()) return opened(current);
+      const bool is_posted = backend.file_tasks->Push([&backend, header, opened] {
+        opened(backend.blobs->Create(header.sha256(), header.size_bytes(),
+                                     backend.limits.max_blob_bytes));
+      });
+      if (!is_posted) opened(Busy());
+    };
+    if (!backend.coordinator->Push(std::move(question))) opened(Busy());
+  };
+  hooks.commit = [](std::unique_ptr<store::BlobWriter> writer) { return writer->Commit(); };
+  return new Reactor(backend_, "Workers/UploadBlob", context, std::move(hooks));
+}
+
+grpc::ServerWriteReactor<v1::DownloadBlobResponse>* WorkersService::DownloadBlob(
+    grpc::CallbackServerContext*, const v1::DownloadBlobRequest* request) {
+  return new DownloadReactor<v1::DownloadBlobResponse>(backend_, "Workers/DownloadBlob",
+                                                       request->sha256());
+}
+
+grpc::ServerUnaryReactor* WorkersService::ListWorkers(grpc::CallbackServerContext* context,
+                                                      const v1::ListWorkersRequest* request,
+                                                      v1::ListWorkersResponse* response) {
+  const Call call{&backend_, "Workers/ListWorkers", context->DefaultReactor()};
+  static constexpr char kBinding[] = "ListWorkers";
+  const absl::StatusOr<int32_t> size = PageSize(request->page_size());
+  const absl::StatusOr<std::vector<std::string>> position =
+      PagePosition(kBinding, request->page_token(), 1);
+  if (!size.ok() || !position.ok()) {
+    call.Finish(size.ok() ? position.status() : size.status());
+    return call.reactor;
+  }
+  const std::string after = position->empty() ? "" : position->front();
+  call.Ask([call, response, after, limit = *size](const View& view) {
+    const auto& workers = view.state.liveness.workers;
+    for (auto at = workers.upper_bound(after); at != workers.end(); ++at) {
+      if (response->workers_size() == limit) {
+        response->set_next_page_token(PageToken(kBinding, {std::prev(at)->first}));
+        break;
+      }
+      EncodeWorker(at->first, at->second, view, response->add_workers());
+    }
+    call.Finish(absl::OkStatus());
+  });
+  return call.reactor;
+}
+
+}  // namespace jenner::rpc

@@ -1,0 +1,262 @@
+#include "server/server.h"
+
+#include <grpcpp/ext/proto_server_reflection_plugin.h>
+#include <grpcpp/health_check_service_interface.h>
+#include <grpcpp/server.h>
+#include <grpcpp/server_builder.h>
+
+#include <cstdlib>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_format.h"
+#include "absl/synchronization/notification.h"
+#include "absl/time/clock.h"
+#include "server/coordinator_loop.h"
+#include "server/rpc/datasets.h"
+#include "server/rpc/experiments.h"
+#include "server/rpc/workers.h"
+#include "server/store/data_dir.h"
+#include "server/store/sqlite_event_log.h"
+#include "server/telemetry/log.h"
+#include "wire/channel.h"
+
+namespace jenner::server {
+namespace {
+
+using telemetry::Level;
+using telemetry::Log;
+
+constexpr size_t kTaskGroup = 64;
+const char* const kServices[] = {"", "jenner.v1.Experiments", "jenner.v1.Datasets",
+                                 "jenner.v1.Workers"};
+
+void Die(const absl::Status& status) {
+  Log(Level::kError, "the event log failed; ending, the next start replays it",
+      {{"status", status.ToString()}});
+  std::_Exit(EXIT_FAILURE);
+}
+
+void RunTasks(feed::TaskQueue& queue) {
+  for (;;) {
+    const std::vector<feed::Task> tasks = queue.Drain(kTaskGroup);
+    if (tasks.empty()) return;
+    for (const feed::Task& task : tasks) task();
+  }
+}
+
+}  // namespace
+
+// Members in the order in which they are made; they go the other way round.
+struct Server::Impl {
+  Impl(ServerOptions given, store::DataDir dir)
+      : options(std::move(given)),
+        data_dir(std::move(dir)),
+        requests(options.mailbox_capacity),
+        store_tasks(options.mailbox_capacity),
+        file_tasks(options.mailbox_capacity),
+        hub(options.max_watch_streams),
+        metrics(JENNER_VERSION) {}
+
+  absl::Status OpenStores();
+  absl::Status Replay();
+  absl::Status Listen();
+  void FillBackend();
+  void StartThreads();
+  void RunCoordinator();
+  void RunTicker();
+  void Tick();
+  void SetServing(bool is_serving);
+  void Shutdown();
+
+  ServerOptions options;
+  store::DataDir data_dir;
+  feed::Mailbox<rpc::Request> requests;
+  feed::TaskQueue store_tasks;
+  feed::TaskQueue file_tasks;
+  feed::Hub hub;
+  telemetry::Metrics metrics;
+  std::unique_ptr<store::SqliteEventLog> events;
+  std::unique_ptr<store::MetricStore> metric_store;
+  std::unique_ptr<store::BlobStore> blobs;
+  std::unique_ptr<store::DatasetStore> datasets;
+  std::unique_ptr<CoordinatorLoop> loop;
+  rpc::Backend backend;
+  std::unique_ptr<telemetry::Exposer> exposer;
+  std::unique_ptr<rpc::ExperimentsService> experiments_service;
+  std::unique_ptr<rpc::DatasetsService> datasets_service;
+  std::unique_ptr<rpc::WorkersService> workers_service;
+  std::unique_ptr<grpc::Server> grpc_server;
+  int port = 0;
+  absl::Notification stop_ticker;
+  std::thread coordinator_thread;
+  std::thread store_thread;
+  std::thread file_thread;
+  std::thread ticker_thread;
+  bool is_shut_down = false;
+};
+
+absl::Status Server::Impl::OpenStores() {
+  ASSIGN_OR_RETURN(events, store::SqliteEventLog::Open(data_dir.EventsPath()));
+  ASSIGN_OR_RETURN(metric_store, store::MetricStore::Open(data_dir.MetricsPath()));
+  ASSIGN_OR_RETURN(blobs, store::BlobStore::Open(data_dir.BlobsPath()));
+  ASSIGN_OR_RETURN(datasets, store::DatasetStore::Open(data_dir.BlobsPath() + "/datasets", *blobs));
+  return absl::OkStatus();
+}
+
+absl::Status Server::Impl::Replay() {
+  loop = std::make_unique<CoordinatorLoop>(*events, hub, metrics, options.limits.lease);
+  ASSIGN_OR_RETURN(const int64_t num_events, loop->Replay());
+  ASSIGN_OR_RETURN(const std::vector<store::Progress> progress, metric_store->AllProgress());
+  loop->Restore(progress);
+  // What a deletion left behind when the process ended in the midst of it.
+  ASSIGN_OR_RETURN(const std::vector<std::string> with_rows, metric_store->Experiments());
+  int num_removed = 0;
+  for (const std::string& experiment : with_rows) {
+    if (loop->state().experiments.count(experiment) > 0) continue;
+    RETURN_IF_ERROR(metric_store->DeleteExperiment(experiment));
+    ++num_removed;
+  }
+  int num_active = 0;
+  for (const auto& [id, experiment] : loop->state().experiments) {
+    if (!coordinator::IsTerminal(experiment.state)) ++num_active;
+  }
+  Log(Level::kInfo, "replayed",
+      {{"events", absl::StrFormat("%d", num_events)},
+       {"experiments", absl::StrFormat("%d", loop->state().experiments.size())},
+       {"active", absl::StrFormat("%d", num_active)},
+       {"leftovers_removed", absl::StrFormat("%d", num_removed)}});
+  return absl::OkStatus();
+}
+
+void Server::Impl::FillBackend() {
+  if (!options.clock) options.clock = [] { return absl::Now(); };
+  if (!options.on_fatal) options.on_fatal = Die;
+  backend.coordinator = &requests;
+  backend.store_tasks = &store_tasks;
+  backend.file_tasks = &file_tasks;
+  backend.metric_store = metric_store.get();
+  backend.blobs = blobs.get();
+  backend.datasets = datasets.get();
+  backend.hub = &hub;
+  backend.metrics = &metrics;
+  backend.clock = options.clock;
+  backend.limits = options.limits;
+  experiments_service = std::make_unique<rpc::ExperimentsService>(backend);
+  datasets_service = std::make_unique<rpc::DatasetsService>(backend);
+  workers_service = std::make_unique<rpc::WorkersService>(backend);
+}
+
+absl::Status Server::Impl::Listen() {
+  if (!options.metrics_listen.empty()) {
+    ASSIGN_OR_RETURN(exposer, telemetry::Exposer::Start(options.metrics_listen, metrics));
+  }
+  grpc::EnableDefaultHealthCheckService(true);
+  if (options.reflection) grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  grpc::ServerBuilder builder;
+  wire::ConfigureServer(&builder);
+  builder.AddListeningPort(options.listen, grpc::InsecureServerCredentials(), &port);
+  builder.RegisterService(experiments_service.get());
+  builder.RegisterService(datasets_service.get());
+  builder.RegisterService(workers_service.get());
+  grpc_server = builder.BuildAndStart();
+  if (grpc_server == nullptr || port == 0) {
+    return absl::FailedPreconditionError(absl::StrFormat(
+        "cannot listen at %s: the port is taken or the address is not of this machine",
+        options.listen));
+  }
+  SetServing(true);
+  return absl::OkStatus();
+}
+
+void Server::Impl::StartThreads() {
+  coordinator_thread = std::thread([this] { RunCoordinator(); });
+  store_thread = std::thread([this] { RunTasks(store_tasks); });
+  file_thread = std::thread([this] { RunTasks(file_tasks); });
+  if (options.tick > absl::ZeroDuration()) ticker_thread = std::thread([this] { RunTicker(); });
+}
+
+void Server::Impl::RunCoordinator() {
+  for (;;) {
+    const std::vector<rpc::Request> group = requests.Drain(CoordinatorLoop::kMaxGroup);
+    if (group.empty()) return;
+    const absl::Status handled = loop->Handle(group, options.clock());
+    if (!handled.ok()) return options.on_fatal(handled);
+  }
+}
+
+void Server::Impl::RunTicker() {
+  while (!stop_ticker.WaitForNotificationWithTimeout(options.tick)) Tick();
+}
+
+void Server::Impl::Tick() {
+  rpc::Request request;
+  request.command = coordinator::Tick{};
+  // A full mailbox ticks anyway: each group of commands does.
+  (void)requests.Push(std::move(request));
+  hub.Tick(options.clock());
+}
+
+void Server::Impl::SetServing(bool is_serving) {
+  grpc::HealthCheckServiceInterface* health = grpc_server->GetHealthCheckService();
+  if (health == nullptr) return;
+  for (const char* service : kServices) health->SetServingStatus(service, is_serving);
+}
+
+void Server::Impl::Shutdown() {
+  if (is_shut_down) return;
+  is_shut_down = true;
+  if (grpc_server != nullptr) {
+    SetServing(false);
+    hub.Close();
+    grpc_server->Shutdown(absl::ToChronoTime(absl::Now() + options.shutdown_grace));
+    grpc_server->Wait();
+  }
+  if (!stop_ticker.HasBeenNotified()) stop_ticker.Notify();
+  if (ticker_thread.joinable()) ticker_thread.join();
+  // The coordinator first: its answers post tasks.
+  requests.Close();
+  if (coordinator_thread.joinable()) coordinator_thread.join();
+  store_tasks.Close();
+  file_tasks.Close();
+  if (store_thread.joinable()) store_thread.join();
+  if (file_thread.joinable()) file_thread.join();
+  exposer.reset();
+}
+
+absl::StatusOr<std::unique_ptr<Server>> Server::Start(ServerOptions options) {
+  RETURN_IF_ERROR(wire::CheckPlaintext(options.listen, options.allow_plaintext));
+  ASSIGN_OR_RETURN(store::DataDir dir, store::DataDir::Open(options.data_dir));
+  auto impl = std::make_unique<Impl>(std::move(options), std::move(dir));
+  RETURN_IF_ERROR(impl->OpenStores());
+  RETURN_IF_ERROR(impl->Replay());
+  impl->FillBackend();
+  // Before the port is open, so that no call finds nobody to answer it.
+  impl->StartThreads();
+  std::unique_ptr<Server> server(new Server(std::move(impl)));
+  RETURN_IF_ERROR(server->impl_->Listen());
+  return server;
+}
+
+Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+Server::~Server() { Shutdown(); }
+
+int Server::port() const { return impl_->port; }
+
+int Server::metrics_port() const { return impl_->exposer == nullptr ? 0 : impl_->exposer->port(); }
+
+void Server::Tick() {
+  absl::Notification done;
+  rpc::Request request;
+  request.command = coordinator::Tick{};
+  request.answer = [&done](const absl::Status&, const rpc::View&) { done.Notify(); };
+  if (!impl_->requests.Push(std::move(request))) return;
+  done.WaitForNotification();
+  impl_->hub.Tick(impl_->options.clock());
+}
+
+void Server::Shutdown() { impl_->Shutdown(); }
+
+}  // namespace jenner::server

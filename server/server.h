@@ -1,0 +1,61 @@
+// Server: wires store, coordinator, feed, telemetry and rpc together, and is the only place of this
+// process that starts threads: the coordinator's, one for the metric store, one for files, a ticker
+// (and gRPC's and the metrics listener's own).
+#ifndef JENNER_SERVER_SERVER_H_
+#define JENNER_SERVER_SERVER_H_
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "server/rpc/backend.h"
+
+namespace jenner::server {
+
+struct ServerOptions {
+  // Behaviour.
+  std::string data_dir;                          // made if it is not there
+  std::string listen = "127.0.0.1:7070";         // port 0: any free one
+  std::string metrics_listen = "127.0.0.1:9464";  // "": no metrics listener
+  bool allow_plaintext = false;                  // to listen beyond this machine
+  bool reflection = true;
+  // Limits.
+  rpc::Limits limits;
+  int max_watch_streams = 1000;
+  size_t mailbox_capacity = 8192;  // requests that wait for a thread before callers are told to retry
+  absl::Duration shutdown_grace = absl::Seconds(5);  // calls under way are cut after it
+  // For tests.
+  absl::Duration tick = absl::Milliseconds(500);  // zero: no ticker, Server::Tick() instead
+  std::function<absl::Time()> clock;              // null: the system's
+  std::function<void(const absl::Status&)> on_fatal;  // null: one line and exit code 1
+};
+
+class Server {
+ public:
+  // Replays the log and listens. FailedPrecondition, one line: the data directory or a port is taken or
+  // not usable, or plaintext would leave this machine. DataLoss: a file is corrupt.
+  static absl::StatusOr<std::unique_ptr<Server>> Start(ServerOptions options);
+  ~Server();
+
+  int port() const;
+  int metrics_port() const;  // 0: none
+
+  // Lets the time of the clock take effect now, and returns once it has.
+  void Tick();
+
+  // NOT_SERVING; watch streams end with UNAVAILABLE; calls under way finish or are cut after the
+  // grace; what is queued is done and durable; threads end. Returns then. Idempotent.
+  void Shutdown();
+
+ private:
+  struct Impl;
+  explicit Server(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace jenner::server
+
+#endif  // JENNER_SERVER_SERVER_H_
