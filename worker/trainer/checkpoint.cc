@@ -1,0 +1,153 @@
+#include "worker/trainer/checkpoint.h"
+
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/strip.h"
+#include "worker/model/peft.h"
+#include "worker/model/safetensors.h"
+#include "worker/trainer/failure.h"
+#include "worker/trainer/folder.h"
+
+namespace jenner::trainer {
+namespace {
+
+using core::ExitCode;
+using nlohmann::json;
+
+constexpr int kStateVersion = 1;
+constexpr uint64_t kMaxStateBytes = 1 << 20;
+
+std::string StepName(int64_t step) { return absl::StrFormat("step-%d", step); }
+
+// Steps of the folders named step-<n>, newest first.
+std::vector<int64_t> StepsIn(const std::string& folder) {
+  std::vector<int64_t> steps;
+  for (const std::string& name : ListFolder(folder)) {
+    absl::string_view digits = name;
+    int64_t step = 0;
+    if (absl::ConsumePrefix(&digits, "step-") && absl::SimpleAtoi(digits, &step) && step >= 0 &&
+        StepName(step) == name) {
+      steps.push_back(step);
+    }
+  }
+  std::sort(steps.rbegin(), steps.rend());
+  return steps;
+}
+
+json ReadState(const std::string& path) {
+  const std::string text = ValueOrThrow(model::ReadTextFile(path + "/state.json", kMaxStateBytes),
+                                        ExitCode::kCorruptCheckpoint);
+  json state = json::parse(text);
+  if (state.at("version") != kStateVersion) {
+    throw Failure(ExitCode::kCorruptCheckpoint, "state.json: unknown version");
+  }
+  return state;
+}
+
+// Copies values by name into the parameters that are trained; their storage stays.
+void CopyInto(const std::vector<model::NamedTensor>& parameters,
+              const std::map<std::string, at::Tensor>& values) {
+  at::NoGradGuard no_grad;
+  for (const model::NamedTensor& parameter : parameters) {
+    const auto found = values.find(parameter.name);
+    if (found == values.end() || found->second.sizes() != parameter.tensor.sizes()) {
+      throw Failure(ExitCode::kCorruptCheckpoint, parameter.name + " is missing or misshapen");
+    }
+    parameter.tensor.copy_(found->second);
+  }
+}
+
+void LoadParameters(const std::string& path, model::Llama* llama) {
+  std::map<std::string, at::Tensor> values;
+  if (llama->adapter() != nullptr) {
+    const model::LoraAdapter stored = ValueOrThrow(
+        model::ReadAdapter(path + "/adapter", llama->config(), ""), ExitCode::kCorruptCheckpoint);
+    for (const model::NamedTensor& one : stored.Parameters()) values[one.name] = one.tensor;
+  } else {
+    values =
+        ValueOrThrow(model::ReadSafetensorsFolder(path + "/model"), ExitCode::kCorruptCheckpoint);
+  }
+  CopyInto(llama->TrainableParameters(), values);
+  llama->ParametersChanged();
+}
+
+}  // namespace
+
+Checkpoints::Checkpoints(std::string out_dir, std::string job_id, std::string base_model)
+    : folder_(std::move(out_dir) + "/checkpoints"),
+      job_id_(std::move(job_id)),
+      base_model_(std::move(base_model)) {}
+
+std::string Checkpoints::Save(const Progress& progress, const model::Llama& llama,
+                              const Optimizer& optimizer) {
+  const std::string path = folder_ + "/" + StepName(progress.step);
+  WriteFolder(path, [&](const std::string& folder) {
+    if (llama.adapter() != nullptr) {
+      ThrowIfError(model::WriteAdapter(folder + "/adapter", *llama.adapter(), base_model_),
+                   ExitCode::kStorage);
+    } else {
+      ThrowIfError(llama.Save(folder + "/model"), ExitCode::kStorage);
+    }
+    ThrowIfError(model::WriteSafetensors(folder + "/optimizer.safetensors", optimizer.State()),
+                 ExitCode::kStorage);
+    const json state = {{"version", kStateVersion},
+                        {"job", job_id_},
+                        {"step", progress.step},
+                        {"evaluated", progress.evaluated}};
+    ThrowIfError(model::WriteTextFile(folder + "/state.json", state.dump(1) + "\n"),
+                 ExitCode::kStorage);
+  });
+  Prune();
+  return path;
+}
+
+void Checkpoints::Prune() {
+  const std::vector<int64_t> steps = StepsIn(folder_);
+  for (size_t i = kCheckpointsKept; i < steps.size(); ++i) {
+    RemoveTree(folder_ + "/" + StepName(steps[i]));
+  }
+}
+
+std::optional<Progress> Checkpoints::Restore(model::Llama* llama, Optimizer* optimizer) {
+  const std::vector<int64_t> steps = StepsIn(folder_);
+  std::string newest_fault;
+  for (const int64_t step : steps) {
+    const std::string path = folder_ + "/" + StepName(step);
+    std::string fault = CheckFolder(path);
+    if (fault.empty()) {
+      try {
+        const json state = ReadState(path);
+        if (state.at("job") != job_id_) {
+          throw Failure(ExitCode::kUsage, "--out: " + path + " is a checkpoint of job " +
+                                              state.at("job").get<std::string>() + ", this is " +
+                                              job_id_);
+        }
+        LoadParameters(path, llama);
+        optimizer->LoadState(ValueOrThrow(model::ReadSafetensors(path + "/optimizer.safetensors"),
+                                          ExitCode::kCorruptCheckpoint));
+        return Progress{state.at("step"), state.at("evaluated")};
+      } catch (const Failure& failure) {
+        if (failure.code() != ExitCode::kCorruptCheckpoint) throw;
+        fault = failure.what();
+      } catch (const json::exception& error) {
+        fault = std::string("state.json: ") + error.what();
+      }
+    }
+    std::fprintf(stderr, "warning: checkpoint %s is not used: %s\n", path.c_str(), fault.c_str());
+    if (newest_fault.empty()) newest_fault = path + ": " + fault;
+  }
+  if (!steps.empty()) throw Failure(ExitCode::kCorruptCheckpoint, newest_fault);
+  return std::nullopt;
+}
+
+}  // namespace jenner::trainer

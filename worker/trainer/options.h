@@ -1,0 +1,31 @@
+// The command line of jenner-trainer (docs/formats/job.md).
+#ifndef JENNER_WORKER_TRAINER_OPTIONS_H_
+#define JENNER_WORKER_TRAINER_OPTIONS_H_
+
+#include <optional>
+#include <string>
+
+namespace jenner::trainer {
+
+struct Options {
+  std::string spec_path;
+  std::string models_dir;
+  std::string data_dir;  // of datasets named by hash
+  std::string out_dir;
+  int threads = 0;  // of tensor code; 0: all processors
+  int rank = 0;
+  int world_size = 1;
+  std::string store;                     // "ip:port"; ranks above 0
+  std::string store_host = "127.0.0.1";  // the interface that rank 0 listens on
+  int peer_timeout_s = 600;              // of one exchange between ranks
+  int rendezvous_timeout_s = 300;        // for all ranks to be there
+  int events_fd = 1;
+  int stop_after = 0;  // steps after which to behave as on SIGTERM; 0: never (for tests)
+};
+
+// nullopt after --help or a fault, which has been printed; *exit_code is then what main returns.
+std::optional<Options> ParseOptions(int argc, char** argv, int* exit_code);
+
+}  // namespace jenner::trainer
+
+#endif  // JENNER_WORKER_TRAINER_OPTIONS_H_

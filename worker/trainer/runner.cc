@@ -1,0 +1,214 @@
+#include "worker/trainer/runner.h"
+
+#include <ATen/Parallel.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+#include <utility>
+#include <vector>
+
+#include "core/spec_json.h"
+#include "worker/model/lora.h"
+#include "worker/model/peft.h"
+#include "worker/trainer/evaluation.h"
+#include "worker/trainer/failure.h"
+#include "worker/trainer/folder.h"
+
+namespace jenner::trainer {
+namespace {
+
+using core::ExitCode;
+using nlohmann::json;
+
+constexpr int kEventVersion = 1;
+// What may be written after a request to end, when little time is left.
+constexpr int64_t kCheapCheckpointBytes = int64_t{256} << 20;
+// Copied beside the weights of a full fine-tuning, so that the folder is a model folder.
+constexpr const char* kTokenizerFiles[] = {"tokenizer.json", "tokenizer_config.json",
+                                           "special_tokens_map.json", "chat_template.jinja"};
+
+}  // namespace
+
+Runner::Runner(Options options, EventWriter* events, std::function<bool()> terminated)
+    : options_(std::move(options)), events_(events), terminated_(std::move(terminated)) {}
+
+void Runner::Run() {
+  events_->Write("started", {{"version", kEventVersion},
+                             {"rank", options_.rank},
+                             {"world_size", options_.world_size},
+                             {"threads", at::get_num_threads()},
+                             {"pid", getpid()}});
+  inputs_.emplace(ReadInputs(options_));
+  MakeFolders(options_.out_dir);
+  Join();
+  LoadModel();
+  if (IsFirst()) WritePlan();
+  if (loop_) Restore();
+  EvaluateIfDue();
+  if (loop_) {
+    Train();
+    loop_->CheckRanksAgree();
+    if (IsFirst()) WriteResult();
+    collective_->Barrier();
+  }
+  events_->Write("finished", {{"steps", progress_.step}});
+}
+
+void Runner::Join() {
+  if (options_.world_size == 1) {
+    collective_ = MakeSingleCollective();
+    return;
+  }
+  GlooOptions gloo;
+  gloo.rank = options_.rank;
+  gloo.size = options_.world_size;
+  gloo.store_address = options_.store;
+  gloo.host = IsFirst() ? options_.store_host : "";
+  gloo.rendezvous_timeout = std::chrono::seconds(options_.rendezvous_timeout_s);
+  gloo.timeout = std::chrono::seconds(options_.peer_timeout_s);
+  gloo.on_listening = [this](const std::string& address) {
+    events_->Write("rendezvous", {{"address", address}});
+  };
+  collective_ = MakeGlooCollective(gloo);
+}
+
+void Runner::LoadModel() {
+  const core::JobSpec& job = inputs_->job;
+  llama_ = ValueOrThrow(model::Llama::Load(inputs_->model_dir, job.dtype), ExitCode::kInvalidModel);
+  if (!job.training) return;
+  const core::TrainingSpec& settings = job.training->settings;
+  if (settings.method == core::TrainingMethod::kLora) {
+    llama_->AttachAdapter(
+        ValueOrThrow(model::LoraAdapter::Create(llama_->config(), settings.lora, job.seed),
+                     ExitCode::kInvalidSpec));
+  } else {
+    llama_->TrainAllParameters();
+  }
+  loop_ = std::make_unique<TrainLoop>(settings, job.seed, &inputs_->examples, llama_.get(),
+                                      collective_.get());
+  checkpoints_ = std::make_unique<Checkpoints>(options_.out_dir, inputs_->job_id, job.base_model);
+}
+
+void Runner::WritePlan() {
+  int64_t supervised = 0, truncated = 0;
+  for (const text::Example& example : inputs_->examples) {
+    supervised += example.num_supervised;
+    truncated += example.truncated ? 1 : 0;
+  }
+  events_->Write("plan", {{"total_steps", inputs_->total_steps},
+                          {"supervised_tokens", supervised},
+                          {"rows", inputs_->examples.size()},
+                          {"truncated_rows", truncated},
+                          {"evaluation_steps", inputs_->evaluation_steps},
+                          {"resolved_spec", json::parse(core::ToJson(inputs_->job))}});
+}
+
+void Runner::Restore() {
+  std::vector<int64_t> found = {0, 0, 0};  // restored, step, evaluated
+  if (IsFirst()) {
+    if (const auto progress = checkpoints_->Restore(llama_.get(), loop_->optimizer())) {
+      found = {1, progress->step, progress->evaluated ? 1 : 0};
+    }
+  }
+  found = collective_->Broadcast(found);
+  if (found[0] == 0) return;
+  progress_ = {found[1], found[2] != 0};
+  if (progress_.evaluated) saved_step_ = progress_.step;
+  std::fprintf(stderr, "continues from the checkpoint of step %lld\n",
+               static_cast<long long>(progress_.step));
+  if (collective_->size() == 1) return;
+  for (const model::NamedTensor& parameter : llama_->TrainableParameters()) {
+    collective_->Broadcast(parameter.tensor.detach());
+  }
+  for (const model::NamedTensor& moment : loop_->optimizer()->State()) {
+    collective_->Broadcast(moment.tensor);
+  }
+  llama_->ParametersChanged();
+}
+
+void Runner::Train() {
+  while (progress_.step < loop_->total_steps()) {
+    const bool stop =
+        terminated_() || (options_.stop_after > 0 && progress_.step >= options_.stop_after);
+    const std::optional<StepResult> result = loop_->Step(progress_.step, stop);
+    if (!result) Terminate();
+    progress_ = {result->step, false};
+    if (IsFirst()) WriteStep(*result);
+    EvaluateIfDue();
+  }
+  if (saved_step_ != progress_.step) {
+    progress_.evaluated = true;  // none was due
+    SaveCheckpoint();
+  }
+}
+
+void Runner::EvaluateIfDue() {
+  const std::vector<int64_t>& due = inputs_->evaluation_steps;
+  if (progress_.evaluated || !std::binary_search(due.begin(), due.end(), progress_.step)) return;
+  const bool done = Evaluate(*inputs_, *llama_, progress_.step, options_.rank, options_.world_size,
+                             terminated_, events_);
+  if (collective_->Sum(std::vector<int64_t>{done ? 0 : 1})[0] > 0) Terminate();
+  progress_.evaluated = true;
+  if (loop_) SaveCheckpoint();
+}
+
+void Runner::SaveCheckpoint() {
+  if (progress_.step == 0) return;
+  saved_step_ = progress_.step;
+  if (!IsFirst()) return;
+  const std::string path = checkpoints_->Save(progress_, *llama_, *loop_->optimizer());
+  events_->Write("checkpoint", {{"step", progress_.step}, {"path", path}});
+}
+
+void Runner::Terminate() {
+  if (loop_ && saved_step_ != progress_.step) {
+    int64_t bytes = 0;
+    for (const model::NamedTensor& parameter : llama_->TrainableParameters()) {
+      bytes += 3 * parameter.tensor.numel() * static_cast<int64_t>(sizeof(float));
+    }
+    if (bytes <= kCheapCheckpointBytes) SaveCheckpoint();
+  }
+  throw Failure(ExitCode::kTerminated, "ended on request");
+}
+
+void Runner::WriteResult() {
+  const bool lora = llama_->adapter() != nullptr;
+  const std::string name = lora ? "adapter" : "model";
+  const std::string path = options_.out_dir + "/" + name;
+  const std::vector<FileEntry> files = WriteFolder(path, [&](const std::string& folder) {
+    if (lora) {
+      ThrowIfError(model::WriteAdapter(folder, *llama_->adapter(), inputs_->job.base_model),
+                   ExitCode::kStorage);
+      return;
+    }
+    ThrowIfError(llama_->Save(folder), ExitCode::kStorage);
+    for (const char* file : kTokenizerFiles) {
+      const std::string from = inputs_->model_dir + "/" + file;
+      if (std::filesystem::exists(from)) CopyFileTo(from, folder + "/" + file);
+    }
+  });
+  for (const FileEntry& file : files) {
+    events_->Write("artifact", {{"name", name + "/" + file.name},
+                                {"path", path + "/" + file.name},
+                                {"bytes", file.bytes},
+                                {"sha256", file.sha256}});
+  }
+}
+
+void Runner::WriteStep(const StepResult& result) {
+  events_->Write("train_step", {{"step", result.step},
+                                {"epoch", result.epoch},
+                                {"loss", result.loss},
+                                {"learning_rate", result.learning_rate},
+                                {"gradient_norm", result.gradient_norm},
+                                {"supervised_tokens", result.supervised_tokens},
+                                {"tokens", result.tokens},
+                                {"step_seconds", result.seconds},
+                                {"tokens_per_second", static_cast<double>(result.tokens) /
+                                                          std::max(result.seconds, 1e-9)}});
+}
+
+}  // namespace jenner::trainer

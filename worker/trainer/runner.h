@@ -1,0 +1,66 @@
+// Runner: one rank of one job from start to end: reads the inputs, joins its gang, trains and
+// evaluates as planned, keeps checkpoints, leaves the result.
+//
+// At an evaluation step the order is: evaluate, all ranks agree that it is done, checkpoint. So
+// what a checkpoint skips has been written to the event streams of all ranks.
+#ifndef JENNER_WORKER_TRAINER_RUNNER_H_
+#define JENNER_WORKER_TRAINER_RUNNER_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "worker/model/llama.h"
+#include "worker/trainer/checkpoint.h"
+#include "worker/trainer/collective.h"
+#include "worker/trainer/event_writer.h"
+#include "worker/trainer/inputs.h"
+#include "worker/trainer/options.h"
+#include "worker/trainer/train_loop.h"
+
+namespace jenner::trainer {
+
+// Not thread-safe.
+class Runner {
+ public:
+  // `terminated`: whether the process has been asked to end; looked at between steps and answers.
+  // `events` must outlive it.
+  Runner(Options options, EventWriter* events, std::function<bool()> terminated);
+
+  // Returns after the job was done and `finished` written. Failure: any code; kTerminated after a
+  // request to end was obeyed (with a checkpoint, if that is cheap).
+  void Run();
+
+  // Optimizer steps done, for the last event of a failure.
+  int64_t steps_done() const { return progress_.step; }
+
+ private:
+  bool IsFirst() const { return options_.rank == 0; }
+  void Join();
+  void LoadModel();
+  void WritePlan();
+  void Restore();
+  void Train();
+  void EvaluateIfDue();
+  void SaveCheckpoint();
+  [[noreturn]] void Terminate();
+  void WriteResult();
+  void WriteStep(const StepResult& result);
+
+  Options options_;
+  EventWriter* events_;
+  std::function<bool()> terminated_;
+  std::optional<Inputs> inputs_;
+  std::unique_ptr<Collective> collective_;
+  std::unique_ptr<model::Llama> llama_;
+  std::unique_ptr<TrainLoop> loop_;  // null without a training
+  std::unique_ptr<Checkpoints> checkpoints_;
+  Progress progress_;
+  int64_t saved_step_ = -1;  // of the newest checkpoint of this process, or what it began with
+};
+
+}  // namespace jenner::trainer
+
+#endif  // JENNER_WORKER_TRAINER_RUNNER_H_
