@@ -1,0 +1,91 @@
+#include "worker/agent/link.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "core/sha256.h"
+#include "core/status.h"
+#include "wire/channel.h"
+#include "wire/status.h"
+#include "worker/agent/files.h"
+
+namespace jenner::agent {
+namespace {
+
+constexpr int64_t kChunkBytes = 1 << 20;
+constexpr absl::Duration kCallTimeout = absl::Seconds(20);
+constexpr absl::Duration kBlobTimeout = absl::Minutes(30);
+constexpr size_t kMaxDownloadBytes = size_t{1} << 30;  // datasets only (core/dataset.h)
+
+void SetDeadline(grpc::ClientContext* context, absl::Duration timeout) {
+  context->set_deadline(absl::ToChronoTime(absl::Now() + timeout));
+}
+
+}  // namespace
+
+Link::Link(const std::string& server)
+    : stub_(v1::Workers::NewStub(wire::MakeClientChannel(server))) {}
+
+absl::StatusOr<v1::SynchronizeResponse> Link::Synchronize(const v1::SynchronizeRequest& request,
+                                                          absl::Duration timeout) {
+  grpc::ClientContext context;
+  SetDeadline(&context, timeout);
+  v1::SynchronizeResponse response;
+  RETURN_IF_ERROR(wire::FromGrpcStatus(stub_->Synchronize(&context, request, &response)));
+  return response;
+}
+
+absl::Status Link::UploadTelemetry(const v1::UploadTelemetryRequest& request) {
+  grpc::ClientContext context;
+  SetDeadline(&context, kCallTimeout);
+  v1::UploadTelemetryResponse response;
+  return wire::FromGrpcStatus(stub_->UploadTelemetry(&context, request, &response));
+}
+
+absl::Status Link::UploadBlob(const v1::RankKey& key, const std::string& path,
+                              const std::string& sha256, int64_t size_bytes) {
+  grpc::ClientContext context;
+  SetDeadline(&context, kBlobTimeout);
+  v1::UploadBlobResponse response;
+  const auto writer = stub_->UploadBlob(&context, &response);
+  v1::UploadBlobRequest request;
+  *request.mutable_header()->mutable_key() = key;
+  request.mutable_header()->set_sha256(sha256);
+  request.mutable_header()->set_size_bytes(size_bytes);
+  bool open = writer->Write(request);
+  absl::Status read;
+  for (int64_t at = 0; open && at < size_bytes;) {
+    absl::StatusOr<std::string> part = ReadPart(path, at, std::min(kChunkBytes, size_bytes - at));
+    if (!part.ok() || part->empty()) {
+      read = part.ok() ? absl::DataLossError(path + ": shorter than announced") : part.status();
+      context.TryCancel();
+      break;
+    }
+    at += static_cast<int64_t>(part->size());
+    request.set_chunk(*std::move(part));
+    open = writer->Write(request);
+  }
+  if (read.ok()) writer->WritesDone();
+  const absl::Status status = wire::FromGrpcStatus(writer->Finish());
+  return read.ok() ? status : read;
+}
+
+absl::Status Link::DownloadBlob(const std::string& sha256, const std::string& path) {
+  grpc::ClientContext context;
+  SetDeadline(&context, kBlobTimeout);
+  v1::DownloadBlobRequest request;
+  request.set_sha256(sha256);
+  const auto reader = stub_->DownloadBlob(&context, request);
+  std::string bytes;
+  v1::DownloadBlobResponse response;
+  while (reader->Read(&response)) {
+    bytes += response.chunk();
+    if (bytes.size() > kMaxDownloadBytes) context.TryCancel();
+  }
+  RETURN_IF_ERROR(Annotate(wire::FromGrpcStatus(reader->Finish()), "blob " + sha256));
+  if (core::Sha256Hex(bytes) != sha256)
+    return absl::DataLossError("blob " + sha256 + ": other bytes arrived");
+  return WriteFileAtomically(path, bytes, /*sync=*/true);
+}
+
+}  // namespace jenner::agent

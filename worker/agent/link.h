@@ -1,0 +1,35 @@
+// Link: the agent's calls to the coordinator, each with a deadline. Thread-safe. Errors are those
+// of the server; Unavailable and DeadlineExceeded are worth another try.
+#ifndef JENNER_WORKER_AGENT_LINK_H_
+#define JENNER_WORKER_AGENT_LINK_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "jenner/v1/worker.grpc.pb.h"
+
+namespace jenner::agent {
+
+class Link {
+ public:
+  explicit Link(const std::string& server);
+
+  absl::StatusOr<v1::SynchronizeResponse> Synchronize(const v1::SynchronizeRequest& request,
+                                                      absl::Duration timeout);
+  absl::Status UploadTelemetry(const v1::UploadTelemetryRequest& request);
+  // Streams the file at `path`; its hash and size must be as given.
+  absl::Status UploadBlob(const v1::RankKey& key, const std::string& path,
+                          const std::string& sha256, int64_t size_bytes);
+  // Writes the blob to `path` durably once its hash is checked. DataLoss: it differs.
+  absl::Status DownloadBlob(const std::string& sha256, const std::string& path);
+
+ private:
+  std::unique_ptr<v1::Workers::Stub> stub_;
+};
+
+}  // namespace jenner::agent
+
+#endif  // JENNER_WORKER_AGENT_LINK_H_
