@@ -1,0 +1,157 @@
+#include "worker/trainer/run_trainer.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+namespace jenner::trainer {
+
+using nlohmann::json;
+
+std::vector<json> Outcome::Of(const std::string& kind) const {
+  std::vector<json> found;
+  for (const json& event : events) {
+    if (event.at("kind") == kind) found.push_back(event);
+  }
+  return found;
+}
+
+std::string Outcome::Failure() const {
+  const std::vector<json> failed = Of("failed");
+  return failed.empty() ? "" : failed[0].at("message").get<std::string>();
+}
+
+TrainerProcess::TrainerProcess(const std::string& spec_path, const std::string& out, int rank,
+                               const std::vector<std::string>& flags, const std::string& models_dir)
+    : events_path_(out + "/events-" + std::to_string(rank) + ".jsonl") {
+  std::vector<std::string> words = {JENNER_BINARY_DIR "/bin/jenner-trainer",
+                                    "--spec",
+                                    spec_path,
+                                    "--models-dir",
+                                    models_dir,
+                                    "--out",
+                                    out,
+                                    "--threads",
+                                    "1",
+                                    "--rank",
+                                    std::to_string(rank)};
+  words.insert(words.end(), flags.begin(), flags.end());
+  std::vector<char*> argv;
+  for (std::string& word : words) argv.push_back(word.data());
+  argv.push_back(nullptr);
+  std::filesystem::create_directories(out);
+  const std::string errors = out + "/stderr-" + std::to_string(rank) + ".txt";
+  pid_ = fork();
+  if (pid_ == 0) {
+    const int events_fd = open(events_path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644);
+    const int errors_fd = open(errors.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644);
+    dup2(events_fd, STDOUT_FILENO);
+    dup2(errors_fd, STDERR_FILENO);
+    execv(argv[0], argv.data());
+    _exit(127);
+  }
+}
+
+std::vector<json> TrainerProcess::ReadEvents() const {
+  std::vector<json> events;
+  const std::string text = ReadFile(events_path_);
+  for (size_t begin = 0, end = 0; (end = text.find('\n', begin)) != std::string::npos;
+       begin = end + 1) {
+    events.push_back(json::parse(text.substr(begin, end - begin)));
+  }
+  return events;
+}
+
+json TrainerProcess::WaitFor(const std::function<bool(const json&)>& wanted) {
+  const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(50);
+  while (std::chrono::steady_clock::now() < limit) {
+    ended_ = ended_ || waitpid(pid_, &status_, WNOHANG) == pid_;
+    for (const json& event : ReadEvents()) {
+      if (wanted(event)) return event;
+    }
+    if (ended_) return nullptr;
+    poll(nullptr, 0, 2);
+  }
+  return nullptr;
+}
+
+void TrainerProcess::Signal(int number) const { kill(pid_, number); }
+
+Outcome TrainerProcess::Wait() {
+  if (!ended_) {
+    EXPECT_EQ(waitpid(pid_, &status_, 0), pid_);
+    ended_ = true;
+  }
+  Outcome outcome;
+  outcome.exit_code = WIFEXITED(status_) ? WEXITSTATUS(status_) : -WTERMSIG(status_);
+  outcome.events = ReadEvents();
+  for (size_t i = 0; i < outcome.events.size(); ++i) EXPECT_EQ(outcome.events[i].at("seq"), i + 1);
+  return outcome;
+}
+
+std::string NewFolder() {
+  std::string path = testing::TempDir() + "/trainer-XXXXXX";
+  EXPECT_NE(mkdtemp(path.data()), nullptr);
+  struct Cleaner {
+    std::vector<std::string> paths;
+    ~Cleaner() {
+      for (const std::string& one : paths) std::filesystem::remove_all(one);
+    }
+  };
+  static Cleaner cleaner;
+  cleaner.paths.push_back(path);
+  return path;
+}
+
+std::string ReadFile(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::stringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+void WriteFile(const std::string& path, const std::string& text) {
+  std::ofstream(path, std::ios::binary) << text;
+}
+
+json GoldenJob(const std::string& name) {
+  return json::parse(ReadFile(std::string(kGoldenFolder) + "/" + name + "_job.json"));
+}
+
+std::string WriteJob(const std::string& folder, json spec) {
+  const auto absolute = [](json& ref) {
+    const std::string text = ref.get<std::string>();
+    if (text[0] != '/' && text.rfind("sha256:", 0) != 0) {
+      ref = std::string(kGoldenFolder) + "/" + text;
+    }
+  };
+  if (spec.contains("training")) absolute(spec["training"]["dataset"]);
+  if (spec.contains("evaluation")) absolute(spec["evaluation"]["prompts"]);
+  std::filesystem::create_directories(folder);
+  WriteFile(folder + "/job.json", spec.dump());
+  return folder + "/job.json";
+}
+
+Outcome RunAlone(const json& spec, const std::string& out, const std::vector<std::string>& flags) {
+  return TrainerProcess(WriteJob(out, spec), out, 0, flags).Wait();
+}
+
+std::vector<Outcome> RunPair(const json& spec, const std::string& out) {
+  const std::string path = WriteJob(out, spec);
+  TrainerProcess first(path, out, 0, {"--world-size", "2"});
+  const json met =
+      first.WaitFor([](const json& event) { return event.at("kind") == "rendezvous"; });
+  if (met.is_null()) return {first.Wait(), {}};
+  TrainerProcess second(path, out, 1, {"--world-size", "2", "--store", met.at("address")});
+  return {first.Wait(), second.Wait()};
+}
+
+}  // namespace jenner::trainer
