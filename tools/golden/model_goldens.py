@@ -37,11 +37,13 @@ def logits_of(model, prefix, expected):
             expected[f"{prefix}.{i}"] = model(input_ids=torch.tensor([row])).logits[0].float().contiguous()
 
 
+# No pad token: transformers takes the gradient of that row of the embedding away, which Jenner, having no
+# padding, does not.
 def make(name, **changes):
     torch.manual_seed(7)
     config = LlamaConfig(vocab_size=128, hidden_size=32, intermediate_size=64, num_hidden_layers=2,
                          num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=256,
-                         rms_norm_eps=1e-5, rope_theta=100000.0, bos_token_id=1, eos_token_id=2, pad_token_id=2,
+                         rms_norm_eps=1e-5, rope_theta=100000.0, bos_token_id=1, eos_token_id=2,
                          initializer_range=0.2, **changes)
     model = LlamaForCausalLM(config).eval()
     folder = OUT / name
