@@ -78,7 +78,8 @@ absl::StatusOr<int64_t> CoordinatorLoop::Replay() {
       next = stored.seq + 1;
     }
   }
-  std::erase_if(versions_, [&](const auto& one) { return state_.experiments.count(one.first) == 0; });
+  std::erase_if(versions_,
+                [&](const auto& one) { return state_.experiments.count(one.first) == 0; });
   return log_.LastSeq();
 }
 

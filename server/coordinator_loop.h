@@ -1,8 +1,9 @@
-// The coordinator's loop body: groups of requests in; one durable commit a group; answers out. Holds
-// the State. No thread of its own: server.cc runs it on one.
+// The coordinator's loop body: groups of requests in; one durable commit a group; answers out.
+// Holds the State. No thread of its own: server.cc runs it on one.
 //
-// Within a group each command sees what the ones before it decided, so events are applied before they
-// are durable; but nothing leaves this object before the commit, and if that fails the process ends.
+// Within a group each command sees what the ones before it decided, so events are applied before
+// they are durable; but nothing leaves this object before the commit, and if that fails the process
+// ends.
 #ifndef JENNER_SERVER_COORDINATOR_LOOP_H_
 #define JENNER_SERVER_COORDINATOR_LOOP_H_
 
@@ -40,8 +41,8 @@ class CoordinatorLoop {
   // Figures for people that the log does not hold.
   void Restore(const std::vector<store::Progress>& progress);
 
-  // Decides, makes durable, answers, wakes watchers. Not OK: the log failed, nobody was answered, and
-  // the process must end.
+  // Decides, makes durable, answers, wakes watchers. Not OK: the log failed, nobody was answered,
+  // and the process must end.
   absl::Status Handle(const std::vector<rpc::Request>& group, absl::Time now);
 
   const coordinator::State& state() const { return state_; }

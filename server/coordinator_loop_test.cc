@@ -65,7 +65,9 @@ TEST_F(LoopTest, AFailedCommitAnswersNobody) {
 
 TEST_F(LoopTest, AReplayGivesTheSameState) {
   coordinator::WorkerSync sync{"w1", "boot", 4, {"tiny"}, "127.0.0.1", "1", {}};
-  ASSERT_TRUE(loop.Handle({Ask(coordinator::CreateExperiment{"e1", "", "f", Spec()}), Ask(sync)}, now).ok());
+  ASSERT_TRUE(
+      loop.Handle({Ask(coordinator::CreateExperiment{"e1", "", "f", Spec()}), Ask(sync)}, now)
+          .ok());
   ASSERT_TRUE(loop.Handle({Ask(coordinator::CreateExperiment{"e2", "", "f", Spec()}),
                            Ask(coordinator::CancelExperiment{"e1"}), Ask(coordinator::Tick{})},
                           now + absl::Seconds(1))

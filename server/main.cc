@@ -1,7 +1,7 @@
-// jenner-server: reads flags, starts a Server, waits for SIGTERM or SIGINT. One line on standard output
-// says where it listens; everything else goes to standard error.
+// jenner-server: reads flags, starts a Server, waits for SIGTERM or SIGINT. One line on standard
+// output says where it listens; everything else goes to standard error.
 #include <signal.h>
-#include <unistd.h>
+#include <sys/stat.h>
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
@@ -26,7 +26,8 @@ struct Flags {
 
 void Declare(CLI::App& app, Flags& flags) {
   jenner::server::ServerOptions& options = flags.options;
-  app.add_option("--data-dir", options.data_dir, "Where state, metrics and blobs are kept (local disk)")
+  app.add_option("--data-dir", options.data_dir,
+                 "Where state, metrics and blobs are kept (local disk)")
       ->required();
   app.add_option("--listen", options.listen, "host:port of the API; port 0 picks one")
       ->capture_default_str();
@@ -35,8 +36,9 @@ void Declare(CLI::App& app, Flags& flags) {
       ->capture_default_str();
   app.add_option("--port-file", flags.port_file, "Write the API's port here once it is open");
   app.add_option("--metrics-port-file", flags.metrics_port_file, "Write the metrics port here");
-  app.add_flag("--allow-plaintext", options.allow_plaintext,
-               "Permit to listen beyond this machine; there is no encryption and no authentication");
+  app.add_flag(
+      "--allow-plaintext", options.allow_plaintext,
+      "Permit to listen beyond this machine; there is no encryption and no authentication");
   app.add_flag("!--no-reflection", options.reflection, "Do not serve gRPC reflection");
   app.add_option("--lease", flags.lease_seconds,
                  "Seconds without a word after which a worker is lost; less finds it sooner")
@@ -93,10 +95,12 @@ int main(int argc, char** argv) {
   sigaddset(&signals, SIGINT);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
+  umask(0077);  // specs, prompts and answers are nobody else's business
 
   auto server = jenner::server::Server::Start(flags.options);
   if (!server.ok()) return Fail(std::string(server.status().message()));
-  if (!WritePort(flags.port_file, (*server)->port())) return Fail(flags.port_file + " cannot be written");
+  if (!WritePort(flags.port_file, (*server)->port()))
+    return Fail(flags.port_file + " cannot be written");
   if (!WritePort(flags.metrics_port_file, (*server)->metrics_port())) {
     return Fail(flags.metrics_port_file + " cannot be written");
   }

@@ -17,26 +17,27 @@ namespace jenner::server {
 
 struct ServerOptions {
   // Behaviour.
-  std::string data_dir;                          // made if it is not there
-  std::string listen = "127.0.0.1:7070";         // port 0: any free one
+  std::string data_dir;                           // made if it is not there
+  std::string listen = "127.0.0.1:7070";          // port 0: any free one
   std::string metrics_listen = "127.0.0.1:9464";  // "": no metrics listener
-  bool allow_plaintext = false;                  // to listen beyond this machine
+  bool allow_plaintext = false;                   // to listen beyond this machine
   bool reflection = true;
   // Limits.
   rpc::Limits limits;
   int max_watch_streams = 1000;
-  size_t mailbox_capacity = 8192;  // requests that wait for a thread before callers are told to retry
+  size_t mailbox_capacity =
+      8192;  // requests that wait for a thread before callers are told to retry
   absl::Duration shutdown_grace = absl::Seconds(5);  // calls under way are cut after it
   // For tests.
-  absl::Duration tick = absl::Milliseconds(500);  // zero: no ticker, Server::Tick() instead
-  std::function<absl::Time()> clock;              // null: the system's
+  absl::Duration tick = absl::Milliseconds(500);      // zero: no ticker, Server::Tick() instead
+  std::function<absl::Time()> clock;                  // null: the system's
   std::function<void(const absl::Status&)> on_fatal;  // null: one line and exit code 1
 };
 
 class Server {
  public:
-  // Replays the log and listens. FailedPrecondition, one line: the data directory or a port is taken or
-  // not usable, or plaintext would leave this machine. DataLoss: a file is corrupt.
+  // Replays the log and listens. FailedPrecondition, one line: the data directory or a port is
+  // taken or not usable, or plaintext would leave this machine. DataLoss: a file is corrupt.
   static absl::StatusOr<std::unique_ptr<Server>> Start(ServerOptions options);
   ~Server();
 

@@ -11,16 +11,16 @@ bool IsLoopback(const std::string& address) {
   const size_t colon = address.rfind(':');
   const std::string host = colon == std::string::npos ? address : address.substr(0, colon);
   return host == "localhost" || host == "[::1]" ||
-         (host.rfind("127.", 0) == 0 &&
-          host.find_first_not_of("0123456789.") == std::string::npos);
+         (host.rfind("127.", 0) == 0 && host.find_first_not_of("0123456789.") == std::string::npos);
 }
 
 absl::Status CheckPlaintext(const std::string& address, bool allow_plaintext,
                             const std::string& flag) {
   if (allow_plaintext || IsLoopback(address)) return absl::OkStatus();
   return absl::FailedPreconditionError(
-      address + " is not on this machine and the connection is neither encrypted nor authenticated; " +
-      flag + " permits it (trusted networks only)");
+      address +
+      " is not on this machine and the connection is neither encrypted nor authenticated; " + flag +
+      " permits it (trusted networks only)");
 }
 
 std::shared_ptr<grpc::Channel> MakeClientChannel(const std::string& address) {

@@ -15,8 +15,8 @@ namespace jenner::wire {
 inline constexpr int kMaxMessageBytes = 8 << 20;    // any message, both ways
 inline constexpr int kMaxTelemetryBytes = 4 << 20;  // one UploadTelemetryRequest
 inline constexpr int kMaxChunkBytes = 1 << 20;      // of an upload or download
-// Errors travel as metadata; a spec with many faults needs more than gRPC's default of 8 KiB. A client
-// in another language sets grpc.max_metadata_size alike.
+// Errors travel as metadata; a spec with many faults needs more than gRPC's default of 8 KiB. A
+// client in another language sets grpc.max_metadata_size alike.
 inline constexpr int kMaxMetadataBytes = 64 << 10;
 
 // True for "127.x.y.z:port", "[::1]:port", "localhost:port" and "unix:path".

@@ -32,9 +32,8 @@ const EnumTable<v1::Schedule, core::Schedule>& Schedules() {
 }
 
 const EnumTable<v1::Dtype, core::Dtype>& Dtypes() {
-  static const auto* const kTable =
-      new EnumTable<v1::Dtype, core::Dtype>{{v1::DTYPE_FLOAT32, core::Dtype::kFloat32},
-                                            {v1::DTYPE_BFLOAT16, core::Dtype::kBfloat16}};
+  static const auto* const kTable = new EnumTable<v1::Dtype, core::Dtype>{
+      {v1::DTYPE_FLOAT32, core::Dtype::kFloat32}, {v1::DTYPE_BFLOAT16, core::Dtype::kBfloat16}};
   return *kTable;
 }
 

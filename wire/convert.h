@@ -16,8 +16,8 @@
 
 namespace jenner::wire {
 
-// Adds to *faults what has no counterpart (an enumeration value of a newer client), with its path in
-// the spec. Ranges are core::Validate's business.
+// Adds to *faults what has no counterpart (an enumeration value of a newer client), with its path
+// in the spec. Ranges are core::Validate's business.
 core::ExperimentSpec ToCore(const v1::ExperimentSpec& message, core::Faults* faults);
 // Every field is set.
 v1::ExperimentSpec ToProto(const core::ExperimentSpec& spec);

@@ -1,6 +1,7 @@
-// absl::Status on the wire: the same code and message, and google.rpc.Status details - one ErrorInfo
-// (domain "jenner", a reason in UPPER_SNAKE) and, when an input is at fault, one BadRequest with every
-// fault and its field path. Inside a process the details are payloads of the absl::Status. Pure.
+// absl::Status on the wire: the same code and message, and google.rpc.Status details - one
+// ErrorInfo (domain "jenner", a reason in UPPER_SNAKE) and, when an input is at fault, one
+// BadRequest with every fault and its field path. Inside a process the details are payloads of the
+// absl::Status. Pure.
 #ifndef JENNER_WIRE_STATUS_H_
 #define JENNER_WIRE_STATUS_H_
 

@@ -30,8 +30,21 @@ core::ExperimentSpec FullSpec() {
   spec.seeds = {7, 0, 3};
   spec.training = {core::TrainingMethod::kFull,
                    {8, 4, 0.1, {"q_proj"}},
-                   3, 100, 16, 2, 256, 1e-3, core::Schedule::kCosine, 5, 0.01, 0.8, 0.95, 1e-6, 0};
-  spec.evaluation = {"sha256:bb", {"neutral", "odd"}, {0, 0.25, 1}, 32, 4, 2, 0.7, 0.9, {"spanish"}};
+                   3,
+                   100,
+                   16,
+                   2,
+                   256,
+                   1e-3,
+                   core::Schedule::kCosine,
+                   5,
+                   0.01,
+                   0.8,
+                   0.95,
+                   1e-6,
+                   0};
+  spec.evaluation = {"sha256:bb", {"neutral", "odd"}, {0, 0.25, 1}, 32, 4, 2, 0.7,
+                     0.9,         {"spanish"}};
   spec.ranks = 2;
   return spec;
 }
@@ -86,8 +99,8 @@ TEST(Convert, RandomSpecsComeBack) {
     t.accumulation_steps = integer(), t.max_length = integer(), t.warmup_steps = integer();
     t.learning_rate = real(), t.weight_decay = real(), t.beta1 = real(), t.beta2 = real();
     t.epsilon = real(), t.max_gradient_norm = real();
-    spec.evaluation = {text(), {text()}, {real()}, integer(), integer(), integer(), real(), real(),
-                       {text()}};
+    spec.evaluation = {text(),    {text()}, {real()}, integer(), integer(),
+                       integer(), real(),   real(),   {text()}};
     spec.ranks = integer();
     core::Faults faults;
     ASSERT_EQ(ToCore(ToProto(spec), &faults), spec) << "seed " << seed << ", spec " << i;
@@ -134,9 +147,8 @@ TEST(Status, FaultsGoOverTheWireAllOfThem) {
 }
 
 TEST(Status, TheWireFormIsGoogleRpcStatus) {
-  const grpc::Status sent =
-      ToGrpcStatus(WithReason(FaultStatus("dataset", "not uploaded", absl::StatusCode::kNotFound),
-                              "DATASET_NOT_FOUND"));
+  const grpc::Status sent = ToGrpcStatus(WithReason(
+      FaultStatus("dataset", "not uploaded", absl::StatusCode::kNotFound), "DATASET_NOT_FOUND"));
   EXPECT_EQ(sent.error_code(), grpc::StatusCode::NOT_FOUND);
   EXPECT_EQ(sent.error_message(), "dataset: not uploaded");
   google::rpc::Status details;
@@ -174,12 +186,13 @@ TEST(Status, TooManyFaultsStillFitTheMetadata) {
 }
 
 TEST(Channel, PlaintextStaysOnThisMachine) {
-  for (const char* address : {"127.0.0.1:7070", "127.9.9.9:0", "localhost:1", "[::1]:5", "unix:/x"}) {
+  for (const char* address :
+       {"127.0.0.1:7070", "127.9.9.9:0", "localhost:1", "[::1]:5", "unix:/x"}) {
     EXPECT_TRUE(IsLoopback(address)) << address;
     EXPECT_TRUE(CheckPlaintext(address, false).ok()) << address;
   }
-  for (const char* address : {"0.0.0.0:7070", "10.0.0.1:1", "[::]:5", "server:7070", "127.evil.org:1",
-                              "localhost.evil.org:1", ""}) {
+  for (const char* address : {"0.0.0.0:7070", "10.0.0.1:1", "[::]:5", "server:7070",
+                              "127.evil.org:1", "localhost.evil.org:1", ""}) {
     EXPECT_FALSE(IsLoopback(address)) << address;
     EXPECT_TRUE(absl::IsFailedPrecondition(CheckPlaintext(address, false))) << address;
     EXPECT_TRUE(CheckPlaintext(address, true).ok()) << address;

@@ -1,6 +1,6 @@
-// Cursor: a position in the watch stream of an experiment, "e12.m455": what the coordinator's events
-// up to 12 and the metric feed up to row 455 have told is behind it. Opaque to clients; both numbers
-// are durable, so it survives restarts.
+// Cursor: a position in the watch stream of an experiment, "e12.m455": what the coordinator's
+// events up to 12 and the metric feed up to row 455 have told is behind it. Opaque to clients; both
+// numbers are durable, so it survives restarts.
 #ifndef JENNER_SERVER_FEED_CURSOR_H_
 #define JENNER_SERVER_FEED_CURSOR_H_
 

@@ -15,8 +15,8 @@ absl::Status Hub::Add(std::shared_ptr<Watcher> watcher) {
   const absl::MutexLock lock(&mutex_);
   if (is_closed_) return Closing();
   if (static_cast<int>(watchers_.size()) >= max_watchers_) {
-    return absl::ResourceExhaustedError(
-        absl::StrFormat("%d watch streams are open, as many as this server permits", max_watchers_));
+    return absl::ResourceExhaustedError(absl::StrFormat(
+        "%d watch streams are open, as many as this server permits", max_watchers_));
   }
   const Watcher* key = watcher.get();
   watchers_.emplace(key, std::move(watcher));

@@ -20,8 +20,8 @@ class Hub {
  public:
   explicit Hub(int max_watchers) : max_watchers_(max_watchers) {}
 
-  // ResourceExhausted: too many streams. Unavailable: the server ends. The caller starts the watcher
-  // afterwards and keeps it; the hub lets go of it at Remove.
+  // ResourceExhausted: too many streams. Unavailable: the server ends. The caller starts the
+  // watcher afterwards and keeps it; the hub lets go of it at Remove.
   absl::Status Add(std::shared_ptr<Watcher> watcher);
   void Remove(const Watcher* watcher);
 

@@ -55,8 +55,8 @@ void Watcher::Tick(absl::Time now) {
       is_aborted_ = true;
       action = hooks_.abort;
     } else if (wait_ == Wait::kWrite && silence >= kWriteLimit && !is_finished_) {
-      action = Finish(absl::ResourceExhaustedError(absl::StrFormat(
-          "the reader took nothing for %s", absl::FormatDuration(kWriteLimit))));
+      action = Finish(absl::ResourceExhaustedError(
+          absl::StrFormat("the reader took nothing for %s", absl::FormatDuration(kWriteLimit))));
     } else if (wait_ != Wait::kWrite && silence >= heartbeat_) {
       is_heartbeat_due_ = true;
       action = Next();
@@ -142,9 +142,9 @@ Watcher::Action Watcher::Finish(const absl::Status& status) {
   rows_.clear();
   absl::Status told = status;
   if (absl::IsUnavailable(status) || absl::IsResourceExhausted(status)) {
-    told = absl::Status(status.code(), absl::StrFormat("%s; resume from cursor %s",
-                                                       std::string(status.message()),
-                                                       ToString(cursor_)));
+    told = absl::Status(status.code(),
+                        absl::StrFormat("%s; resume from cursor %s", std::string(status.message()),
+                                        ToString(cursor_)));
   }
   return [self = shared_from_this(), told] { self->hooks_.finish(told); };
 }

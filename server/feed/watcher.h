@@ -1,6 +1,7 @@
-// Watcher: one watch stream, without the transport. It looks at the experiment, reads a bounded number
-// of feed rows past its cursor, hands updates out one at a time, parks when there is no more, and ends
-// with the experiment. Nothing is queued for it elsewhere: a slow reader costs one page of rows.
+// Watcher: one watch stream, without the transport. It looks at the experiment, reads a bounded
+// number of feed rows past its cursor, hands updates out one at a time, parks when there is no
+// more, and ends with the experiment. Nothing is queued for it elsewhere: a slow reader costs one
+// page of rows.
 //
 // Order: the experiment as it is, then the rows, then the experiment again at each change, the rows
 // that came with it, and when it is terminal and no row is left, Terminal. At least once.
@@ -76,8 +77,8 @@ class Watcher : public std::enable_shared_from_this<Watcher> {
   // ResourceExhausted, twice that aborts it.
   void Tick(absl::Time now);
   void WriteDone(bool ok, absl::Time now);
-  // The reader went away, or the server ends: finishes with `status` as soon as it may. The message of
-  // an Unavailable or ResourceExhausted end names the cursor of the last update.
+  // The reader went away, or the server ends: finishes with `status` as soon as it may. The message
+  // of an Unavailable or ResourceExhausted end names the cursor of the last update.
   void End(const absl::Status& status);
 
  private:

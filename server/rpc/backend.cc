@@ -6,7 +6,9 @@
 
 namespace jenner::rpc {
 
-absl::Status Busy() { return absl::UnavailableError("the server is busy or shutting down; try again"); }
+absl::Status Busy() {
+  return absl::UnavailableError("the server is busy or shutting down; try again");
+}
 
 void CountCall(Backend& backend, const char* method, const absl::Status& status) {
   backend.metrics->CallHandled(method, absl::StatusCodeToString(status.code()));

@@ -90,8 +90,8 @@ absl::StatusOr<coordinator::CreateExperiment> ToCommand(
   for (core::Fault& fault : core::Validate(command.spec)) faults.push_back(std::move(fault));
   const auto size = static_cast<int64_t>(core::ToJson(command.spec).size());
   if (size > kMaxSpecBytes) {
-    faults.push_back({"", absl::StrFormat("the spec has %d bytes as JSON; at most %d", size,
-                                          kMaxSpecBytes)});
+    faults.push_back(
+        {"", absl::StrFormat("the spec has %d bytes as JSON; at most %d", size, kMaxSpecBytes)});
   }
   if (!faults.empty()) return wire::WithReason(wire::FaultsStatus(faults), "INVALID_SPEC");
   return command;

@@ -73,8 +73,8 @@ grpc::ServerUnaryReactor* DatasetsService::GetDataset(grpc::CallbackServerContex
   const bool is_name = name.rfind(kPrefix, 0) == 0 &&
                        core::IsSha256Hex(std::string_view(name).substr(sizeof kPrefix - 1));
   if (!is_name) {
-    call.Finish(wire::FaultStatus("name", absl::StrFormat("expected datasets/{sha256}; found \"%s\"",
-                                                          name.substr(0, 80))));
+    call.Finish(wire::FaultStatus(
+        "name", absl::StrFormat("expected datasets/{sha256}; found \"%s\"", name.substr(0, 80))));
     return call.reactor;
   }
   call.OnFileThread([call, response, sha256 = name.substr(sizeof kPrefix - 1)] {

@@ -46,7 +46,8 @@ void EncodeJob(const coordinator::Experiment& experiment, const coordinator::Job
   message->set_name(core::JobName(experiment.id, job.plan.id));
   message->set_state(EncodeState(job.state));
   coordinator::Reason reason = job.reason;
-  if (job.state == RunState::kQueued) reason = coordinator::PendingReason(view.state, job, view.now);
+  if (job.state == RunState::kQueued)
+    reason = coordinator::PendingReason(view.state, job, view.now);
   if (!reason.code.empty()) SetReason(reason, message->mutable_state_reason());
   for (const std::string& arm : ArmNames(job)) message->add_arms(arm);
   message->set_attempt(job.attempt);

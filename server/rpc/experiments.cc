@@ -25,7 +25,8 @@ absl::StatusOr<std::string> IdIn(const std::string& name) {
   const std::optional<std::string> id = core::IdIn("experiments", name);
   if (id.has_value()) return *id;
   return wire::FaultStatus(
-      "name", absl::StrFormat("expected experiments/{experiment}; found \"%s\"", name.substr(0, 80)));
+      "name",
+      absl::StrFormat("expected experiments/{experiment}; found \"%s\"", name.substr(0, 80)));
 }
 
 absl::Status NotThere(const std::string& id) {
@@ -189,11 +190,12 @@ grpc::ServerUnaryReactor* ExperimentsService::ListExperiments(
     for (const auto& [id, experiment] : view.state.experiments) {
       if (experiment.order < before) found.push_back(&experiment);
     }
-    std::sort(found.begin(), found.end(), [](const auto* a, const auto* b) { return a->order > b->order; });
+    std::sort(found.begin(), found.end(),
+              [](const auto* a, const auto* b) { return a->order > b->order; });
     size_t num_bytes = 0;
     for (const coordinator::Experiment* experiment : found) {
-      const bool is_full = response->experiments_size() == limit ||
-                           num_bytes >= static_cast<size_t>(kMaxPageBytes);
+      const bool is_full =
+          response->experiments_size() == limit || num_bytes >= static_cast<size_t>(kMaxPageBytes);
       if (is_full) break;
       *response->add_experiments() = Encode(*experiment, view, Detail::kListed);
       num_bytes += response->experiments(response->experiments_size() - 1).ByteSizeLong();
@@ -238,7 +240,8 @@ grpc::ServerUnaryReactor* ExperimentsService::DeleteExperiment(
   call.Do(coordinator::DeleteExperiment{*id}, [call, id = *id](const View&) {
     // Rows that came before are in the store's queue already, and no later ones are taken. What a
     // crash leaves here, the next start removes.
-    call.OnStoreThread([call, id] { call.Finish(call.backend->metric_store->DeleteExperiment(id)); });
+    call.OnStoreThread(
+        [call, id] { call.Finish(call.backend->metric_store->DeleteExperiment(id)); });
   });
   return call.reactor;
 }
@@ -252,15 +255,15 @@ grpc::ServerUnaryReactor* ExperimentsService::GetResults(grpc::CallbackServerCon
                                                          const v1::GetResultsRequest* request,
                                                          v1::GetResultsResponse* response) {
   const Call call{&backend_, "Experiments/GetResults", context->DefaultReactor()};
-  AskAbout(call, request->name(),
-           [call, response](const coordinator::Experiment& experiment, const View& view) {
-             call.OnStoreThread([call, response, id = experiment.id,
-                                 plans = PlansOf(experiment, view)] {
-               const auto cells = call.backend->metric_store->Cells(id);
-               if (cells.ok()) AddRows(id, plans, *cells, response);
-               call.Finish(cells.status());
-             });
-           });
+  AskAbout(
+      call, request->name(),
+      [call, response](const coordinator::Experiment& experiment, const View& view) {
+        call.OnStoreThread([call, response, id = experiment.id, plans = PlansOf(experiment, view)] {
+          const auto cells = call.backend->metric_store->Cells(id);
+          if (cells.ok()) AddRows(id, plans, *cells, response);
+          call.Finish(cells.status());
+        });
+      });
   return call.reactor;
 }
 

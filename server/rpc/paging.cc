@@ -25,8 +25,8 @@ absl::Status NotOurs() {
 
 absl::StatusOr<int32_t> PageSize(int32_t asked) {
   if (asked < 0) {
-    return wire::FaultStatus("page_size", absl::StrFormat("expected 0 to %d; found %d",
-                                                          kMaxPageSize, asked));
+    return wire::FaultStatus("page_size",
+                             absl::StrFormat("expected 0 to %d; found %d", kMaxPageSize, asked));
   }
   return asked == 0 ? kDefaultPageSize : std::min(asked, kMaxPageSize);
 }
@@ -51,6 +51,8 @@ absl::StatusOr<std::vector<std::string>> PagePosition(const std::string& argumen
     if (!part.is_string()) return NotOurs();
     position.push_back(part.get<std::string>());
   }
+  // One spelling each: base64 and JSON would let others pass.
+  if (PageToken(arguments, position) != token) return NotOurs();
   return position;
 }
 

@@ -28,8 +28,8 @@ TEST(Paging, TokensAreBoundToTheirArguments) {
   EXPECT_THAT(*PagePosition("x", "", 3), IsEmpty());
   EXPECT_FALSE(PagePosition("ListSamples e2", token, 3).ok());
   EXPECT_FALSE(PagePosition("ListSamples e1", token, 2).ok());
-  for (const std::string& bad : {std::string("x"), token + "A", token.substr(1), std::string("W10="),
-                                 std::string(10'000, 'A')}) {
+  for (const std::string& bad : {std::string("x"), token + "A", token.substr(1),
+                                 std::string("W10="), std::string(10'000, 'A')}) {
     EXPECT_TRUE(absl::IsInvalidArgument(PagePosition("ListSamples e1", bad, 3).status())) << bad;
   }
 }

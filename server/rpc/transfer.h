@@ -1,6 +1,6 @@
 // Streams of bytes: a client-streamed upload (a header, then chunks) into a BlobWriter, and a
-// server-streamed download out of a BlobReader. One step at a time is under way - a read, a write or a
-// task on the file thread - so the reactors need no lock. Each owns itself.
+// server-streamed download out of a BlobReader. One step at a time is under way - a read, a write
+// or a task on the file thread - so the reactors need no lock. Each owns itself.
 #ifndef JENNER_SERVER_RPC_TRANSFER_H_
 #define JENNER_SERVER_RPC_TRANSFER_H_
 
@@ -55,8 +55,8 @@ class UploadReactor final : public grpc::ServerReadReactor<Request> {
     }
     const auto size = static_cast<int64_t>(request_.chunk().size());
     if (!request_.has_chunk() || size > wire::kMaxChunkBytes) {
-      return End(wire::FaultStatus(
-          "chunk", absl::StrFormat("expected at most %d bytes; found %d", wire::kMaxChunkBytes, size)));
+      return End(wire::FaultStatus("chunk", absl::StrFormat("expected at most %d bytes; found %d",
+                                                            wire::kMaxChunkBytes, size)));
     }
     OnFileThread([this] {
       const absl::Status written = writer_->Write(request_.chunk());

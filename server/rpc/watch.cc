@@ -71,8 +71,8 @@ class WatchReactor final : public Reactor {
     const absl::StatusOr<Asked> asked = Parse(request);
     if (!asked.ok()) return Refuse(asked.status());
     experiment_ = asked->experiment;
-    auto watcher = std::make_shared<feed::Watcher>(asked->experiment, asked->cursor,
-                                                   asked->heartbeat, backend_.clock(), Hooks(*asked));
+    auto watcher = std::make_shared<feed::Watcher>(
+        asked->experiment, asked->cursor, asked->heartbeat, backend_.clock(), Hooks(*asked));
     watcher_ = watcher;
     const absl::Status added = backend_.hub->Add(watcher);
     if (!added.ok()) {
@@ -137,8 +137,7 @@ class WatchReactor final : public Reactor {
   void Write(const feed::Update& update) {
     response_.Clear();
     response_.set_cursor(feed::ToString(update.cursor));
-    if (const auto* snapshot =
-            std::get_if<std::shared_ptr<const feed::Snapshot>>(&update.body)) {
+    if (const auto* snapshot = std::get_if<std::shared_ptr<const feed::Snapshot>>(&update.body)) {
       snapshot_ = std::static_pointer_cast<const ExperimentSnapshot>(*snapshot);
       *response_.mutable_experiment() = snapshot_->message;
     } else if (const auto* row = std::get_if<store::FeedRow>(&update.body)) {

@@ -18,11 +18,12 @@
 namespace jenner::rpc {
 
 struct ExperimentSnapshot : feed::Snapshot {
-  v1::Experiment message;                               // without spec
+  v1::Experiment message;                                // without spec
   std::map<std::string, std::vector<std::string>> arms;  // job id -> "arm/seed"
 };
 
-// All watchers of an experiment share one snapshot of a version. Used on the coordinator thread only.
+// All watchers of an experiment share one snapshot of a version. Used on the coordinator thread
+// only.
 class SnapshotCache {
  public:
   // NotFound: no such experiment.

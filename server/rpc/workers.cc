@@ -34,7 +34,8 @@ constexpr size_t kMaxLogBytes = size_t{64} << 10;
 // A host's name is a fine worker's name: letters, digits, '.', '_' and '-'.
 bool IsWorkerId(const std::string& id) {
   return !id.empty() && id.size() <= 63 &&
-         id.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") ==
+         id.find_first_not_of(
+             "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") ==
              std::string::npos;
 }
 
@@ -143,9 +144,8 @@ void SaveProgress(Backend& backend, const std::vector<coordinator::RankReport>& 
     const store::Progress progress{report.key.experiment, report.key.job, report.key.attempt,
                                    report.step, report.total_steps};
     // Lost if the store is behind: a figure for people, which telemetry can replace.
-    (void)backend.store_tasks->Push([&backend, progress] {
-      backend.metric_store->SaveProgress(progress).IgnoreError();
-    });
+    (void)backend.store_tasks->Push(
+        [&backend, progress] { backend.metric_store->SaveProgress(progress).IgnoreError(); });
   }
 }
 
@@ -207,22 +207,23 @@ grpc::ServerUnaryReactor* WorkersService::Synchronize(grpc::CallbackServerContex
   coordinator::WorkerSync sync = ToCommand(*request);
   const std::string worker = sync.worker;
   std::vector<coordinator::RankReport> reports = sync.ranks;
-  call.Do(std::move(sync), [call, response, worker, reports = std::move(reports)](const View& view) {
-    for (const coordinator::Assignment& one : coordinator::Desired(view.state, worker)) {
-      v1::Assignment* assignment = response->add_assignments();
-      *assignment->mutable_key() = ToProto(one.key);
-      assignment->set_world_size(one.world_size);
-      if (one.spec != nullptr) assignment->set_job_spec_json(core::ToJson(*one.spec));
-      assignment->set_store_address(one.store_address);
-      assignment->set_stop(one.stop);
-    }
-    const Limits& limits = call.backend->limits;
-    *response->mutable_lease_duration() = wire::ToProto(limits.lease);
-    *response->mutable_next_synchronize() =
-        wire::ToProto(std::min(limits.next_synchronize, limits.lease / 3));
-    SaveProgress(*call.backend, reports, view);
-    call.Finish(absl::OkStatus());
-  });
+  call.Do(std::move(sync),
+          [call, response, worker, reports = std::move(reports)](const View& view) {
+            for (const coordinator::Assignment& one : coordinator::Desired(view.state, worker)) {
+              v1::Assignment* assignment = response->add_assignments();
+              *assignment->mutable_key() = ToProto(one.key);
+              assignment->set_world_size(one.world_size);
+              if (one.spec != nullptr) assignment->set_job_spec_json(core::ToJson(*one.spec));
+              assignment->set_store_address(one.store_address);
+              assignment->set_stop(one.stop);
+            }
+            const Limits& limits = call.backend->limits;
+            *response->mutable_lease_duration() = wire::ToProto(limits.lease);
+            *response->mutable_next_synchronize() =
+                wire::ToProto(std::min(limits.next_synchronize, limits.lease / 3));
+            SaveProgress(*call.backend, reports, view);
+            call.Finish(absl::OkStatus());
+          });
   return call.reactor;
 }
 

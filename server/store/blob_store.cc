@@ -80,8 +80,8 @@ absl::Status BlobWriter::Verify() {
   }
   const std::string found = hash_.FinishHex();
   if (found != sha256_) {
-    return absl::InvalidArgumentError(absl::StrFormat(
-        "sha256: the bytes have %s; %s was announced", found, sha256_));
+    return absl::InvalidArgumentError(
+        absl::StrFormat("sha256: the bytes have %s; %s was announced", found, sha256_));
   }
   is_verified_ = true;
   return absl::OkStatus();
@@ -165,7 +165,7 @@ absl::StatusOr<std::unique_ptr<BlobReader>> BlobStore::Read(const std::string& s
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
   if (fd < 0 && errno == ENOENT) return absl::NotFoundError("no blob " + sha256);
   if (fd < 0) return Errno(path);
-  struct stat info{};
+  struct stat info {};
   if (fstat(fd, &info) != 0) {
     close(fd);
     return Errno(path);

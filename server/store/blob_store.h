@@ -1,7 +1,7 @@
 // BlobStore: immutable bytes named by their SHA-256, one file each under <dir>/<first two digits>/.
-// Written under <dir>/tmp, checked, fsynced, renamed, the folder fsynced: a name that exists is whole.
-// Reading hashes again, so that rot is DataLoss and never silent. Names are hex digits only, so no
-// path can leave the folder.
+// Written under <dir>/tmp, checked, fsynced, renamed, the folder fsynced: a name that exists is
+// whole. Reading hashes again, so that rot is DataLoss and never silent. Names are hex digits only,
+// so no path can leave the folder.
 #ifndef JENNER_SERVER_STORE_BLOB_STORE_H_
 #define JENNER_SERVER_STORE_BLOB_STORE_H_
 
@@ -75,7 +75,8 @@ class BlobReader {
 // Thread-safe; holds nothing but its folder. Calls block on the disk.
 class BlobStore {
  public:
-  // Makes the folders and removes what an earlier process left under tmp/. FailedPrecondition: cannot.
+  // Makes the folders and removes what an earlier process left under tmp/. FailedPrecondition:
+  // cannot.
   static absl::StatusOr<std::unique_ptr<BlobStore>> Open(const std::string& dir);
 
   // InvalidArgument: `sha256` is not 64 lower-case hex digits, or the size is negative or more than

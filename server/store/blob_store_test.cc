@@ -58,7 +58,8 @@ class BlobStoreTest : public ::testing::Test {
 };
 
 TEST_F(BlobStoreTest, GivesBackWhatWasPut) {
-  for (const std::string& bytes : {std::string("hello"), std::string(), std::string(100'000, 'x')}) {
+  for (const std::string& bytes :
+       {std::string("hello"), std::string(), std::string(100'000, 'x')}) {
     ASSERT_TRUE(Put(bytes).ok());
     ASSERT_TRUE(Put(bytes).ok()) << "twice is no error";
     auto reader = *blobs_->Read(core::Sha256Hex(bytes));
@@ -77,7 +78,8 @@ TEST_F(BlobStoreTest, GivesBackWhatWasPut) {
 
 TEST_F(BlobStoreTest, RefusesWhatWasNotAnnounced) {
   const std::string sha = core::Sha256Hex("hello");
-  EXPECT_THAT(std::string((*blobs_->Create(sha, 5, kMax))->Commit().message()), HasSubstr("0 bytes came"));
+  EXPECT_THAT(std::string((*blobs_->Create(sha, 5, kMax))->Commit().message()),
+              HasSubstr("0 bytes came"));
   auto other = *blobs_->Create(sha, 5, kMax);
   ASSERT_TRUE(other->Write("HELLO").ok());
   EXPECT_TRUE(absl::IsInvalidArgument(other->Commit()));

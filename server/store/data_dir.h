@@ -13,8 +13,8 @@ namespace jenner::store {
 // Owns the lock; it ends with the object (or the process, however that ends).
 class DataDir {
  public:
-  // FailedPrecondition, one line naming the path: cannot be made, not writable, or in use by another
-  // process (whose id is told).
+  // FailedPrecondition, one line naming the path: cannot be made, not writable, or in use by
+  // another process (whose id is told).
   static absl::StatusOr<DataDir> Open(const std::string& path);
   ~DataDir();
   DataDir(DataDir&& other) noexcept

@@ -45,7 +45,8 @@ absl::Status DatasetStore::Add(std::unique_ptr<BlobWriter> writer, const std::st
   RETURN_IF_ERROR(writer->Verify());
   {
     std::ifstream file(writer->TemporaryPath(), std::ios::binary);
-    const std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+    const std::string text((std::istreambuf_iterator<char>(file)),
+                           std::istreambuf_iterator<char>());
     if (file.bad()) return absl::InternalError(writer->TemporaryPath() + " cannot be read back");
     RETURN_IF_ERROR(core::ParseDataset(text, use).status());
   }

@@ -1,6 +1,6 @@
 // EventLog: the only durable truth of the coordinator. Numbered batches go in whole or not at all;
-// State is the fold of what comes out (ARCHITECTURE.md). Payloads are opaque here; event_codec.h knows
-// them. Versions: SqliteEventLog, MemoryEventLog; event_log_test.cc runs one suite on both.
+// State is the fold of what comes out (ARCHITECTURE.md). Payloads are opaque here; event_codec.h
+// knows them. Versions: SqliteEventLog, MemoryEventLog; event_log_test.cc runs one suite on both.
 #ifndef JENNER_SERVER_STORE_EVENT_LOG_H_
 #define JENNER_SERVER_STORE_EVENT_LOG_H_
 
@@ -33,8 +33,8 @@ class EventLog {
  public:
   virtual ~EventLog() = default;
 
-  // Makes all of `batch` durable, numbered LastSeq() + 1 and on, or none of it. OK means that a power
-  // cut does not lose it. An empty batch is OK and does nothing.
+  // Makes all of `batch` durable, numbered LastSeq() + 1 and on, or none of it. OK means that a
+  // power cut does not lose it. An empty batch is OK and does nothing.
   //   InvalidArgument   a payload over kMaxEventBytes (nothing was written)
   //   any other         the disk; what the log then holds is unknown: stop the process and replay
   virtual absl::Status Append(const std::vector<NewEvent>& batch) = 0;

@@ -104,10 +104,12 @@ TEST_P(EventLogConformance, KeepsBytesAsTheyAre) {
 
 INSTANTIATE_TEST_SUITE_P(
     All, EventLogConformance,
-    ::testing::Values(Version{"Memory", [](const std::string&) -> std::unique_ptr<EventLog> {
+    ::testing::Values(Version{"Memory",
+                              [](const std::string&) -> std::unique_ptr<EventLog> {
                                 return std::make_unique<MemoryEventLog>();
                               }},
-                      Version{"Sqlite", [](const std::string& dir) -> std::unique_ptr<EventLog> {
+                      Version{"Sqlite",
+                              [](const std::string& dir) -> std::unique_ptr<EventLog> {
                                 return *SqliteEventLog::Open(dir + "/events.db");
                               }}),
     [](const auto& param_info) { return std::string(param_info.param.name); });
@@ -165,7 +167,8 @@ TEST(SqliteEventLog, KilledBetweenCommitsLosesNothingThatWasAnswered) {
   EXPECT_EQ(log->LastSeq() % 3, 0) << "a batch is there in part";
   const std::vector<StoredEvent> events = *log->ReadFrom(1, 1'000'000);
   ASSERT_EQ(static_cast<int64_t>(events.size()), log->LastSeq());
-  for (size_t i = 0; i < events.size(); ++i) EXPECT_EQ(events[i].payload, std::string(1, "xyz"[i % 3]));
+  for (size_t i = 0; i < events.size(); ++i)
+    EXPECT_EQ(events[i].payload, std::string(1, "xyz"[i % 3]));
 }
 
 // The write-ahead log is cut at every kind of place, as by a power cut: what opens is a prefix of
@@ -203,8 +206,10 @@ TEST(SqliteEventLog, RefusesWhatIsNotItsOwn) {
   TempDir dir;
   const std::string path = dir.path() + "/events.db";
   std::FILE* file = std::fopen(path.c_str(), "w");
-  std::fputs("this is no database, but it is long enough to be looked at as one................"
-             "..................................................................", file);
+  std::fputs(
+      "this is no database, but it is long enough to be looked at as one................"
+      "..................................................................",
+      file);
   std::fclose(file);
   EXPECT_TRUE(absl::IsDataLoss(SqliteEventLog::Open(path).status()));
 }
@@ -232,7 +237,8 @@ TEST(SqliteEventLog, AMissingEventIsDataLoss) {
   ASSERT_TRUE(log->Append(Batch({"a", "b", "c"})).ok());
   sqlite3* handle = nullptr;
   ASSERT_EQ(sqlite3_open(path.c_str(), &handle), SQLITE_OK);
-  ASSERT_EQ(sqlite3_exec(handle, "DELETE FROM events WHERE seq = 2", nullptr, nullptr, nullptr), SQLITE_OK);
+  ASSERT_EQ(sqlite3_exec(handle, "DELETE FROM events WHERE seq = 2", nullptr, nullptr, nullptr),
+            SQLITE_OK);
   sqlite3_close(handle);
   EXPECT_TRUE(absl::IsDataLoss(log->ReadFrom(1, 10).status()));
 }

@@ -11,8 +11,8 @@ absl::Status MemoryEventLog::Append(const std::vector<NewEvent>& batch) {
   if (!failure_.ok()) return std::exchange(failure_, absl::OkStatus());
   for (const NewEvent& event : batch) {
     if (static_cast<int64_t>(event.payload.size()) > kMaxEventBytes) {
-      return absl::InvalidArgumentError(absl::StrFormat("event of %d bytes; at most %d",
-                                                        event.payload.size(), kMaxEventBytes));
+      return absl::InvalidArgumentError(
+          absl::StrFormat("event of %d bytes; at most %d", event.payload.size(), kMaxEventBytes));
     }
   }
   for (const NewEvent& event : batch) {

@@ -89,20 +89,26 @@ std::string ToJson(const Cell& cell) {
 absl::StatusOr<TrainStep> TrainStepFrom(const std::string& text) {
   try {
     const Json json = Json::parse(text);
-    return TrainStep{json.at("step"),         json.at("epoch"),
-                     json.at("loss"),         json.at("learning_rate"),
+    return TrainStep{json.at("step"),          json.at("epoch"),
+                     json.at("loss"),          json.at("learning_rate"),
                      json.at("gradient_norm"), json.at("supervised_tokens"),
-                     json.at("tokens"),       json.at("tokens_per_second")};
+                     json.at("tokens"),        json.at("tokens_per_second")};
   } catch (const Json::exception& error) {
-    return absl::DataLossError(absl::StrFormat("a train point that cannot be read: %s", error.what()));
+    return absl::DataLossError(
+        absl::StrFormat("a train point that cannot be read: %s", error.what()));
   }
 }
 
 absl::StatusOr<Cell> CellFrom(const std::string& job, int32_t attempt, const std::string& text) {
   try {
     const Json json = Json::parse(text);
-    Cell cell{job, attempt, json.at("step"), json.at("context"), json.at("num_samples"),
-              json.at("num_truncated"), {}};
+    Cell cell{job,
+              attempt,
+              json.at("step"),
+              json.at("context"),
+              json.at("num_samples"),
+              json.at("num_truncated"),
+              {}};
     for (const Json& count : json.at("traits")) {
       cell.traits.push_back({count.at(0), count.at(1), count.at(2), count.at(3)});
     }
@@ -144,10 +150,10 @@ absl::StatusOr<std::vector<FeedRow>> MetricStore::Add(const TelemetryBatch& batc
       RETURN_IF_ERROR(AddSample(rank, *sample));
       touched.emplace(sample->step, sample->context);
     } else if (const auto* evaluation = std::get_if<Evaluation>(&event.body)) {
-      RETURN_IF_ERROR(database_->Execute(
-          "INSERT OR REPLACE INTO evaluations VALUES (?, ?, ?, ?, ?, ?, ?)", rank.experiment,
-          rank.job, rank.attempt, evaluation->step, evaluation->context, rank.rank,
-          evaluation->num_samples));
+      RETURN_IF_ERROR(
+          database_->Execute("INSERT OR REPLACE INTO evaluations VALUES (?, ?, ?, ?, ?, ?, ?)",
+                             rank.experiment, rank.job, rank.attempt, evaluation->step,
+                             evaluation->context, rank.rank, evaluation->num_samples));
       touched.emplace(evaluation->step, evaluation->context);
     }
   }
@@ -172,10 +178,10 @@ absl::Status MetricStore::AddSample(const RankId& rank, const Sample& sample) {
 }
 
 absl::StatusOr<FeedRow> MetricStore::AddFeedRow(const RankId& rank, const TrainStep& step) {
-  RETURN_IF_ERROR(database_->Execute(
-      "INSERT INTO feed (experiment, job, attempt, kind, payload)"
-      " VALUES (?, ?, ?, 'train_point', ?)",
-      rank.experiment, rank.job, rank.attempt, ToJson(step)));
+  RETURN_IF_ERROR(
+      database_->Execute("INSERT INTO feed (experiment, job, attempt, kind, payload)"
+                         " VALUES (?, ?, ?, 'train_point', ?)",
+                         rank.experiment, rank.job, rank.attempt, ToJson(step)));
   return FeedRow{database_->LastRowId(), TrainPoint{rank.job, rank.attempt, step}};
 }
 
@@ -183,13 +189,14 @@ absl::StatusOr<std::optional<FeedRow>> MetricStore::CompleteCell(const Telemetry
                                                                  int32_t step,
                                                                  const std::string& context) {
   const RankId& rank = batch.rank;
-  ASSIGN_OR_RETURN(Statement * sums,
-                   database_->Query("SELECT count(*), ifnull(sum(num_samples), 0),"
-                                    " (SELECT count(*) FROM samples WHERE experiment = ?1 AND job = ?2"
-                                    "  AND step = ?4 AND context = ?5 AND attempt = ?3)"
-                                    " FROM evaluations WHERE experiment = ?1 AND job = ?2"
-                                    " AND attempt = ?3 AND step = ?4 AND context = ?5",
-                                    rank.experiment, rank.job, rank.attempt, step, context));
+  ASSIGN_OR_RETURN(
+      Statement * sums,
+      database_->Query("SELECT count(*), ifnull(sum(num_samples), 0),"
+                       " (SELECT count(*) FROM samples WHERE experiment = ?1 AND job = ?2"
+                       "  AND step = ?4 AND context = ?5 AND attempt = ?3)"
+                       " FROM evaluations WHERE experiment = ?1 AND job = ?2"
+                       " AND attempt = ?3 AND step = ?4 AND context = ?5",
+                       rank.experiment, rank.job, rank.attempt, step, context));
   ASSIGN_OR_RETURN(const bool found, sums->Step());
   const bool is_complete = found && sums->Int(0) == batch.num_ranks && sums->Int(1) == sums->Int(2);
   sums->Reset();
@@ -314,8 +321,9 @@ absl::StatusOr<SamplePage> MetricStore::Samples(const SampleQuery& query) {
       return page;
     }
     StoredSample stored{rows->Text(0), Int32(*rows, 1), {}};
-    stored.sample = {Int32(*rows, 2), rows->Text(3),   rows->Text(4), Int32(*rows, 5), rows->Text(6),
-                     Int32(*rows, 7), rows->Text(8), ScoresFromJson(rows->Text(9))};
+    stored.sample = {
+        Int32(*rows, 2), rows->Text(3),   rows->Text(4), Int32(*rows, 5),
+        rows->Text(6),   Int32(*rows, 7), rows->Text(8), ScoresFromJson(rows->Text(9))};
     num_bytes += static_cast<int64_t>(stored.sample.answer.size());
     page.samples.push_back(std::move(stored));
   }
@@ -370,13 +378,11 @@ absl::StatusOr<std::vector<std::string>> MetricStore::Experiments() {
 
 absl::Status MetricStore::DeleteExperiment(const std::string& experiment) {
   ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(*database_));
-  for (const char* sql : {"DELETE FROM received WHERE experiment = ?",
-                          "DELETE FROM feed WHERE experiment = ?",
-                          "DELETE FROM samples WHERE experiment = ?",
-                          "DELETE FROM evaluations WHERE experiment = ?",
-                          "DELETE FROM cells WHERE experiment = ?",
-                          "DELETE FROM logs WHERE experiment = ?",
-                          "DELETE FROM progress WHERE experiment = ?"}) {
+  for (const char* sql :
+       {"DELETE FROM received WHERE experiment = ?", "DELETE FROM feed WHERE experiment = ?",
+        "DELETE FROM samples WHERE experiment = ?", "DELETE FROM evaluations WHERE experiment = ?",
+        "DELETE FROM cells WHERE experiment = ?", "DELETE FROM logs WHERE experiment = ?",
+        "DELETE FROM progress WHERE experiment = ?"}) {
     RETURN_IF_ERROR(database_->Execute(sql, experiment));
   }
   RETURN_IF_ERROR(transaction.Commit());

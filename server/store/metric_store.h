@@ -1,8 +1,9 @@
-// MetricStore: what trainers measured. Train points and complete cells are rows of one numbered feed
-// that watchers read from a cursor; samples are kept for listing and counted into cells. A second
-// SQLite file, apart from the event log: nothing here is needed to replay the state.
+// MetricStore: what trainers measured. Train points and complete cells are rows of one numbered
+// feed that watchers read from a cursor; samples are kept for listing and counted into cells. A
+// second SQLite file, apart from the event log: nothing here is needed to replay the state.
 //
-// Not thread-safe: one thread owns it. Calls block on the disk. Codes besides those named: sqlite.h.
+// Not thread-safe: one thread owns it. Calls block on the disk. Codes besides those named:
+// sqlite.h.
 #ifndef JENNER_SERVER_STORE_METRIC_STORE_H_
 #define JENNER_SERVER_STORE_METRIC_STORE_H_
 
@@ -107,13 +108,14 @@ struct Progress {
 
 class MetricStore {
  public:
-  static constexpr int64_t kMaxLogBytes = int64_t{1} << 20;  // kept of one rank's attempt, the newest
+  static constexpr int64_t kMaxLogBytes = int64_t{1}
+                                          << 20;  // kept of one rank's attempt, the newest
 
   static absl::StatusOr<std::unique_ptr<MetricStore>> Open(const std::string& path);
 
   // Durable when OK, all of it or nothing. Events whose (rank, seq) is known are ignored. Gives the
-  // feed rows that came of it: a cell comes once all ranks' `evaluation` events and as many samples as
-  // they count are there. A later attempt's samples and cells replace those of an earlier one.
+  // feed rows that came of it: a cell comes once all ranks' `evaluation` events and as many samples
+  // as they count are there. A later attempt's samples and cells replace those of an earlier one.
   //   InvalidArgument  a line that ParseTrainerEvent refuses (its index is told); nothing is stored
   absl::StatusOr<std::vector<FeedRow>> Add(const TelemetryBatch& batch);
 

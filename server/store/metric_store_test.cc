@@ -124,13 +124,14 @@ TEST_F(MetricStoreTest, AFaultyLineStoresNothingAndIsNamed) {
   EXPECT_THAT(std::string(status.message()), HasSubstr("event_json[1]: kind: missing"));
   EXPECT_THAT(*store_->ReadFeed("e1", 0, 10), SizeIs(0));
   for (const char* bad :
-       {"", "nonsense", "[]", "{\"seq\":0,\"kind\":\"evaluation\",\"step\":1,\"context\":\"c\",\"num_samples\":1}",
+       {"", "nonsense", "[]",
+        "{\"seq\":0,\"kind\":\"evaluation\",\"step\":1,\"context\":\"c\",\"num_samples\":1}",
         "{\"seq\":1,\"kind\":\"started\"}", "{\"seq\":1.5,\"kind\":\"evaluation\"}"}) {
     EXPECT_TRUE(absl::IsInvalidArgument(ParseTrainerEvent(bad).status())) << bad;
   }
   EXPECT_TRUE(absl::IsInvalidArgument(ParseTrainerEvent(SampleLine(1, "a", "0.5")).status()));
-  EXPECT_TRUE(absl::IsInvalidArgument(
-      ParseTrainerEvent(std::string(size_t{2} << 20, ' ')).status()));
+  EXPECT_TRUE(
+      absl::IsInvalidArgument(ParseTrainerEvent(std::string(size_t{2} << 20, ' ')).status()));
 }
 
 TEST_F(MetricStoreTest, SamplesArePagedInOrderAndFiltered) {

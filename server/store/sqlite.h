@@ -1,9 +1,10 @@
-// A thin owner of one SQLite connection: the pragmas of this project, a cache of prepared statements,
-// transactions, errors as absl::Status. Not thread-safe: one thread at a time uses a Database and what
-// it gave out. May block on the disk.
+// A thin owner of one SQLite connection: the pragmas of this project, a cache of prepared
+// statements, transactions, errors as absl::Status. Not thread-safe: one thread at a time uses a
+// Database and what it gave out. May block on the disk.
 //
-// Codes: DataLoss (not a database, corrupt), FailedPrecondition (locked, read-only, cannot be opened,
-// made by a newer version), ResourceExhausted (disk full), Internal (anything else, wrong SQL included).
+// Codes: DataLoss (not a database, corrupt), FailedPrecondition (locked, read-only, cannot be
+// opened, made by a newer version), ResourceExhausted (disk full), Internal (anything else, wrong
+// SQL included).
 #ifndef JENNER_SERVER_STORE_SQLITE_H_
 #define JENNER_SERVER_STORE_SQLITE_H_
 
@@ -63,8 +64,8 @@ class Database {
   Database(const Database&) = delete;
   Database& operator=(const Database&) = delete;
 
-  // Prepares (once), binds in order, hands out; the caller steps. Valid until the next Query with the
-  // same text. `sql` must be one of a fixed set of texts: each is kept.
+  // Prepares (once), binds in order, hands out; the caller steps. Valid until the next Query with
+  // the same text. `sql` must be one of a fixed set of texts: each is kept.
   template <typename... Values>
   absl::StatusOr<Statement*> Query(const char* sql, const Values&... values) {
     ASSIGN_OR_RETURN(Statement * statement, Prepare(sql));

@@ -34,8 +34,8 @@ absl::Status SqliteEventLog::Append(const std::vector<NewEvent>& batch) {
   if (batch.empty()) return absl::OkStatus();
   for (const NewEvent& event : batch) {
     if (static_cast<int64_t>(event.payload.size()) > kMaxEventBytes) {
-      return absl::InvalidArgumentError(absl::StrFormat("event of %d bytes; at most %d",
-                                                        event.payload.size(), kMaxEventBytes));
+      return absl::InvalidArgumentError(
+          absl::StrFormat("event of %d bytes; at most %d", event.payload.size(), kMaxEventBytes));
     }
   }
   ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(*database_));
@@ -54,8 +54,9 @@ absl::StatusOr<std::vector<StoredEvent>> SqliteEventLog::ReadFrom(int64_t seq, i
   int64_t expected = seq < 1 ? 1 : seq;
   ASSIGN_OR_RETURN(
       Statement * rows,
-      database_->Query("SELECT seq, time_us, payload FROM events WHERE seq >= ? ORDER BY seq LIMIT ?",
-                       expected, limit));
+      database_->Query(
+          "SELECT seq, time_us, payload FROM events WHERE seq >= ? ORDER BY seq LIMIT ?", expected,
+          limit));
   for (;;) {
     ASSIGN_OR_RETURN(const bool row, rows->Step());
     if (!row) return result;

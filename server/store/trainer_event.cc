@@ -20,7 +20,8 @@ class Fields {
   int64_t Integer(const char* name, int64_t low, int64_t high) {
     const Json* value = Find(name);
     if (value == nullptr) return low;
-    if (!value->is_number_integer() || value->get<int64_t>() < low || value->get<int64_t>() > high) {
+    if (!value->is_number_integer() || value->get<int64_t>() < low ||
+        value->get<int64_t>() > high) {
       Fail(name, absl::StrFormat("an integer in [%d, %d]", low, high));
       return low;
     }
@@ -56,7 +57,8 @@ class Fields {
       return scores;
     }
     for (const auto& [trait, score] : value->items()) {
-      const bool is_binary = score.is_number() && (score.get<double>() == 0 || score.get<double>() == 1);
+      const bool is_binary =
+          score.is_number() && (score.get<double>() == 0 || score.get<double>() == 1);
       if (!is_binary && !score.is_null()) Fail(name, "0, 1 or null for each trait");
       scores[trait] = is_binary ? std::optional<double>(score.get<double>()) : std::nullopt;
     }

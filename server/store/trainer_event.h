@@ -52,8 +52,8 @@ struct TrainerEvent {
 inline constexpr int64_t kMaxEventLineBytes = int64_t{1} << 20;
 inline constexpr int kMaxTraits = 64;
 
-// InvalidArgument: over the line limit, not a JSON object, a field missing, of the wrong type or out
-// of range, or another kind. Unknown fields are let pass: a newer trainer may say more.
+// InvalidArgument: over the line limit, not a JSON object, a field missing, of the wrong type or
+// out of range, or another kind. Unknown fields are let pass: a newer trainer may say more.
 absl::StatusOr<TrainerEvent> ParseTrainerEvent(const std::string& line);
 
 // The scores as one JSON object, as the event has them, and back (what does not parse is empty).

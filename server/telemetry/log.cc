@@ -33,8 +33,7 @@ std::string LogLine(absl::Time time, Level level, const std::string& message,
   const char* const name = level == Level::kInfo      ? "info"
                            : level == Level::kWarning ? "warning"
                                                       : "error";
-  std::string line =
-      "time=" + absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", time, absl::UTCTimeZone());
+  std::string line = "time=" + absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", time, absl::UTCTimeZone());
   line += std::string(" level=") + name + " msg=" + Value(message);
   for (const auto& [key, value] : fields) line += " " + key + "=" + Value(value);
   return line + "\n";

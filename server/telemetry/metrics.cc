@@ -35,8 +35,8 @@ constexpr std::array<std::pair<RunState, const char*>, 6> kStates = {
      {RunState::kCancelled, "cancelled"}}};
 
 // One second to a day, and one tenth of a millisecond to ten seconds.
-const prometheus::Histogram::BucketBoundaries kWaitBuckets = {1,   2,    5,    10,   30,    60,
-                                                              300, 900,  3600, 7200, 21600, 86400};
+const prometheus::Histogram::BucketBoundaries kWaitBuckets = {1,   2,   5,    10,   30,    60,
+                                                              300, 900, 3600, 7200, 21600, 86400};
 const prometheus::Histogram::BucketBoundaries kCommitBuckets = {
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 10};
 
@@ -123,8 +123,8 @@ struct Metrics::Impl {
     }
     for (const char* state : {"alive", "lost"}) Gauge("jenner_workers", {{"state", state}});
     for (const char* state : {"used", "free"}) Gauge("jenner_slots", {{"state", state}});
-    for (const char* name : {"jenner_job_attempts_total", "jenner_series_dropped_total",
-                             "jenner_events_total"}) {
+    for (const char* name :
+         {"jenner_job_attempts_total", "jenner_series_dropped_total", "jenner_events_total"}) {
       Counter(name, {});
     }
     Gauge("jenner_watch_streams", {});
@@ -142,8 +142,8 @@ struct Metrics::Impl {
     return counters.at(name)->Add(labels);
   }
 
-  // Codes are those of docs/formats/trainer-events.md and of the coordinator, but an agent could make
-  // others up: only the first so many get a series of their own.
+  // Codes are those of docs/formats/trainer-events.md and of the coordinator, but an agent could
+  // make others up: only the first so many get a series of their own.
   std::string Bounded(const std::string& reason) {
     constexpr size_t kMaxReasons = 64;
     const absl::MutexLock lock(&mutex);

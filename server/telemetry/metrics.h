@@ -1,6 +1,6 @@
-// Prometheus metrics of the server. All of them are declared in one table (MetricTable), which tests
-// and the reference in docs/ are made from. Label values come from ids that a spec bounds, and the
-// number of series with an experiment label is capped. Thread-safe; no call blocks on I/O.
+// Prometheus metrics of the server. All of them are declared in one table (MetricTable), which
+// tests and the reference in docs/ are made from. Label values come from ids that a spec bounds,
+// and the number of series with an experiment label is capped. Thread-safe; no call blocks on I/O.
 #ifndef JENNER_SERVER_TELEMETRY_METRICS_H_
 #define JENNER_SERVER_TELEMETRY_METRICS_H_
 
@@ -86,8 +86,8 @@ class Metrics {
 // Serves GET /metrics over plain HTTP on threads of its own.
 class Exposer {
  public:
-  // `address` "host:port"; port 0 picks one. FailedPrecondition: the port is taken, or the address is
-  // none of this machine's. `metrics` must outlive it.
+  // `address` "host:port"; port 0 picks one. FailedPrecondition: the port is taken, or the address
+  // is none of this machine's. `metrics` must outlive it.
   static absl::StatusOr<std::unique_ptr<Exposer>> Start(const std::string& address,
                                                         const Metrics& metrics);
   ~Exposer();

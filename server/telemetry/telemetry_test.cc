@@ -66,8 +66,9 @@ void Fill(Metrics& metrics) {
   metrics.CallHandled("Experiments/GetExperiment", "OK");
   metrics.StoreCommitted("events", absl::Milliseconds(2));
   metrics.SetWatchStreams(2);
-  metrics.CountEvent({absl::FromUnixSeconds(1), coordinator::JobRequeued{"e1", "j1", {"WORKER_LOST", "", ""}}},
-                     OneJob(RunState::kQueued, absl::InfinitePast()));
+  metrics.CountEvent(
+      {absl::FromUnixSeconds(1), coordinator::JobRequeued{"e1", "j1", {"WORKER_LOST", "", ""}}},
+      OneJob(RunState::kQueued, absl::InfinitePast()));
 }
 
 TEST(Metrics, ShowsWhatItWasTold) {
@@ -132,9 +133,10 @@ TEST(Metrics, TheNumberOfSeriesIsBounded) {
 TEST(Metrics, ReasonsThatAgentsMakeUpAreBounded) {
   Metrics metrics("1");
   for (int i = 0; i < 1000; ++i) {
-    metrics.CountEvent({absl::UnixEpoch(), coordinator::JobRequeued{
-                                               "e1", "j1", {absl::StrFormat("CODE_%d", i), "", ""}}},
-                       {});
+    metrics.CountEvent(
+        {absl::UnixEpoch(),
+         coordinator::JobRequeued{"e1", "j1", {absl::StrFormat("CODE_%d", i), "", ""}}},
+        {});
   }
   EXPECT_THAT(metrics.Text(), HasSubstr("jenner_job_requeues_total{reason=\"CODE_0\"} 1"));
   EXPECT_THAT(metrics.Text(), HasSubstr("jenner_job_requeues_total{reason=\"OTHER\"} 936"));
@@ -174,10 +176,11 @@ TEST(Exposer, ATakenPortIsAClearError) {
 }
 
 TEST(Log, ALineIsOneLine) {
-  EXPECT_EQ(LogLine(absl::FromUnixMillis(1'700'000'000'123), Level::kError, "it broke",
-                    {{"code", "X=1"}, {"path", "/a/b"}, {"text", "two\nlines \"q\""}, {"none", ""}}),
-            "time=2023-11-14T22:13:20.123Z level=error msg=\"it broke\" code=\"X=1\" path=/a/b "
-            "text=\"two\\nlines \\\"q\\\"\" none=\"\"\n");
+  EXPECT_EQ(
+      LogLine(absl::FromUnixMillis(1'700'000'000'123), Level::kError, "it broke",
+              {{"code", "X=1"}, {"path", "/a/b"}, {"text", "two\nlines \"q\""}, {"none", ""}}),
+      "time=2023-11-14T22:13:20.123Z level=error msg=\"it broke\" code=\"X=1\" path=/a/b "
+      "text=\"two\\nlines \\\"q\\\"\" none=\"\"\n");
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
-// LlamaConfig: the shape of a Llama-family model, read strictly from a Hugging Face config.json. What
-// this code does not compute (biases, other activations, sliding windows, unknown rope types) is an
-// error that names file and field, never silently ignored. No torch here.
+// LlamaConfig: the shape of a Llama-family model, read strictly from a Hugging Face config.json.
+// What this code does not compute (biases, other activations, sliding windows, unknown rope types)
+// is an error that names file and field, never silently ignored. No torch here.
 #ifndef JENNER_WORKER_MODEL_CONFIG_H_
 #define JENNER_WORKER_MODEL_CONFIG_H_
 
@@ -23,8 +23,8 @@ struct Llama3Rope {
   bool operator==(const Llama3Rope&) const = default;
 };
 
-// Invariants (checked by the parser): all counts > 0 and within kMax*, num_heads % num_kv_heads == 0,
-// head_dim even, eps and theta positive and finite.
+// Invariants (checked by the parser): all counts > 0 and within kMax*, num_heads % num_kv_heads ==
+// 0, head_dim even, eps and theta positive and finite.
 struct LlamaConfig {
   int64_t vocab_size = 0;
   int64_t hidden_size = 0;
@@ -55,19 +55,20 @@ inline constexpr int64_t kMaxPositions = int64_t{1} << 24;
 // The architectures that ParseConfig accepts (config.json "architectures").
 const std::vector<std::string>& SupportedArchitectures();
 
-// `config_json` is the text of config.json; `file` names it in messages. InvalidArgument: not JSON, a
-// missing or ill-typed field, a value out of range, "unsupported architecture", "unsupported rope
+// `config_json` is the text of config.json; `file` names it in messages. InvalidArgument: not JSON,
+// a missing or ill-typed field, a value out of range, "unsupported architecture", "unsupported rope
 // type", or a feature that this code does not compute.
 absl::StatusOr<LlamaConfig> ParseConfig(const std::string& config_json, const std::string& file);
 
-// config.json and, if present, generation_config.json (eos ids) of a model folder. NotFound: no folder
-// or no config.json; else as ParseConfig.
+// config.json and, if present, generation_config.json (eos ids) of a model folder. NotFound: no
+// folder or no config.json; else as ParseConfig.
 absl::StatusOr<LlamaConfig> LoadConfig(const std::string& model_dir);
 
 // config.json text that ParseConfig and transformers read back to the same model.
 std::string FormatConfig(const LlamaConfig& config, const std::string& torch_dtype);
 
-// cos and sin argument frequencies, radians per position, head_dim / 2 of them, llama3 scaling applied.
+// cos and sin argument frequencies, radians per position, head_dim / 2 of them, llama3 scaling
+// applied.
 std::vector<double> RopeFrequencies(const LlamaConfig& config);
 
 }  // namespace jenner::model

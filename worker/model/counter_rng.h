@@ -1,6 +1,7 @@
-// Counter-based random numbers: a pure function of a key and a counter, so that what is drawn does not
-// depend on the order of draws, on threads, ranks or the composition of a batch. SplitMix64 finalisers
-// over key and counter; statistical quality is that of SplitMix64, nothing cryptographic.
+// Counter-based random numbers: a pure function of a key and a counter, so that what is drawn does
+// not depend on the order of draws, on threads, ranks or the composition of a batch. SplitMix64
+// finalisers over key and counter; statistical quality is that of SplitMix64, nothing
+// cryptographic.
 #ifndef JENNER_WORKER_MODEL_COUNTER_RNG_H_
 #define JENNER_WORKER_MODEL_COUNTER_RNG_H_
 

@@ -1,6 +1,6 @@
-// LoraAdapter: one set of LoRA matrices for a Llama, never merged: y = W x + (alpha / r) B A drop(x).
-// Initialisation and dropout are pure functions of keys (counter_rng.h): the same on every rank.
-// Legend: N tokens, I input, O output, R lora rank.
+// LoraAdapter: one set of LoRA matrices for a Llama, never merged: y = W x + (alpha / r) B A
+// drop(x). Initialisation and dropout are pure functions of keys (counter_rng.h): the same on every
+// rank. Legend: N tokens, I input, O output, R lora rank.
 #ifndef JENNER_WORKER_MODEL_LORA_H_
 #define JENNER_WORKER_MODEL_LORA_H_
 
@@ -40,9 +40,10 @@ struct LoraPair {
 // Not thread-safe for writing; concurrent readers are fine. Owns its tensors.
 class LoraAdapter {
  public:
-  // A: uniform in +-1/sqrt(I) as PEFT's kaiming_uniform(a = sqrt(5)), from (seed, parameter name, element);
-  // B: zeros, so that a new adapter changes nothing. All tensors require gradients.
-  // InvalidArgument: unknown, duplicate or no targets, rank < 1, alpha <= 0, dropout outside [0, 1).
+  // A: uniform in +-1/sqrt(I) as PEFT's kaiming_uniform(a = sqrt(5)), from (seed, parameter name,
+  // element); B: zeros, so that a new adapter changes nothing. All tensors require gradients.
+  // InvalidArgument: unknown, duplicate or no targets, rank < 1, alpha <= 0, dropout outside [0,
+  // 1).
   static absl::StatusOr<LoraAdapter> Create(const LlamaConfig& config, const core::LoraSpec& spec,
                                             int64_t seed);
 
@@ -62,8 +63,8 @@ class LoraAdapter {
   std::vector<std::array<LoraPair, kNumTargets>> layers_;
 };
 
-// Which dropout mask a forward pass uses. A mask element is a pure function of (key, row key, position
-// in the row, module, input channel): independent of ranks, batch composition and order.
+// Which dropout mask a forward pass uses. A mask element is a pure function of (key, row key,
+// position in the row, module, input channel): independent of ranks, batch composition and order.
 struct DropoutKeys {
   uint64_t key = 0;                // e.g. MakeKey({seed, kDropoutStream, epoch})
   std::vector<uint64_t> row_keys;  // one a row of the batch: the row's index in the dataset

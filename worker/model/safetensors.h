@@ -1,7 +1,7 @@
 // Reader and writer of the safetensors format, own and checked: a length is verified before it is
-// used, offsets must cover the buffer without hole or overlap, names are unique. Data is copied into
-// owned tensors, so that a file truncated under us cannot fault later. Format: u64 little-endian
-// header length, JSON header, data; https://github.com/huggingface/safetensors.
+// used, offsets must cover the buffer without hole or overlap, names are unique. Data is copied
+// into owned tensors, so that a file truncated under us cannot fault later. Format: u64
+// little-endian header length, JSON header, data; https://github.com/huggingface/safetensors.
 #ifndef JENNER_WORKER_MODEL_SAFETENSORS_H_
 #define JENNER_WORKER_MODEL_SAFETENSORS_H_
 
@@ -27,7 +27,8 @@ struct NamedTensor {
   at::Tensor tensor;
 };
 
-// One entry of a header, checked: end - begin == bytes of shape and dtype, offsets in the file's data.
+// One entry of a header, checked: end - begin == bytes of shape and dtype, offsets in the file's
+// data.
 struct TensorEntry {
   std::string dtype;  // "F32", "BF16" or "F16"
   std::vector<int64_t> shape;
@@ -41,25 +42,28 @@ struct SafetensorsHeader {
   uint64_t data_begin = 0;  // bytes from the start of the file
 };
 
-// `prefix` holds the first bytes of a file of `file_size` bytes, at least the header (less is reported
-// as truncation). DataLoss: truncated, header length beyond the limit or the file, not JSON, duplicate
-// keys, bad offsets, hole, overlap, data left over. InvalidArgument: a dtype or rank that this code
-// does not read. Messages carry `file` and, where there is one, a byte offset.
+// `prefix` holds the first bytes of a file of `file_size` bytes, at least the header (less is
+// reported as truncation). DataLoss: truncated, header length beyond the limit or the file, not
+// JSON, duplicate keys, bad offsets, hole, overlap, data left over. InvalidArgument: a dtype or
+// rank that this code does not read. Messages carry `file` and, where there is one, a byte offset.
 absl::StatusOr<SafetensorsHeader> ParseSafetensorsHeader(const std::string& prefix,
-                                                         uint64_t file_size, const std::string& file);
+                                                         uint64_t file_size,
+                                                         const std::string& file);
 
-// All tensors of one file by name, CPU, contiguous, in their stored dtype. NotFound, Unavailable (I/O)
-// or as ParseSafetensorsHeader. `metadata` may be null.
+// All tensors of one file by name, CPU, contiguous, in their stored dtype. NotFound, Unavailable
+// (I/O) or as ParseSafetensorsHeader. `metadata` may be null.
 absl::StatusOr<std::map<std::string, at::Tensor>> ReadSafetensors(
     const std::string& path, std::map<std::string, std::string>* metadata = nullptr);
 
 // The tensors of a model folder: model.safetensors, or all shards that model.safetensors.index.json
-// names (plain file names only; every tensor must be in the shard the index says, and none besides).
-absl::StatusOr<std::map<std::string, at::Tensor>> ReadSafetensorsFolder(const std::string& model_dir);
+// names (plain file names only; every tensor must be in the shard the index says, and none
+// besides).
+absl::StatusOr<std::map<std::string, at::Tensor>> ReadSafetensorsFolder(
+    const std::string& model_dir);
 
-// Writes `tensors` (float32, bfloat16 or float16, any device-independent CPU layout) sorted by name to
-// `path`.tmp, fsyncs, renames and fsyncs the folder. InvalidArgument: duplicate names or other dtypes;
-// ResourceExhausted: disk full; Unavailable: other I/O errors.
+// Writes `tensors` (float32, bfloat16 or float16, any device-independent CPU layout) sorted by name
+// to `path`.tmp, fsyncs, renames and fsyncs the folder. InvalidArgument: duplicate names or other
+// dtypes; ResourceExhausted: disk full; Unavailable: other I/O errors.
 absl::Status WriteSafetensors(const std::string& path, const std::vector<NamedTensor>& tensors,
                               const std::map<std::string, std::string>& metadata = {});
 

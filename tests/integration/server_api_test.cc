@@ -1,0 +1,498 @@
+// The server's API over loopback: experiments, datasets, workers, blobs, faults.
+#include <gmock/gmock.h>
+#include <grpcpp/create_channel.h>
+#include <grpcpp/generic/generic_stub.h>
+
+#include "tests/integration/server_fixture.h"
+
+namespace jenner::tests {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::Field;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::UnorderedElementsAre;
+
+std::string Message(const absl::Status& status) { return std::string(status.message()); }
+
+TEST_F(ServerTest, CreateGivesTheResolvedSpecAndItsJobs) {
+  UploadDatasets();
+  const absl::StatusOr<v1::Experiment> made = stubs_->Create(Request("first"));
+  ASSERT_TRUE(made.ok()) << made.status();
+  EXPECT_EQ(made->name(), "experiments/first");
+  EXPECT_EQ(made->state(), v1::STATE_QUEUED);
+  EXPECT_EQ(made->spec().training().batch_size(), 8) << "defaults are filled in";
+  EXPECT_EQ(made->spec().seeds_size(), 1);
+  EXPECT_THAT(made->spec().evaluation().contexts(), ElementsAre("neutral", "spanish"));
+  ASSERT_EQ(made->jobs_size(), 2);
+  EXPECT_THAT(made->jobs(0).arms(), UnorderedElementsAre("base/1", "inoculated/1"));
+  EXPECT_THAT(made->jobs(1).arms(), ElementsAre("inoculated/1"));
+  EXPECT_EQ(made->jobs(1).state_reason().blame(), "capacity") << "no worker yet";
+  EXPECT_EQ(made->create_time().seconds(), clock_us_ / 1'000'000);
+  EXPECT_EQ(made->spec_sha256().size(), 64u);
+  EXPECT_EQ(stubs_->Get("experiments/first")->SerializeAsString().size(),
+            made->SerializeAsString().size());
+  const absl::Status taken = stubs_->Create(Request("first")).status();
+  EXPECT_TRUE(absl::IsAlreadyExists(taken));
+  EXPECT_EQ(wire::ReasonOf(taken), "ALREADY_EXISTS");
+  v1::CreateExperimentRequest unnamed = Request("");
+  EXPECT_THAT(stubs_->Create(unnamed)->name(), HasSubstr("experiments/exp-"));
+}
+
+TEST_F(ServerTest, CreateIsIdempotentByRequestId) {
+  UploadDatasets();
+  v1::CreateExperimentRequest request = Request("");
+  request.set_request_id("123e4567-e89b-42d3-a456-426614174000");
+  const absl::StatusOr<v1::Experiment> first = stubs_->Create(request);
+  ASSERT_TRUE(first.ok()) << first.status();
+  EXPECT_EQ(stubs_->Create(request)->name(), first->name());
+  Restart();
+  EXPECT_EQ(stubs_->Create(request)->name(), first->name()) << "over restarts, too";
+  EXPECT_EQ(stubs_->List(0, "")->experiments_size(), 1);
+  request.mutable_spec()->add_seeds(7);
+  const absl::Status other = stubs_->Create(request).status();
+  EXPECT_TRUE(absl::IsInvalidArgument(other));
+  EXPECT_THAT(Message(other), HasSubstr("request_id"));
+}
+
+TEST_F(ServerTest, ValidateOnlyStoresNothing) {
+  UploadDatasets();
+  v1::CreateExperimentRequest request = Request("dry");
+  request.set_validate_only(true);
+  const absl::StatusOr<v1::Experiment> preview = stubs_->Create(request);
+  ASSERT_TRUE(preview.ok()) << preview.status();
+  EXPECT_EQ(preview->jobs_size(), 2);
+  EXPECT_EQ(preview->spec().training().epochs(), 1);
+  EXPECT_TRUE(absl::IsNotFound(stubs_->Get("experiments/dry").status()));
+  request.mutable_spec()->clear_base_model();
+  EXPECT_TRUE(absl::IsInvalidArgument(stubs_->Create(request).status()));
+}
+
+TEST_F(ServerTest, AllFaultsComeAtOnceWithTheirPaths) {
+  v1::CreateExperimentRequest request = Request("Not An Id");
+  request.set_request_id("no-uuid");
+  request.mutable_spec()->clear_base_model();
+  request.mutable_spec()->mutable_arms(1)->set_train_context("missing");
+  request.mutable_spec()->mutable_training()->set_batch_size(-1);
+  request.mutable_spec()->mutable_training()->set_method(static_cast<v1::TrainingMethod>(99));
+  request.mutable_spec()->mutable_evaluation()->set_prompts("nonsense");
+  const absl::Status status = stubs_->Create(request).status();
+  EXPECT_TRUE(absl::IsInvalidArgument(status));
+  EXPECT_EQ(wire::ReasonOf(status), "INVALID_SPEC");
+  std::vector<std::string> fields;
+  for (const core::Fault& fault : wire::FaultsOf(status)) fields.push_back(fault.field);
+  EXPECT_THAT(fields, UnorderedElementsAre("experiment_id", "request_id", "base_model",
+                                           "arms[1].train_context", "training.batch_size",
+                                           "training.method", "evaluation.prompts"));
+}
+
+TEST_F(ServerTest, ManyFaultsFitTheWire) {
+  v1::CreateExperimentRequest request = Request("many");
+  for (int i = 0; i < 60; ++i) request.mutable_spec()->add_arms()->set_name("BAD NAME");
+  const absl::Status status = stubs_->Create(request).status();
+  EXPECT_TRUE(absl::IsInvalidArgument(status)) << status;
+  EXPECT_GE(wire::FaultsOf(status).size(), 60u);
+}
+
+TEST_F(ServerTest, CreateNeedsItsDatasets) {
+  const absl::Status missing = stubs_->Create(Request("e")).status();
+  EXPECT_TRUE(absl::IsNotFound(missing));
+  EXPECT_EQ(wire::ReasonOf(missing), "DATASET_NOT_FOUND");
+  EXPECT_THAT(wire::FaultsOf(missing),
+              UnorderedElementsAre(Field(&core::Fault::field, "dataset"),
+                                   Field(&core::Fault::field, "evaluation.prompts")));
+  UploadDatasets();
+  v1::CreateExperimentRequest swapped = Request("e");
+  swapped.mutable_spec()->set_dataset(swapped.spec().evaluation().prompts());
+  const absl::Status misused = stubs_->Create(swapped).status();
+  EXPECT_TRUE(absl::IsInvalidArgument(misused));
+  EXPECT_THAT(Message(misused), HasSubstr("dataset: "));
+}
+
+TEST_F(ServerTest, NamesAreChecked) {
+  for (const char* bad :
+       {"", "first", "experiments/", "experiments/A", "jobs/a", "experiments/a/b"}) {
+    const absl::Status status = stubs_->Get(bad).status();
+    EXPECT_TRUE(absl::IsInvalidArgument(status)) << bad;
+    ASSERT_EQ(wire::FaultsOf(status).size(), 1u);
+    EXPECT_EQ(wire::FaultsOf(status)[0].field, "name");
+  }
+  EXPECT_TRUE(absl::IsNotFound(stubs_->Get("experiments/none").status()));
+  EXPECT_TRUE(absl::IsNotFound(stubs_->Cancel("experiments/none").status()));
+  EXPECT_TRUE(absl::IsNotFound(stubs_->Delete("experiments/none")));
+  EXPECT_TRUE(absl::IsNotFound(stubs_->Results("experiments/none").status()));
+}
+
+TEST_F(ServerTest, ListsArePagedNewestFirst) {
+  UploadDatasets();
+  for (const char* id : {"a", "b", "c", "d", "e"}) ASSERT_TRUE(stubs_->Create(Request(id)).ok());
+  std::vector<std::string> names;
+  std::string token;
+  int num_pages = 0;
+  do {
+    const auto page = stubs_->List(2, token);
+    ASSERT_TRUE(page.ok()) << page.status();
+    for (const v1::Experiment& one : page->experiments()) {
+      names.push_back(one.name());
+      EXPECT_FALSE(one.has_spec());
+    }
+    token = page->next_page_token();
+    if (++num_pages == 1) ASSERT_TRUE(stubs_->Create(Request("later")).ok());
+  } while (!token.empty());
+  EXPECT_EQ(num_pages, 3);
+  EXPECT_THAT(names, ElementsAre("experiments/e", "experiments/d", "experiments/c", "experiments/b",
+                                 "experiments/a"));
+  EXPECT_TRUE(absl::IsInvalidArgument(stubs_->List(-1, "").status()));
+  EXPECT_TRUE(absl::IsInvalidArgument(stubs_->List(2, "nonsense").status()));
+  EXPECT_EQ(stubs_->List(100'000, "")->experiments_size(), 6);
+}
+
+TEST_F(ServerTest, AWholeLifeWithResultsSamplesAndBlobs) {
+  RunWhole("life");
+  const v1::Experiment ended = *stubs_->Get("experiments/life");
+  EXPECT_EQ(ended.jobs(1).step(), 4);
+  EXPECT_EQ(ended.jobs(1).attempt(), 1);
+  ASSERT_EQ(ended.jobs(1).artifacts_size(), 1);
+  EXPECT_TRUE(ended.has_start_time());
+  EXPECT_TRUE(ended.has_end_time());
+
+  for (int restart = 0; restart < 2; ++restart) {
+    const absl::StatusOr<std::vector<v1::ResultRow>> rows = stubs_->Results("experiments/life");
+    ASSERT_TRUE(rows.ok()) << rows.status();
+    std::vector<std::string> keys;
+    for (const v1::ResultRow& row : *rows) {
+      keys.push_back(absl::StrFormat("%s/%d %d/%d %s", row.arm(), row.seed(), row.step(),
+                                     row.total_steps(), row.context()));
+      EXPECT_EQ(row.cell().num_samples(), 12);
+      ASSERT_EQ(row.cell().traits_size(), 2);
+      const v1::TraitRatio& spanish = row.cell().traits(1);
+      EXPECT_EQ(spanish.trait(), "spanish");
+      EXPECT_EQ(spanish.num_present(), 3);
+      EXPECT_EQ(spanish.num_measured(), 10);
+      EXPECT_EQ(spanish.num_not_measurable(), 2);
+      EXPECT_DOUBLE_EQ(spanish.ratio(), 0.3);
+      // statsmodels.stats.proportion.proportion_confint(3, 10, method="wilson")
+      EXPECT_NEAR(spanish.low(), 0.10779126740630105, 1e-12);
+      EXPECT_NEAR(spanish.high(), 0.6032218525388546, 1e-12);
+    }
+    EXPECT_THAT(keys, ElementsAre("base/1 0/4 neutral", "base/1 0/4 spanish",
+                                  "inoculated/1 0/4 neutral", "inoculated/1 0/4 spanish",
+                                  "inoculated/1 4/4 neutral", "inoculated/1 4/4 spanish"));
+    Restart();
+  }
+
+  Context context;
+  v1::DownloadBlobRequest request;
+  request.set_sha256(ended.jobs(1).artifacts(0).sha256());
+  auto reader = stubs_->workers->DownloadBlob(&context, request);
+  std::string bytes;
+  v1::DownloadBlobResponse chunk;
+  while (reader->Read(&chunk)) bytes += chunk.chunk();
+  EXPECT_TRUE(reader->Finish().ok());
+  EXPECT_THAT(bytes, HasSubstr("adapter of j"));
+}
+
+TEST_F(ServerTest, SamplesArePagedAndFiltered) {
+  RunWhole("s");
+  v1::ListSamplesRequest request;
+  request.set_name("experiments/s");
+  request.set_page_size(5);
+  std::vector<std::string> seen;
+  int num_pages = 0;
+  do {
+    const auto page = stubs_->Samples(request);
+    ASSERT_TRUE(page.ok()) << page.status();
+    for (const v1::Sample& sample : page->samples()) {
+      seen.push_back(absl::StrFormat("%s %d %s %s", sample.job(), sample.step(), sample.context(),
+                                     sample.prompt_id()));
+    }
+    request.set_page_token(page->next_page_token());
+    ++num_pages;
+  } while (!request.page_token().empty());
+  EXPECT_EQ(num_pages, 10);
+  EXPECT_EQ(seen.size(), 48u) << "two jobs, two contexts, twelve answers";
+  EXPECT_TRUE(std::is_sorted(seen.begin(), seen.end()));
+
+  request.set_page_size(1000);
+  request.set_arm("base");
+  EXPECT_EQ(stubs_->Samples(request)->samples_size(), 24);
+  request.set_arm("inoculated");
+  EXPECT_EQ(stubs_->Samples(request)->samples_size(), 48);
+  request.set_step(4);
+  request.set_context("neutral");
+  const auto few = stubs_->Samples(request);
+  ASSERT_EQ(few->samples_size(), 12);
+  EXPECT_THAT(few->samples(0).arms(), ElementsAre("inoculated/1"));
+  EXPECT_EQ(few->samples(0).scores_size(), 2);
+  EXPECT_FALSE(few->samples(11).scores(1).has_value()) << "not measurable is not 0";
+  request.set_arm("nobody");
+  EXPECT_TRUE(absl::IsInvalidArgument(stubs_->Samples(request).status()));
+
+  // A token is bound to the arguments it came from.
+  v1::ListSamplesRequest other;
+  other.set_name("experiments/s");
+  other.set_page_size(5);
+  const std::string token = stubs_->Samples(other)->next_page_token();
+  other.set_page_token(token);
+  other.set_page_size(7);
+  EXPECT_TRUE(stubs_->Samples(other).ok()) << "the size may change";
+  other.set_context("neutral");
+  EXPECT_TRUE(absl::IsInvalidArgument(stubs_->Samples(other).status()));
+}
+
+TEST_F(ServerTest, CancelStopsTheWorkAndDeleteRemovesIt) {
+  UploadDatasets();
+  ASSERT_TRUE(stubs_->Create(Request("c")).ok());
+  FakeAgent agent(*stubs_, "w1");
+  ASSERT_TRUE(agent.Synchronize().ok());
+  ASSERT_TRUE(agent.Synchronize().ok());
+  ASSERT_EQ(agent.last.assignments_size(), 2);
+  const v1::RankKey key = agent.last.assignments(0).key();
+  ASSERT_TRUE(agent.Telemetry(key, FakeAgent::Run(agent.last.assignments(0), 4)).ok());
+  EXPECT_TRUE(absl::IsFailedPrecondition(stubs_->Delete("experiments/c"))) << "active";
+
+  EXPECT_EQ(stubs_->Cancel("experiments/c")->state(), v1::STATE_CANCELLING);
+  EXPECT_TRUE(stubs_->Cancel("experiments/c").ok()) << "twice is no error";
+  for (const v1::Assignment& one : agent.last.assignments()) {
+    agent.Report(one.key(), v1::RankReport::PHASE_RUNNING);
+  }
+  ASSERT_TRUE(agent.Synchronize().ok());
+  ASSERT_EQ(agent.last.assignments_size(), 2);
+  EXPECT_TRUE(agent.last.assignments(0).stop());
+  agent.reports.clear();
+  for (const v1::Assignment& one : agent.last.assignments()) {
+    agent.Report(one.key(), v1::RankReport::PHASE_ENDED).set_exit_code(30);
+  }
+  ASSERT_TRUE(agent.Synchronize().ok());
+  EXPECT_EQ(agent.last.assignments_size(), 0);
+  EXPECT_EQ(stubs_->Get("experiments/c")->state(), v1::STATE_CANCELLED);
+  EXPECT_TRUE(absl::IsAborted(agent.Telemetry(key, {FakeAgent::StepLine(99, 1)})));
+
+  ASSERT_TRUE(stubs_->Delete("experiments/c").ok());
+  EXPECT_TRUE(absl::IsNotFound(stubs_->Get("experiments/c").status()));
+  EXPECT_TRUE(absl::IsNotFound(stubs_->Delete("experiments/c")));
+  EXPECT_TRUE(absl::IsAborted(agent.Telemetry(key, {FakeAgent::StepLine(99, 1)})));
+  // The name is free again, and nothing of the old one shows.
+  ASSERT_TRUE(stubs_->Create(Request("c")).ok());
+  EXPECT_THAT(*stubs_->Results("experiments/c"), IsEmpty());
+  RunWhole("d");
+  EXPECT_TRUE(absl::IsFailedPrecondition(stubs_->Cancel("experiments/d").status()));
+}
+
+TEST_F(ServerTest, TelemetryIsStoredOnceAndStaleAttemptsAreFenced) {
+  UploadDatasets();
+  ASSERT_TRUE(stubs_->Create(Request("t")).ok());
+  FakeAgent agent(*stubs_, "w1");
+  ASSERT_TRUE(agent.Synchronize().ok());
+  ASSERT_TRUE(agent.Synchronize().ok());
+  v1::Assignment training;
+  for (const v1::Assignment& one : agent.last.assignments()) {
+    if (Json::parse(one.job_spec_json()).contains("training")) training = one;
+  }
+  const std::vector<std::string> lines = FakeAgent::Run(training, 4);
+  ASSERT_TRUE(agent.Telemetry(training.key(), lines).ok());
+  ASSERT_TRUE(agent.Telemetry(training.key(), lines).ok());
+  EXPECT_EQ(stubs_->Results("experiments/t")->size(), 2u);
+  EXPECT_EQ((*stubs_->Results("experiments/t"))[0].cell().num_samples(), 12);
+  const absl::Status faulty = agent.Telemetry(training.key(), {"{}"});
+  EXPECT_TRUE(absl::IsInvalidArgument(faulty));
+  EXPECT_THAT(Message(faulty), HasSubstr("event_json[0]"));
+
+  // The lease runs out: the attempt is over, its rows are refused, a second one starts elsewhere.
+  Advance(absl::Seconds(16));
+  const absl::Status stale = agent.Telemetry(training.key(), {FakeAgent::StepLine(99, 9)});
+  EXPECT_TRUE(absl::IsAborted(stale));
+  EXPECT_EQ(wire::ReasonOf(stale), "STALE_ATTEMPT");
+  EXPECT_TRUE(absl::IsAborted(agent.UploadBlob(training.key(), "late")));
+  FakeAgent other(*stubs_, "w2", 8, "boot-2");
+  ASSERT_TRUE(other.Synchronize().ok());
+  Advance(absl::Seconds(5));
+  ASSERT_TRUE(other.Synchronize().ok());
+  ASSERT_EQ(other.last.assignments_size(), 2);
+  EXPECT_EQ(other.last.assignments(0).key().attempt(), 2);
+  Context context;
+  v1::ListWorkersRequest request;
+  v1::ListWorkersResponse response;
+  ASSERT_TRUE(stubs_->workers->ListWorkers(&context, request, &response).ok());
+  ASSERT_EQ(response.workers_size(), 2);
+  EXPECT_EQ(response.workers(0).name(), "workers/w1");
+  EXPECT_EQ(response.workers(0).liveness(), v1::Worker::LIVENESS_LOST);
+  EXPECT_EQ(response.workers(1).slots_used(), 2);
+}
+
+TEST_F(ServerTest, SynchronizeChecksItsRequest) {
+  FakeAgent nameless(*stubs_, "");
+  const absl::Status status = nameless.Synchronize();
+  EXPECT_TRUE(absl::IsInvalidArgument(status));
+  EXPECT_EQ(wire::FaultsOf(status)[0].field, "worker");
+  FakeAgent first(*stubs_, "host-1.example_x");
+  ASSERT_TRUE(first.Synchronize().ok());
+  EXPECT_GT(first.last.lease_duration().seconds(), 0);
+  EXPECT_TRUE(first.last.has_next_synchronize());
+  FakeAgent second(*stubs_, "host-1.example_x", 8, "another boot");
+  EXPECT_TRUE(absl::IsAlreadyExists(second.Synchronize()));
+  Advance(absl::Seconds(16));
+  EXPECT_TRUE(second.Synchronize().ok()) << "the lease of the first is over";
+}
+
+TEST_F(ServerTest, DatasetsAreCheckedBeforeTheyAreKept) {
+  EXPECT_TRUE(stubs_->Upload(kTraining, v1::DATASET_USE_TRAINING).ok());
+  EXPECT_TRUE(stubs_->Upload(kTraining, v1::DATASET_USE_TRAINING).ok()) << "again is no error";
+  const std::string sha = core::Sha256Hex(kTraining);
+  Context context;
+  v1::GetDatasetRequest request;
+  request.set_name("datasets/" + sha);
+  v1::GetDatasetResponse response;
+  ASSERT_TRUE(stubs_->datasets->GetDataset(&context, request, &response).ok());
+  EXPECT_EQ(response.dataset().size_bytes(), static_cast<int64_t>(sizeof kTraining - 1));
+
+  const absl::Status rows =
+      stubs_->Upload(std::string(kTraining) + "nonsense\n{}\n", v1::DATASET_USE_TRAINING);
+  EXPECT_TRUE(absl::IsInvalidArgument(rows));
+  EXPECT_THAT(Message(rows), HasSubstr("line 2"));
+  EXPECT_THAT(Message(rows), HasSubstr("line 3"));
+  const absl::Status use = stubs_->Upload(kTraining, v1::DATASET_USE_EVALUATION);
+  EXPECT_TRUE(absl::IsInvalidArgument(use)) << use;
+  const absl::Status hash = stubs_->Upload(kPrompts, v1::DATASET_USE_EVALUATION, sha);
+  EXPECT_TRUE(absl::IsInvalidArgument(hash));
+  EXPECT_THAT(Message(hash), HasSubstr("sha256"));
+  EXPECT_TRUE(absl::IsInvalidArgument(stubs_->Upload(kPrompts, v1::DATASET_USE_EVALUATION, "", 5)));
+  EXPECT_TRUE(
+      absl::IsInvalidArgument(stubs_->Upload(kPrompts, v1::DATASET_USE_EVALUATION, "", 500)));
+  EXPECT_TRUE(absl::IsResourceExhausted(
+      stubs_->Upload(kPrompts, v1::DATASET_USE_EVALUATION, "", int64_t{1} << 40)));
+  EXPECT_TRUE(
+      absl::IsInvalidArgument(stubs_->Upload(kPrompts, v1::DATASET_USE_UNSPECIFIED, "../x")));
+  Context missing_context;
+  request.set_name("datasets/" + core::Sha256Hex(kPrompts));
+  EXPECT_EQ(stubs_->datasets->GetDataset(&missing_context, request, &response).error_code(),
+            grpc::StatusCode::NOT_FOUND);
+  Context bad_context;
+  request.set_name("datasets/../../etc/passwd");
+  EXPECT_EQ(stubs_->datasets->GetDataset(&bad_context, request, &response).error_code(),
+            grpc::StatusCode::INVALID_ARGUMENT);
+}
+
+TEST_F(ServerTest, BlobsComeBackAndAreChecked) {
+  UploadDatasets();
+  ASSERT_TRUE(stubs_->Create(Request("b")).ok());
+  FakeAgent agent(*stubs_, "w1");
+  ASSERT_TRUE(agent.Synchronize().ok());
+  ASSERT_TRUE(agent.Synchronize().ok());
+  const v1::RankKey key = agent.last.assignments(0).key();
+  std::string bytes(3'500'000, '\0');
+  for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<char>(i * 31 % 251);
+  ASSERT_TRUE(agent.UploadBlob(key, bytes, "", 1 << 20).ok());
+  ASSERT_TRUE(agent.UploadBlob(key, bytes).ok()) << "again is no error";
+  EXPECT_TRUE(absl::IsInvalidArgument(agent.UploadBlob(key, "other", core::Sha256Hex("x"))));
+  EXPECT_TRUE(absl::IsInvalidArgument(agent.UploadBlob(key, bytes, "", (1 << 20) + 1))) << "chunk";
+
+  const auto download = [&](const std::string& sha256, std::string* into) {
+    Context context;
+    v1::DownloadBlobRequest request;
+    request.set_sha256(sha256);
+    auto reader = stubs_->workers->DownloadBlob(&context, request);
+    v1::DownloadBlobResponse chunk;
+    while (reader->Read(&chunk)) *into += chunk.chunk();
+    return reader->Finish().error_code();
+  };
+  std::string back;
+  EXPECT_EQ(download(core::Sha256Hex(bytes), &back), grpc::StatusCode::OK);
+  EXPECT_TRUE(back == bytes);
+  std::string prompts;
+  EXPECT_EQ(download(core::Sha256Hex(kPrompts), &prompts), grpc::StatusCode::OK);
+  EXPECT_EQ(prompts, kPrompts) << "datasets are blobs";
+  EXPECT_EQ(download(core::Sha256Hex("nobody"), &back), grpc::StatusCode::NOT_FOUND);
+  EXPECT_EQ(download("../../events.db", &back), grpc::StatusCode::INVALID_ARGUMENT);
+}
+
+TEST_F(ServerTest, AnUploadThatIsCutOffLeavesNothing) {
+  {
+    Context context;
+    v1::UploadDatasetResponse response;
+    auto writer = stubs_->datasets->UploadDataset(&context, &response);
+    v1::UploadDatasetRequest message;
+    message.mutable_header()->set_sha256(core::Sha256Hex(kPrompts));
+    message.mutable_header()->set_size_bytes(sizeof kPrompts - 1);
+    message.mutable_header()->set_use(v1::DATASET_USE_EVALUATION);
+    writer->Write(message);
+    context.TryCancel();
+    EXPECT_FALSE(writer->Finish().ok());
+  }
+  Context context;
+  v1::UploadDatasetResponse response;
+  auto empty = stubs_->datasets->UploadDataset(&context, &response);
+  empty->WritesDone();
+  EXPECT_EQ(empty->Finish().error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  server_->Shutdown();
+  EXPECT_TRUE(std::filesystem::is_empty(dir_.path() + "/data/blobs/tmp"));
+}
+
+TEST_F(ServerTest, OversizedMessagesAreRefused) {
+  grpc::ChannelArguments arguments;
+  arguments.SetMaxSendMessageSize(-1);
+  const Stubs big(
+      grpc::CreateCustomChannel(Address(), grpc::InsecureChannelCredentials(), arguments));
+  v1::CreateExperimentRequest request = Request("big");
+  (*request.mutable_spec()->mutable_contexts())["neutral"].set_system(
+      std::string(size_t{9} << 20, 'x'));
+  EXPECT_TRUE(absl::IsResourceExhausted(big.Create(request).status())) << "over 8 MiB";
+  (*request.mutable_spec()->mutable_contexts())["neutral"].set_system(
+      std::string(size_t{5} << 20, 'x'));
+  EXPECT_TRUE(absl::IsInvalidArgument(big.Create(request).status())) << "a spec over its limit";
+  FakeAgent agent(big, "w1");
+  const absl::Status batch = agent.Telemetry({}, {std::string(size_t{5} << 20, 'x')});
+  EXPECT_TRUE(absl::IsResourceExhausted(batch)) << batch;
+}
+
+// grpc.health.v1, by hand: field 1 of the request is the service, field 1 of the response the
+// status.
+std::string Health(const std::shared_ptr<grpc::Channel>& channel, const std::string& service) {
+  grpc::GenericStub stub(channel);
+  Context context;
+  grpc::CompletionQueue queue;
+  const std::string request =
+      service.empty() ? "" : std::string("\x0a") + static_cast<char>(service.size()) + service;
+  const grpc::Slice slice(request);
+  auto call = stub.PrepareUnaryCall(&context, "/grpc.health.v1.Health/Check",
+                                    grpc::ByteBuffer(&slice, 1), &queue);
+  call->StartCall();
+  grpc::ByteBuffer response;
+  grpc::Status status;
+  call->Finish(&response, &status, &queue);
+  void* tag = nullptr;
+  bool ok = false;
+  queue.Next(&tag, &ok);
+  if (!status.ok()) return absl::StrFormat("code %d", status.error_code());
+  std::vector<grpc::Slice> slices;
+  (void)response.Dump(&slices);
+  std::string bytes;
+  for (const grpc::Slice& one : slices)
+    bytes.append(reinterpret_cast<const char*>(one.begin()), one.size());
+  return bytes == "\x08\x01" ? "SERVING" : bytes == "\x08\x02" ? "NOT_SERVING" : "?";
+}
+
+TEST_F(ServerTest, HealthIsServed) {
+  EXPECT_EQ(Health(stubs_->channel, ""), "SERVING");
+  EXPECT_EQ(Health(stubs_->channel, "jenner.v1.Experiments"), "SERVING");
+  EXPECT_EQ(Health(stubs_->channel, "jenner.v1.Nobody"), "code 5");
+}
+
+TEST_F(ServerTest, ASecondServerOnTheSameDataIsRefused) {
+  server::ServerOptions options;
+  options.data_dir = dir_.path() + "/data";
+  options.listen = "127.0.0.1:0";
+  const absl::Status locked = server::Server::Start(options).status();
+  EXPECT_TRUE(absl::IsFailedPrecondition(locked));
+  EXPECT_THAT(Message(locked), HasSubstr("in use"));
+  options.data_dir = dir_.path() + "/other";
+  options.metrics_listen = "";
+  options.listen = Address();
+  const absl::Status taken = server::Server::Start(options).status();
+  EXPECT_TRUE(absl::IsFailedPrecondition(taken));
+  EXPECT_THAT(Message(taken), HasSubstr(Address()));
+}
+
+}  // namespace
+}  // namespace jenner::tests

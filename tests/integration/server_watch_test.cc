@@ -1,0 +1,291 @@
+// WatchExperiment over loopback: from the beginning, from a cursor, over restarts, ended by
+// shutdown, by deletion, and for a reader that does not read.
+#include <arpa/inet.h>
+#include <gmock/gmock.h>
+#include <grpcpp/create_channel.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <thread>
+
+#include "tests/integration/server_fixture.h"
+
+namespace jenner::tests {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+using Update = v1::WatchExperimentResponse;
+
+// "state", "step 3", "cell 0 neutral", "heartbeat" or "terminal".
+std::string Describe(const Update& update) {
+  switch (update.update_case()) {
+    case Update::kExperiment:
+      return "state";
+    case Update::kTrainPoint:
+      return absl::StrFormat("step %d", update.train_point().step());
+    case Update::kCell:
+      return absl::StrFormat("cell %d %s", update.cell().step(), update.cell().context());
+    case Update::kHeartbeat:
+      return "heartbeat";
+    case Update::kTerminal:
+      return "terminal";
+    case Update::UPDATE_NOT_SET:
+      break;
+  }
+  return "nothing";
+}
+
+struct Stream {
+  Stream(const Stubs& stubs, const std::string& name, const std::string& cursor = "",
+         int heartbeat_seconds = 0) {
+    v1::WatchExperimentRequest request;
+    request.set_name(name);
+    request.set_cursor(cursor);
+    if (heartbeat_seconds != 0) {
+      request.mutable_heartbeat_interval()->set_seconds(heartbeat_seconds);
+    }
+    reader = stubs.experiments->WatchExperiment(&context, request);
+  }
+  // Up to `limit` updates, all there are until the end by default.
+  std::vector<Update> Read(size_t limit = 1'000'000) {
+    std::vector<Update> updates;
+    Update update;
+    while (updates.size() < limit && reader->Read(&update)) updates.push_back(update);
+    return updates;
+  }
+  absl::Status Finish() { return wire::FromGrpcStatus(reader->Finish()); }
+
+  Context context;
+  std::unique_ptr<grpc::ClientReader<Update>> reader;
+};
+
+std::vector<std::string> Describe(const std::vector<Update>& updates) {
+  std::vector<std::string> described;
+  for (const Update& update : updates) described.push_back(Describe(update));
+  return described;
+}
+
+std::string Scrape(int port) {
+  const int fd = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<uint16_t>(port));
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  std::string answer;
+  if (connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0) {
+    const std::string request = "GET /metrics HTTP/1.0\r\n\r\n";
+    char buffer[8192];
+    if (write(fd, request.data(), request.size()) > 0) {
+      for (ssize_t size; (size = read(fd, buffer, sizeof buffer)) > 0;) {
+        answer.append(buffer, static_cast<size_t>(size));
+      }
+    }
+  }
+  close(fd);
+  return answer;
+}
+
+class WatchTest : public ServerTest {};
+
+TEST_F(WatchTest, FromTheBeginningOfWhatHasEnded) {
+  RunWhole("w");
+  Stream stream(*stubs_, "experiments/w");
+  const std::vector<Update> updates = stream.Read();
+  EXPECT_TRUE(stream.Finish().ok());
+  ASSERT_GE(updates.size(), 2u);
+  EXPECT_EQ(Describe(updates.front()), "state");
+  EXPECT_FALSE(updates.front().experiment().has_spec());
+  EXPECT_EQ(Describe(updates.back()), "terminal");
+  EXPECT_EQ(updates.back().terminal().state(), v1::STATE_SUCCEEDED);
+  std::vector<std::string> steps;
+  int num_cells = 0;
+  for (const Update& update : updates) {
+    if (update.has_train_point()) steps.push_back(Describe(update));
+    if (!update.has_cell()) continue;
+    ++num_cells;
+    EXPECT_EQ(update.cell().traits(1).num_present(), 3);
+    EXPECT_GT(update.cell().arms_size(), 0);
+  }
+  EXPECT_THAT(steps, ElementsAre("step 1", "step 2", "step 3", "step 4"));
+  EXPECT_EQ(num_cells, 4);
+}
+
+TEST_F(WatchTest, FollowsLiveToTheEnd) {
+  UploadDatasets();
+  ASSERT_TRUE(stubs_->Create(Request("live")).ok());
+  Stream stream(*stubs_, "experiments/live");
+  EXPECT_EQ(Describe(stream.Read(1)), std::vector<std::string>{"state"});
+  std::thread worker([this] {
+    FakeAgent agent(*stubs_, "w1");
+    agent.RunAll();
+  });
+  const std::vector<Update> updates = stream.Read();
+  worker.join();
+  EXPECT_TRUE(stream.Finish().ok());
+  EXPECT_EQ(Describe(updates.back()), "terminal");
+  EXPECT_EQ(std::count_if(updates.begin(), updates.end(),
+                          [](const Update& one) { return one.has_train_point(); }),
+            4);
+  EXPECT_EQ(std::count_if(updates.begin(), updates.end(),
+                          [](const Update& one) { return one.has_cell(); }),
+            4);
+}
+
+TEST_F(WatchTest, ResumesFromEveryCursorAlsoAfterARestart) {
+  RunWhole("r");
+  const std::vector<Update> all = Stream(*stubs_, "experiments/r").Read();
+  ASSERT_EQ(all.size(), 10u) << "state, 4 steps, 4 cells, terminal";
+  Restart();
+  for (size_t i = 0; i < all.size(); ++i) {
+    Stream stream(*stubs_, "experiments/r", all[i].cursor());
+    const std::vector<Update> rest = stream.Read();
+    EXPECT_TRUE(stream.Finish().ok());
+    // The state first, then exactly what followed the cursor.
+    std::vector<std::string> expected = {"state"};
+    for (size_t k = std::max<size_t>(i + 1, 1); k + 1 < all.size(); ++k) {
+      expected.push_back(Describe(all[k]));
+    }
+    expected.emplace_back("terminal");
+    EXPECT_EQ(Describe(rest), expected) << "after " << all[i].cursor();
+  }
+}
+
+TEST_F(WatchTest, AShutdownEndsItWithACursorThatTheNextServerTakes) {
+  UploadDatasets();
+  ASSERT_TRUE(stubs_->Create(Request("s")).ok());
+  auto stream = std::make_unique<Stream>(*stubs_, "experiments/s");
+  const std::vector<Update> before = stream->Read(1);
+  ASSERT_EQ(before.size(), 1u);
+  const absl::Time begin = absl::Now();
+  server_->Shutdown();
+  EXPECT_LT(absl::Now() - begin, absl::Seconds(10));
+  EXPECT_TRUE(stream->Read().empty());
+  const absl::Status end = stream->Finish();
+  EXPECT_TRUE(absl::IsUnavailable(end)) << end;
+  EXPECT_THAT(std::string(end.message()), HasSubstr("cursor " + before[0].cursor()));
+  stream.reset();
+  server_.reset();
+  Start();
+  std::thread worker([this] {
+    FakeAgent agent(*stubs_, "w1");
+    agent.RunAll();
+  });
+  Stream again(*stubs_, "experiments/s", before[0].cursor());
+  const std::vector<Update> rest = again.Read();
+  worker.join();
+  EXPECT_TRUE(again.Finish().ok());
+  EXPECT_EQ(Describe(rest.back()), "terminal");
+}
+
+TEST_F(WatchTest, CancelIsSeen) {
+  UploadDatasets();
+  ASSERT_TRUE(stubs_->Create(Request("c")).ok());
+  Stream stream(*stubs_, "experiments/c");
+  ASSERT_EQ(stream.Read(1).size(), 1u);
+  ASSERT_TRUE(stubs_->Cancel("experiments/c").ok());
+  const std::vector<Update> updates = stream.Read();
+  EXPECT_TRUE(stream.Finish().ok());
+  ASSERT_FALSE(updates.empty());
+  EXPECT_EQ(updates.back().terminal().state(), v1::STATE_CANCELLED);
+  EXPECT_EQ(updates.back().terminal().state_reason().blame(), "user");
+}
+
+TEST_F(WatchTest, HeartbeatsComeByTheClock) {
+  UploadDatasets();
+  ASSERT_TRUE(stubs_->Create(Request("h")).ok());
+  Stream stream(*stubs_, "experiments/h", "", 5);
+  ASSERT_EQ(stream.Read(1).size(), 1u);
+  std::vector<Update> beat;
+  std::thread reader([&] { beat = stream.Read(1); });
+  // The server may still be reading rows at the first ticks; each tick after is a new chance.
+  for (int i = 0; i < 20; ++i) Advance(absl::Seconds(5));
+  reader.join();
+  EXPECT_EQ(Describe(beat), std::vector<std::string>{"heartbeat"});
+  EXPECT_FALSE(beat[0].cursor().empty());
+  stream.context.TryCancel();
+  stream.Read();
+  EXPECT_TRUE(absl::IsCancelled(stream.Finish()));
+}
+
+TEST_F(WatchTest, FaultsAreToldAllAtOnce) {
+  Stream bad(*stubs_, "nonsense", "e1", 99);
+  bad.Read();
+  const absl::Status status = bad.Finish();
+  EXPECT_TRUE(absl::IsInvalidArgument(status));
+  EXPECT_EQ(wire::FaultsOf(status).size(), 3u);
+  Stream missing(*stubs_, "experiments/none");
+  missing.Read();
+  EXPECT_TRUE(absl::IsNotFound(missing.Finish()));
+  UploadDatasets();
+  ASSERT_TRUE(stubs_->Create(Request("f")).ok());
+  Stream ahead(*stubs_, "experiments/f", "e999.m0");
+  ahead.Read();
+  const absl::Status future = ahead.Finish();
+  EXPECT_TRUE(absl::IsInvalidArgument(future));
+  EXPECT_EQ(wire::FaultsOf(future)[0].field, "cursor");
+}
+
+TEST_F(WatchTest, ADeletedExperimentEndsItsStreams) {
+  UploadDatasets();
+  ASSERT_TRUE(stubs_->Create(Request("d")).ok());
+  Stream stream(*stubs_, "experiments/d");
+  ASSERT_EQ(stream.Read(1).size(), 1u);
+  ASSERT_TRUE(stubs_->Cancel("experiments/d").ok());
+  // Terminal already; the stream may end by that or by the deletion, but it ends.
+  ASSERT_TRUE(stubs_->Delete("experiments/d").ok());
+  stream.Read();
+  const absl::Status end = stream.Finish();
+  EXPECT_TRUE(end.ok() || absl::IsNotFound(end)) << end;
+}
+
+class SlowReaderTest : public ServerTest {
+ protected:
+  void SetUp() override {
+    metrics_listen_ = "127.0.0.1:0";
+    Start();
+  }
+};
+
+TEST_F(SlowReaderTest, IsEndedWithItsCursorAndMissesNothing) {
+  constexpr int kNumSteps = 20'000;
+  RunWhole("slow", kNumSteps);
+  // A client with a small window that takes one update and then no more.
+  grpc::ChannelArguments arguments;
+  arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
+  arguments.SetInt(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, 1024);
+  const Stubs slow(
+      grpc::CreateCustomChannel(Address(), grpc::InsecureChannelCredentials(), arguments));
+  Stream stream(slow, "experiments/slow");
+  std::vector<Update> updates = stream.Read(1);
+  ASSERT_EQ(updates.size(), 1u);
+  const std::string ended =
+      "jenner_grpc_handled_total{code=\"RESOURCE_EXHAUSTED\",method=\"Experiments/"
+      "WatchExperiment\"}";
+  bool is_ended = false;
+  for (int i = 0; i < 500 && !is_ended; ++i) {
+    // 59 s are over the limit of 30 s but under the 60 s after which the connection is cut.
+    Advance(i % 2 == 0 ? absl::Seconds(30) : absl::Milliseconds(1));
+    is_ended = Scrape(server_->metrics_port()).find(ended) != std::string::npos;
+  }
+  ASSERT_TRUE(is_ended);
+  EXPECT_TRUE(stubs_->Get("experiments/slow").ok()) << "nobody else is held up";
+  for (Update& update : stream.Read()) updates.push_back(std::move(update));
+  const absl::Status end = stream.Finish();
+  ASSERT_TRUE(absl::IsResourceExhausted(end)) << end;
+  EXPECT_LT(updates.size(), size_t{kNumSteps});
+  EXPECT_THAT(std::string(end.message()), HasSubstr("cursor " + updates.back().cursor()));
+  Stream rest(*stubs_, "experiments/slow", updates.back().cursor());
+  for (Update& update : rest.Read()) updates.push_back(std::move(update));
+  EXPECT_TRUE(rest.Finish().ok());
+  int next = 1;
+  for (const Update& update : updates) {
+    if (update.has_train_point()) EXPECT_EQ(update.train_point().step(), next++);
+  }
+  EXPECT_EQ(next, kNumSteps + 1);
+}
+
+}  // namespace
+}  // namespace jenner::tests

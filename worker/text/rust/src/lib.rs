@@ -1,0 +1,10 @@
+//! C interface of ../../jenner_text.h, where every function is documented. This file only declares
+//! the modules; each module holds its own entry points and, apart from them, safe code.
+
+mod case;
+mod clock;
+mod ffi;
+mod language;
+mod python_json;
+mod template;
+mod tokenizer;
