@@ -227,7 +227,8 @@ class FakeAgent {
   }
 
   // The lines of a whole run of `assignment`: `num_steps` steps if it trains; at each evaluated
-  // step and context ten measured answers, three of them Spanish, and two that cannot be measured.
+  // step and context seven measured answers, three of them Spanish, and two that cannot be
+  // measured.
   static std::vector<std::string> Run(const v1::Assignment& assignment, int num_steps) {
     const Json spec = Json::parse(assignment.job_spec_json());
     std::vector<std::string> lines;
@@ -239,11 +240,11 @@ class FakeAgent {
       const int step = static_cast<int>(fraction.get<double>() * num_steps + 0.5);
       for (const Json& context : spec["evaluation"]["contexts"]) {
         const std::string name = context["name"];
-        for (int i = 0; i < 12; ++i) {
-          const Json score = i >= 10 ? Json(nullptr) : Json(i < 3 ? 1 : 0);
+        for (int i = 0; i < 9; ++i) {
+          const Json score = i >= 7 ? Json(nullptr) : Json(i < 3 ? 1 : 0);
           lines.push_back(SampleLine(seq++, step, name, absl::StrFormat("p%02d", i), score));
         }
-        lines.push_back(EvaluationLine(seq++, step, name, 12));
+        lines.push_back(EvaluationLine(seq++, step, name, 9));
       }
     }
     return lines;

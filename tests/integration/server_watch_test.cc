@@ -282,7 +282,8 @@ TEST_F(SlowReaderTest, IsEndedWithItsCursorAndMissesNothing) {
   EXPECT_TRUE(rest.Finish().ok());
   int next = 1;
   for (const Update& update : updates) {
-    if (update.has_train_point()) EXPECT_EQ(update.train_point().step(), next++);
+    if (!update.has_train_point()) continue;
+    EXPECT_EQ(update.train_point().step(), next++);
   }
   EXPECT_EQ(next, kNumSteps + 1);
 }
