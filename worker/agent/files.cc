@@ -31,7 +31,7 @@ UniqueFd::~UniqueFd() {
 int UniqueFd::Release() { return std::exchange(fd_, -1); }
 
 absl::Status ErrnoStatus(std::string_view what, const std::string& path) {
-  return absl::ErrnoToStatus(errno, absl::StrCat(what, " ", path));
+  return absl::ErrnoToStatus(errno, absl::StrCat(std::string(what), " ", path));
 }
 
 absl::StatusOr<std::string> ReadPart(const std::string& path, int64_t offset, int64_t max_bytes) {
