@@ -120,6 +120,12 @@ struct Agent::Rank {
   std::string folder;
 };
 
+bool IsTelemetry(const std::string& line) {
+  const json event = json::parse(line, nullptr, /*allow_exceptions=*/false);
+  const json kind = event.is_object() ? event.value("kind", json()) : json();
+  return kind == "train_step" || kind == "sample" || kind == "evaluation";
+}
+
 void Learn(const std::string& line, RankFacts* facts) {
   const json event = json::parse(line, nullptr, /*allow_exceptions=*/false);
   if (!event.is_object()) return;
@@ -418,17 +424,16 @@ bool Agent::UploadSome(const std::shared_ptr<Rank>& rank) {
   }
   const auto lines = ReadLines(folder + "/events.jsonl", events_offset, kBatchBytes);
   const auto log = ReadPart(folder + "/trainer.log", log_offset, kLogBatchBytes);
-  RankFacts learnt;
   if (lines.ok()) {
     for (const std::string& line : lines->lines) {
-      Learn(line, &learnt);
-      if (json::accept(line)) request.add_event_json(line);
+      if (IsTelemetry(line)) request.add_event_json(line);
     }
     events_offset = lines->next_offset;
   }
   if (log.ok()) request.set_log(*log);
-  const bool has_news = request.event_json_size() > 0 || !request.log().empty();
-  const absl::Status sent = has_news ? link_.UploadTelemetry(request) : absl::OkStatus();
+  const bool has_telemetry = request.event_json_size() > 0 || !request.log().empty();
+  const bool has_news = has_telemetry || (lines.ok() && !lines->lines.empty());
+  const absl::Status sent = has_telemetry ? link_.UploadTelemetry(request) : absl::OkStatus();
   std::lock_guard<std::mutex> lock(mutex_);
   if (absl::IsAborted(sent) || absl::IsNotFound(sent)) rank->stale = true;
   if (!sent.ok() && !rank->stale) {

@@ -56,6 +56,9 @@ struct RankFacts {
   std::vector<Artifact> artifacts;
 };
 
+// True if the coordinator takes this event line (UploadTelemetry in proto/jenner/v1/worker.proto).
+bool IsTelemetry(const std::string& line);
+
 // Takes what one event line tells into *facts. A line that is no event tells nothing.
 void Learn(const std::string& line, RankFacts* facts);
 

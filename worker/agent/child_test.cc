@@ -90,6 +90,16 @@ TEST_F(ChildTest, ARecycledPidIsNotKilled) {
   EXPECT_EQ(EndOf(*child), 128 + SIGKILL);
 }
 
+TEST(LearnTest, OnlyResultsAreTelemetry) {
+  for (const char* kind : {"train_step", "sample", "evaluation"}) {
+    EXPECT_TRUE(IsTelemetry(std::string(R"({"seq":1,"kind":")") + kind + "\"}")) << kind;
+  }
+  for (const char* line :
+       {R"({"kind":"started"})", R"({"kind":"plan"})", R"({"kind":3})", "[]", "sample", ""}) {
+    EXPECT_FALSE(IsTelemetry(line)) << line;
+  }
+}
+
 TEST(LearnTest, FactsOfTheEventStream) {
   RankFacts facts;
   for (const char* line :
