@@ -1,5 +1,5 @@
-// Figures of the server on this machine, by hand: durable events, telemetry rows and watch updates a
-// second, over real loopback gRPC. Prints one line a figure; no limits are asserted.
+// Figures of the server on this machine, by hand: durable events, telemetry rows and watch updates
+// a second, over real loopback gRPC. Prints one line a figure; no limits are asserted.
 //
 //   build/<preset>/bin/server_bench
 #include <cstdio>

@@ -261,7 +261,7 @@ def main() -> None:
     parser.add_argument("--contexts", default="neutral,inoculated", help="comma-separated")
     parser.add_argument("--keep-answers", action="store_true")
     parser.add_argument("settings", nargs="*", metavar="KEY=VALUE,VALUE")
-    args = parser.parse_args()
+    args = parser.parse_intermixed_args()
     lists = {**DEFAULTS, **dict(pair.split("=", 1) for pair in args.settings)}
     if unknown := set(lists) - set(DEFAULTS):
         parser.error(f"unknown setting: {', '.join(sorted(unknown))}")
