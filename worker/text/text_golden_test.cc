@@ -1,5 +1,5 @@
 // Rendering, token ids and loss mask against transformers (tests/golden/text, made by
-// tools/golden/text_goldens.py), and what is refused.
+// tools/golden/rendered_goldens.py), and what is refused.
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -34,7 +34,7 @@ std::vector<core::Message> Messages(const json& row) {
 
 std::vector<json> Rows() {
   std::vector<json> rows;
-  std::ifstream file(kFolder + "conversations.jsonl");
+  std::ifstream file(kFolder + "rendered.jsonl");
   for (std::string line; std::getline(file, line);) rows.push_back(json::parse(line));
   return rows;
 }
@@ -109,7 +109,9 @@ TEST(TextGoldenTest, HostileTemplatesAndFiles) {
         "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "{{ raise_exception('no') }}",
         "{{ undefined.x.y }}"}) {
     const auto parsed = ChatTemplate::Parse(source, {});
-    if (parsed.ok()) EXPECT_FALSE(parsed->Render(messages, true).ok()) << source;
+    if (parsed.ok()) {
+      EXPECT_FALSE(parsed->Render(messages, true).ok()) << source;
+    }
   }
   EXPECT_FALSE(ChatTemplate::Parse("{% if %}", {}).ok());
   EXPECT_FALSE(Tokenizer::Load("/nowhere").ok());

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Makes the goldens of worker/text with transformers and tokenizers:
 
-    tools/golden/text_goldens.py MODEL_FOLDER    (pip install -r tools/golden/requirements.txt)
+    tools/golden/rendered_goldens.py MODEL_FOLDER    (pip install -r tools/golden/requirements.txt)
 
 tests/golden/text/tokenizer/             the model's small files, copied
-tests/golden/text/conversations.jsonl    messages -> text, ids, supervised ranges; prompt text, ids
+tests/golden/text/rendered.jsonl    messages -> text, ids, supervised ranges; prompt text, ids
 tests/golden/text/templates.jsonl        template, variables -> text, or that Jinja2 refuses them
 tests/golden/text/strings.jsonl          text -> ids, and what the ids decode to
 
@@ -119,7 +119,7 @@ def main():
         shutil.copyfile(model / name, OUT / "tokenizer" / name)
     tokenizer = AutoTokenizer.from_pretrained(OUT / "tokenizer")
     tagged = with_generation_tags(tokenizer.chat_template)
-    write_lines("conversations.jsonl",
+    write_lines("rendered.jsonl",
                 [conversation_golden(tokenizer, tagged, messages) for messages in conversations()])
     write_lines("templates.jsonl", [template_golden(case) for case in TEMPLATES])
     write_lines("strings.jsonl", [string_golden(tokenizer, text)
