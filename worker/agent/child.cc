@@ -45,7 +45,7 @@ std::vector<char*> Pointers(std::vector<std::string>* strings) {
     } else {
       dup2(events, kEventsFd);
     }
-    syscall(SYS_close_range, kEventsFd + 1, 9, 0);
+    syscall(SYS_close_range, kEventsFd + 1, fault - 1, 0);
     syscall(SYS_close_range, fault + 1, ~0U, 0);
     execve(argv[0], argv, envp);
     const int error = errno;
