@@ -11,9 +11,9 @@
 #include <vector>
 
 #include "absl/strings/str_format.h"
-#include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "server/coordinator_loop.h"
+#include "server/feed/mutex.h"
 #include "server/rpc/datasets.h"
 #include "server/rpc/experiments.h"
 #include "server/rpc/workers.h"
@@ -89,7 +89,7 @@ struct Server::Impl {
   std::unique_ptr<rpc::WorkersService> workers_service;
   std::unique_ptr<grpc::Server> grpc_server;
   int port = 0;
-  absl::Notification stop_ticker;
+  feed::Signal stop_ticker;
   std::thread coordinator_thread;
   std::thread store_thread;
   std::thread file_thread;
@@ -187,7 +187,7 @@ void Server::Impl::RunCoordinator() {
 }
 
 void Server::Impl::RunTicker() {
-  while (!stop_ticker.WaitForNotificationWithTimeout(options.tick)) Tick();
+  while (!stop_ticker.WaitFor(options.tick)) Tick();
 }
 
 void Server::Impl::Tick() {
@@ -213,7 +213,7 @@ void Server::Impl::Shutdown() {
     grpc_server->Shutdown(absl::ToChronoTime(absl::Now() + options.shutdown_grace));
     grpc_server->Wait();
   }
-  if (!stop_ticker.HasBeenNotified()) stop_ticker.Notify();
+  stop_ticker.Notify();
   if (ticker_thread.joinable()) ticker_thread.join();
   // The coordinator first: its answers post tasks.
   requests.Close();
@@ -248,12 +248,12 @@ int Server::port() const { return impl_->port; }
 int Server::metrics_port() const { return impl_->exposer == nullptr ? 0 : impl_->exposer->port(); }
 
 void Server::Tick() {
-  absl::Notification done;
+  feed::Signal done;
   rpc::Request request;
   request.command = coordinator::Tick{};
   request.answer = [&done](const absl::Status&, const rpc::View&) { done.Notify(); };
   if (!impl_->requests.Push(std::move(request))) return;
-  done.WaitForNotification();
+  done.Wait();
   impl_->hub.Tick(impl_->options.clock());
 }
 

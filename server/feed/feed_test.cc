@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <string>
@@ -294,6 +295,121 @@ TEST(Hub, WakesByExperimentLimitsAndCloses) {
   hub.Remove(world.watcher.get());
   EXPECT_EQ(hub.NumWatchers(), 0);
   EXPECT_TRUE(absl::IsUnavailable(hub.Add(other.watcher)));
+}
+
+// Readers, a store, a source of news and a ticker, each on a thread of its own: every reader gets
+// every row once and in order, then Terminal, whatever the threads do (ThreadSanitizer runs this,
+// too).
+class Busy {
+ public:
+  static constexpr int kNumRows = 2000;
+  static constexpr int kNumReaders = 8;
+
+  void Run() {
+    std::thread store([this] { Serve(store_tasks_); });
+    std::thread transport([this] { Serve(writes_); });
+    for (int i = 0; i < kNumReaders; ++i) StartReader(i);
+    std::thread ticker([this] {
+      for (int64_t tick = 0; !all_ended_.WaitFor(absl::Milliseconds(1)); ++tick) {
+        hub_.Tick(absl::UnixEpoch() + absl::Milliseconds(tick));
+      }
+    });
+    for (int i = 0; i < kNumRows; ++i) {
+      // A full queue makes the caller wait its turn by a task of its own.
+      Push(store_tasks_, [this] { num_rows_ += 1; });  // on the store thread, as its readers are
+      if (i % 3 == 0) hub_.NotifyRows("e1");
+      if (i % 50 == 0) hub_.NotifyEvent("e1");
+      if (i == kNumRows / 2) readers_[0].watcher->End(absl::CancelledError("gone"));
+    }
+    Push(store_tasks_, [this] { is_terminal_ = true; });
+    hub_.NotifyEvent("e1");
+    all_ended_.Wait();
+    ticker.join();
+    store_tasks_.Close();
+    writes_.Close();
+    store.join();
+    transport.join();
+  }
+
+  struct Reader {
+    std::shared_ptr<Watcher> watcher;
+    int64_t last_row = 0;       // on the transport's thread
+    bool saw_terminal = false;  // on the transport's thread
+    absl::Status end;           // before all_ended_
+  };
+  Reader readers_[kNumReaders];
+
+ private:
+  static void Serve(TaskQueue& queue) {
+    for (;;) {
+      const std::vector<Task> tasks = queue.Drain(16);
+      if (tasks.empty()) return;
+      for (const Task& task : tasks) task();
+    }
+  }
+  static void Push(TaskQueue& queue, Task task) {
+    while (!queue.Push(task)) std::this_thread::yield();
+  }
+  void StartReader(int index) {
+    Reader& reader = readers_[index];
+    Watcher::Hooks hooks;
+    hooks.snapshot = [this](Watcher::SnapshotCallback done) {
+      Push(store_tasks_, [this, done] {
+        auto snapshot = std::make_shared<Snapshot>();
+        snapshot->version = is_terminal_ ? 2 : 1;
+        snapshot->is_terminal = is_terminal_;
+        done(std::shared_ptr<const Snapshot>(std::move(snapshot)));
+      });
+    };
+    hooks.rows = [this](int64_t after, int limit, Watcher::RowsCallback done) {
+      Push(store_tasks_, [this, after, limit, done] {
+        std::vector<store::FeedRow> page;
+        for (int64_t seq = after + 1; seq <= num_rows_ && static_cast<int>(page.size()) < limit;
+             ++seq) {
+          page.push_back({seq, store::TrainPoint{}});
+        }
+        done(page);
+      });
+    };
+    hooks.write = [this, &reader](const Update& update) {
+      Push(writes_, [&reader, update] {
+        if (const auto* row = std::get_if<store::FeedRow>(&update.body)) {
+          EXPECT_EQ(row->seq, reader.last_row + 1);
+          reader.last_row = row->seq;
+        }
+        reader.saw_terminal |= std::holds_alternative<TerminalUpdate>(update.body);
+        reader.watcher->WriteDone(true, absl::UnixEpoch());
+      });
+    };
+    hooks.finish = [this, &reader](const absl::Status& status) {
+      reader.end = status;
+      if (++num_ended_ == kNumReaders) all_ended_.Notify();
+    };
+    hooks.abort = [] { ADD_FAILURE() << "nobody is slow"; };
+    reader.watcher =
+        std::make_shared<Watcher>("e1", Cursor{}, absl::Milliseconds(5), absl::UnixEpoch(), hooks);
+    ASSERT_TRUE(hub_.Add(reader.watcher).ok());
+    reader.watcher->Start();
+  }
+
+  Hub hub_{kNumReaders};
+  TaskQueue store_tasks_{100'000};
+  TaskQueue writes_{100'000};
+  Signal all_ended_;
+  std::atomic<int> num_ended_ = 0;
+  int64_t num_rows_ = 0;      // on the store's thread
+  bool is_terminal_ = false;  // on the store's thread
+};
+
+TEST(Feed, ManyThreadsLoseNothing) {
+  Busy busy;
+  busy.Run();
+  EXPECT_TRUE(absl::IsCancelled(busy.readers_[0].end));
+  for (int i = 1; i < Busy::kNumReaders; ++i) {
+    EXPECT_TRUE(busy.readers_[i].end.ok()) << busy.readers_[i].end;
+    EXPECT_EQ(busy.readers_[i].last_row, Busy::kNumRows);
+    EXPECT_TRUE(busy.readers_[i].saw_terminal);
+  }
 }
 
 }  // namespace

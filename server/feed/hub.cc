@@ -12,7 +12,7 @@ absl::Status Closing() { return absl::UnavailableError("the server is shutting d
 }  // namespace
 
 absl::Status Hub::Add(std::shared_ptr<Watcher> watcher) {
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(&mutex_);
   if (is_closed_) return Closing();
   if (static_cast<int>(watchers_.size()) >= max_watchers_) {
     return absl::ResourceExhaustedError(absl::StrFormat(
@@ -25,7 +25,7 @@ absl::Status Hub::Add(std::shared_ptr<Watcher> watcher) {
 
 void Hub::Remove(const Watcher* watcher) {
   std::shared_ptr<Watcher> last;  // dies after the lock is released
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(&mutex_);
   const auto found = watchers_.find(watcher);
   if (found == watchers_.end()) return;
   last = std::move(found->second);
@@ -33,7 +33,7 @@ void Hub::Remove(const Watcher* watcher) {
 }
 
 std::vector<std::shared_ptr<Watcher>> Hub::Of(const std::string* experiment) const {
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(&mutex_);
   std::vector<std::shared_ptr<Watcher>> found;
   for (const auto& [key, watcher] : watchers_) {
     if (experiment == nullptr || watcher->experiment() == *experiment) found.push_back(watcher);
@@ -55,14 +55,14 @@ void Hub::Tick(absl::Time now) {
 
 void Hub::Close() {
   {
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(&mutex_);
     is_closed_ = true;
   }
   for (const auto& watcher : Of(nullptr)) watcher->End(Closing());
 }
 
 int Hub::NumWatchers() const {
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(&mutex_);
   return static_cast<int>(watchers_.size());
 }
 

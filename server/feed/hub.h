@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "server/feed/mutex.h"
 #include "server/feed/watcher.h"
 
 namespace jenner::feed {
@@ -36,7 +36,7 @@ class Hub {
   std::vector<std::shared_ptr<Watcher>> Of(const std::string* experiment) const;
 
   const int max_watchers_;
-  mutable absl::Mutex mutex_;
+  mutable Mutex mutex_;
   bool is_closed_ ABSL_GUARDED_BY(mutex_) = false;
   std::map<const Watcher*, std::shared_ptr<Watcher>> watchers_ ABSL_GUARDED_BY(mutex_);
 };

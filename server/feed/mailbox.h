@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "absl/synchronization/mutex.h"
+#include "server/feed/mutex.h"
 
 namespace jenner::feed {
 
@@ -19,16 +19,17 @@ class Mailbox {
 
   // False, and the item is dropped: full (the caller answers "try again") or closed.
   [[nodiscard]] bool Push(Item item) {
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(&mutex_);
     if (is_closed_ || items_.size() >= capacity_) return false;
     items_.push_back(std::move(item));
+    news_.NotifyAll();
     return true;
   }
   // Waits until there is something, then takes up to `limit`, oldest first. Empty: closed, and all
   // that was pushed before has been taken.
   std::vector<Item> Drain(size_t limit) {
-    const absl::MutexLock lock(&mutex_);
-    mutex_.Await(absl::Condition(this, &Mailbox::HasNews));
+    const MutexLock lock(&mutex_);
+    while (!is_closed_ && items_.empty()) news_.Wait(&mutex_);
     std::vector<Item> taken;
     while (!items_.empty() && taken.size() < limit) {
       taken.push_back(std::move(items_.front()));
@@ -38,17 +39,15 @@ class Mailbox {
   }
   // What is inside can still be drained; nothing more goes in.
   void Close() {
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(&mutex_);
     is_closed_ = true;
+    news_.NotifyAll();
   }
 
  private:
-  bool HasNews() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    return is_closed_ || !items_.empty();
-  }
-
   const size_t capacity_;
-  mutable absl::Mutex mutex_;
+  Mutex mutex_;
+  Condition news_;
   std::deque<Item> items_ ABSL_GUARDED_BY(mutex_);
   bool is_closed_ ABSL_GUARDED_BY(mutex_) = false;
 };

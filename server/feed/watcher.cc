@@ -18,7 +18,7 @@ Watcher::Watcher(std::string experiment, Cursor cursor, absl::Duration heartbeat
 void Watcher::Start() {
   Action action;
   {
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(&mutex_);
     action = Next();
   }
   Run(action);
@@ -27,7 +27,7 @@ void Watcher::Start() {
 void Watcher::WakeForEvent() {
   Action action;
   {
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(&mutex_);
     is_snapshot_old_ = true;
     may_have_rows_ = true;
     action = Next();
@@ -38,7 +38,7 @@ void Watcher::WakeForEvent() {
 void Watcher::WakeForRows() {
   Action action;
   {
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(&mutex_);
     may_have_rows_ = true;
     action = Next();
   }
@@ -48,7 +48,7 @@ void Watcher::WakeForRows() {
 void Watcher::Tick(absl::Time now) {
   Action action;
   {
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(&mutex_);
     now_ = now;
     const absl::Duration silence = now - last_write_;
     if (wait_ == Wait::kWrite && silence >= 2 * kWriteLimit && !is_aborted_) {
@@ -68,7 +68,7 @@ void Watcher::Tick(absl::Time now) {
 void Watcher::WriteDone(bool ok, absl::Time now) {
   Action action;
   {
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(&mutex_);
     wait_ = Wait::kNothing;
     now_ = last_write_ = now;
     if (!ok && end_.ok()) end_ = absl::CancelledError("the reader went away");
@@ -80,7 +80,7 @@ void Watcher::WriteDone(bool ok, absl::Time now) {
 void Watcher::End(const absl::Status& status) {
   Action action;
   {
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(&mutex_);
     if (end_.ok()) end_ = status;
     action = Next();
   }
@@ -152,7 +152,7 @@ Watcher::Action Watcher::Finish(const absl::Status& status) {
 void Watcher::GotSnapshot(absl::StatusOr<std::shared_ptr<const Snapshot>> snapshot) {
   Action action;
   {
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(&mutex_);
     wait_ = Wait::kNothing;
     if (snapshot.ok()) {
       const bool is_new = snapshot_ == nullptr || snapshot_->version != (*snapshot)->version;
@@ -171,7 +171,7 @@ void Watcher::GotSnapshot(absl::StatusOr<std::shared_ptr<const Snapshot>> snapsh
 void Watcher::GotRows(absl::StatusOr<std::vector<store::FeedRow>> rows) {
   Action action;
   {
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(&mutex_);
     wait_ = Wait::kNothing;
     if (!rows.ok()) {
       if (end_.ok()) end_ = rows.status();

@@ -17,9 +17,9 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "server/feed/cursor.h"
+#include "server/feed/mutex.h"
 #include "server/store/metric_store.h"
 
 namespace jenner::feed {
@@ -100,7 +100,7 @@ class Watcher : public std::enable_shared_from_this<Watcher> {
   const absl::Duration heartbeat_;
   const Hooks hooks_;
 
-  absl::Mutex mutex_;
+  Mutex mutex_;
   Cursor cursor_ ABSL_GUARDED_BY(mutex_);
   absl::Time now_ ABSL_GUARDED_BY(mutex_);         // as last told: at most a tick old
   absl::Time last_write_ ABSL_GUARDED_BY(mutex_);  // when the last write began or ended

@@ -4,8 +4,8 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
-#include "absl/synchronization/mutex.h"
 #include "core/names.h"
+#include "server/feed/mutex.h"
 #include "server/rpc/encode.h"
 #include "wire/convert.h"
 #include "wire/status.h"
@@ -18,11 +18,11 @@ using Reactor = grpc::ServerWriteReactor<v1::WatchExperimentResponse>;
 
 // The call's context while the call lives: it may be cut from a thread that races with its end.
 struct Cutter {
-  absl::Mutex mutex;
+  feed::Mutex mutex;
   grpc::CallbackServerContext* context ABSL_GUARDED_BY(mutex) = nullptr;
 
   void Cut() {
-    const absl::MutexLock lock(&mutex);
+    const feed::MutexLock lock(&mutex);
     if (context != nullptr) context->TryCancel();
   }
 };
@@ -63,7 +63,7 @@ class WatchReactor final : public Reactor {
  public:
   WatchReactor(Backend& backend, SnapshotCache& snapshots, grpc::CallbackServerContext* context)
       : backend_(backend), snapshots_(snapshots), cutter_(std::make_shared<Cutter>()) {
-    const absl::MutexLock lock(&cutter_->mutex);
+    const feed::MutexLock lock(&cutter_->mutex);
     cutter_->context = context;
   }
 
@@ -89,7 +89,7 @@ class WatchReactor final : public Reactor {
   }
   void OnDone() override {
     {
-      const absl::MutexLock lock(&cutter_->mutex);
+      const feed::MutexLock lock(&cutter_->mutex);
       cutter_->context = nullptr;
     }
     if (watcher_ != nullptr) {

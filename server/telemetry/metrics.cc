@@ -12,11 +12,11 @@
 #include <array>
 #include <exception>
 #include <map>
+#include <mutex>
 #include <tuple>
 #include <utility>
 
 #include "absl/strings/str_format.h"
-#include "absl/synchronization/mutex.h"
 #include "core/check.h"
 #include "core/statistics.h"
 
@@ -146,15 +146,15 @@ struct Metrics::Impl {
   // make others up: only the first so many get a series of their own.
   std::string Bounded(const std::string& reason) {
     constexpr size_t kMaxReasons = 64;
-    const absl::MutexLock lock(&mutex);
+    const std::lock_guard<std::mutex> lock(mutex);
     if (reasons.count(reason) == 0 && reasons.size() >= kMaxReasons) return "OTHER";
     reasons.insert(reason);
     return reason;
   }
 
-  // The series, made if it is not there; null if there are too many.
-  Series* Find(const std::string& name, const Labels& labels, const SeriesOwner& owner)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+  // REQUIRES, like the next two: mutex is held. The series, made if it is not there; null if there
+  // are too many.
+  Series* Find(const std::string& name, const Labels& labels, const SeriesOwner& owner) {
     const SeriesKey key(name, labels);
     const auto found = series.find(key);
     if (found != series.end()) {
@@ -176,11 +176,11 @@ struct Metrics::Impl {
     return &series.emplace(key, made).first->second;
   }
   void SetGauge(const std::string& name, const Labels& labels, const SeriesOwner& owner,
-                double value) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+                double value) {
     if (Series* one = Find(name, labels, owner)) one->gauge->Set(value);
   }
   template <typename Predicate>
-  void RemoveIf(Predicate predicate) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+  void RemoveIf(Predicate predicate) {
     for (auto at = series.begin(); at != series.end();) {
       if (!predicate(at->second)) {
         ++at;
@@ -199,9 +199,10 @@ struct Metrics::Impl {
   prometheus::Histogram* queue_wait = nullptr;
   std::map<std::string, prometheus::Histogram*, std::less<>> commits;
 
-  absl::Mutex mutex;
-  std::map<SeriesKey, Series> series ABSL_GUARDED_BY(mutex);
-  std::set<std::string> reasons ABSL_GUARDED_BY(mutex);
+  // Guards series and reasons; the registry guards itself.
+  std::mutex mutex;
+  std::map<SeriesKey, Series> series;
+  std::set<std::string> reasons;
 };
 
 Metrics::Metrics(const std::string& version) : impl_(std::make_unique<Impl>(version)) {}
@@ -236,7 +237,7 @@ void Metrics::Observe(const coordinator::State& state, absl::Time now) {
   impl_->Gauge("jenner_slots", {{"state", "free"}})
       .Set(static_cast<double>(std::max<int64_t>(slots - used, 0)));
 
-  const absl::MutexLock lock(&impl_->mutex);
+  const std::lock_guard<std::mutex> lock(impl_->mutex);
   impl_->RemoveIf([&](const Impl::Series& one) {
     const auto experiment = state.experiments.find(one.experiment);
     if (experiment == state.experiments.end()) return true;
@@ -258,13 +259,13 @@ void Metrics::CountEvent(const coordinator::Event& event, const coordinator::Sta
     impl_->Counter("jenner_job_requeues_total", {{"reason", impl_->Bounded(requeued->reason.code)}})
         .Increment();
   } else if (const auto* deleted = std::get_if<coordinator::ExperimentDeleted>(&event.body)) {
-    const absl::MutexLock lock(&impl_->mutex);
+    const std::lock_guard<std::mutex> lock(impl_->mutex);
     impl_->RemoveIf([&](const Impl::Series& one) { return one.experiment == deleted->experiment; });
   }
 }
 
 void Metrics::Train(const SeriesOwner& owner, const TrainFigures& figures) {
-  const absl::MutexLock lock(&impl_->mutex);
+  const std::lock_guard<std::mutex> lock(impl_->mutex);
   for (const auto& [arm, seed] : owner.arms) {
     const Labels labels = {
         {"experiment", owner.experiment}, {"arm", arm}, {"seed", Number(seed)}, {"job", owner.job}};
@@ -279,7 +280,7 @@ void Metrics::Train(const SeriesOwner& owner, const TrainFigures& figures) {
 
 void Metrics::Cell(const SeriesOwner& owner, int32_t step, const std::string& context,
                    const std::vector<TraitFigures>& traits) {
-  const absl::MutexLock lock(&impl_->mutex);
+  const std::lock_guard<std::mutex> lock(impl_->mutex);
   for (const auto& [arm, seed] : owner.arms) {
     Labels labels = {{"experiment", owner.experiment},
                      {"arm", arm},
