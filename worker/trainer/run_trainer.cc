@@ -32,6 +32,8 @@ std::string Outcome::Failure() const {
 TrainerProcess::TrainerProcess(const std::string& spec_path, const std::string& out, int rank,
                                const std::vector<std::string>& flags, const std::string& models_dir)
     : events_path_(out + "/events-" + std::to_string(rank) + ".jsonl") {
+  // An earlier life in the same folder left its lines, with the address of its store.
+  unlink(events_path_.c_str());
   std::vector<std::string> words = {JENNER_BINARY_DIR "/bin/jenner-trainer",
                                     "--spec",
                                     spec_path,
