@@ -135,13 +135,22 @@ class WatchReactor final : public Reactor {
   }
 
   void Write(const feed::Update& update) {
+    {
+      const feed::MutexLock lock(&mutex_);
+      Fill(update);
+    }
+    // Without the lock: gRPC may run OnWriteDone before this returns.
+    StartWrite(&response_);
+  }
+
+  void Fill(const feed::Update& update) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     response_.Clear();
     response_.set_cursor(feed::ToString(update.cursor));
     if (const auto* snapshot = std::get_if<std::shared_ptr<const feed::Snapshot>>(&update.body)) {
       snapshot_ = std::static_pointer_cast<const ExperimentSnapshot>(*snapshot);
       *response_.mutable_experiment() = snapshot_->message;
     } else if (const auto* row = std::get_if<store::FeedRow>(&update.body)) {
-      WriteRow(*row);
+      FillRow(*row);
     } else if (const auto* terminal = std::get_if<feed::TerminalUpdate>(&update.body)) {
       const auto last = std::static_pointer_cast<const ExperimentSnapshot>(terminal->snapshot);
       response_.mutable_terminal()->set_state(last->message.state());
@@ -151,10 +160,9 @@ class WatchReactor final : public Reactor {
     } else {
       *response_.mutable_heartbeat()->mutable_time() = wire::ToProto(backend_.clock());
     }
-    StartWrite(&response_);
   }
 
-  void WriteRow(const store::FeedRow& row) {
+  void FillRow(const store::FeedRow& row) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     if (const auto* point = std::get_if<store::TrainPoint>(&row.value)) {
       *response_.mutable_train_point() = Encode(experiment_, *point);
       return;
@@ -173,9 +181,10 @@ class WatchReactor final : public Reactor {
   const std::shared_ptr<Cutter> cutter_;
   std::string experiment_;
   std::shared_ptr<feed::Watcher> watcher_;
-  // Touched by one write at a time.
-  std::shared_ptr<const ExperimentSnapshot> snapshot_;
-  v1::WatchExperimentResponse response_;
+  // Writes follow one another, each perhaps on another thread.
+  feed::Mutex mutex_;
+  std::shared_ptr<const ExperimentSnapshot> snapshot_ ABSL_GUARDED_BY(mutex_);
+  v1::WatchExperimentResponse response_;  // filled under the lock; gRPC reads it until OnWriteDone
 };
 
 }  // namespace

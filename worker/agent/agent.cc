@@ -2,52 +2,42 @@
 
 #include <signal.h>
 
-#include <cstdio>
+#include <algorithm>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 #include <random>
+#include <set>
 #include <thread>
+#include <utility>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/strings/str_split.h"
 #include "core/exit_code.h"
 #include "core/status.h"
+#include "worker/agent/housekeeping.h"
+#include "worker/agent/log.h"
+#include "worker/agent/rank.h"
 
 namespace jenner::agent {
 namespace {
 
-using nlohmann::json;
-
-constexpr int64_t kBatchBytes = 512 << 10;
-constexpr int64_t kLogBatchBytes = 64 << 10;
-constexpr size_t kMaxMessageBytes = 4096;
 constexpr absl::Duration kTick = absl::Milliseconds(100);
-
-void Log(const std::string& message) {
-  std::fprintf(stderr, "%s %s\n",
-               absl::FormatTime(absl::RFC3339_sec, absl::Now(), absl::UTCTimeZone()).c_str(),
-               message.c_str());
-}
-
-void Pause(absl::Duration duration) {
-  std::this_thread::sleep_for(absl::ToChronoNanoseconds(duration));
-}
+constexpr absl::Duration kOrphanPatience = absl::Seconds(10);
+constexpr absl::Duration kHousekeeping = absl::Minutes(1);
+constexpr absl::Duration kSynchronizeTimeout = absl::Seconds(5);
+constexpr int64_t kFactsBytes = int64_t{1} << 20;  // the longest event line
+constexpr int64_t kLastWordsBytes = 2000;
+constexpr int kMaxRounds = 8;  // of Reconcile: stop, end, drop, prepare and start follow each other
 
 std::string RandomId() {
   std::random_device device;
   return absl::StrFormat("%08x%08x", device(), device());
 }
 
-v1::RankKey ToProto(const RankKey& key) {
-  v1::RankKey message;
-  message.set_experiment(key.experiment);
-  message.set_job(key.job);
-  message.set_attempt(key.attempt);
-  message.set_rank(key.rank);
-  return message;
+Outcome Failure(core::ExitCode exit_code, std::string code, std::string message) {
+  return {static_cast<int>(exit_code), std::move(code), ToUtf8(std::move(message), kMaxErrorBytes)};
 }
+
+std::string JobName(const RankKey& key) { return key.experiment + "/" + key.job; }
 
 v1::RankReport::Phase ToProto(Phase phase) {
   switch (phase) {
@@ -64,98 +54,13 @@ v1::RankReport::Phase ToProto(Phase phase) {
   return v1::RankReport::PHASE_UNSPECIFIED;
 }
 
-// The hashes of the datasets that a job names.
-std::vector<std::string> DatasetsOf(const std::string& job_json) {
-  const json job = json::parse(job_json, nullptr, /*allow_exceptions=*/false);
-  std::vector<std::string> hashes;
-  const auto add = [&](const char* part, const char* field) {
-    if (!job.is_object() || !job.contains(part) || !job[part].is_object()) return;
-    const json ref = job[part].value(field, json());
-    if (ref.is_string() && ref.get<std::string>().rfind("sha256:", 0) == 0)
-      hashes.push_back(ref.get<std::string>().substr(7));
-  };
-  add("training", "dataset");
-  add("evaluation", "prompts");
-  return hashes;
-}
-
-// Kills every process that a former agent recorded under attempts/.
-void KillOrphans(const std::string& attempts) {
-  std::error_code error;
-  for (std::filesystem::recursive_directory_iterator at(attempts, error), end; !error && at != end;
-       at.increment(error)) {
-    if (at->path().filename() != "process") continue;
-    const absl::StatusOr<std::string> text = ReadSmallFile(at->path().string(), 4096);
-    if (!text.ok()) continue;
-    const std::vector<std::string> words = absl::StrSplit(*text, ' ');
-    ProcessIdentity identity;
-    if (words.size() != 3 || !absl::SimpleAtoi(words[0], &identity.pid) ||
-        !absl::SimpleAtoi(words[1], &identity.start_ticks))
-      continue;
-    identity.boot_id = words[2];
-    KillGroup(identity);
-  }
-}
-
 }  // namespace
 
-struct Agent::Rank {
-  RankKey key;
-  std::string job_json;
-  int world_size = 1;
-  std::string store_address;
-  Phase phase = Phase::kPreparing;
-  bool stopping = false;
-  absl::Time kill_at = absl::InfiniteFuture();
-  Child child;
-  int exit_code = 0;
-  RankFacts facts;
-  // Uploading.
-  int64_t events_offset = 0;
-  int64_t log_offset = 0;   // in the file
-  int64_t log_dropped = 0;  // bytes of the log that were cut off the file
-  bool process_over = false;
-  bool stale = false;  // the coordinator wants nothing more of it
-  size_t artifacts_uploaded = 0;
-  std::string folder;
-};
-
-bool IsTelemetry(const std::string& line) {
-  const json event = json::parse(line, nullptr, /*allow_exceptions=*/false);
-  const json kind = event.is_object() ? event.value("kind", json()) : json();
-  return kind == "train_step" || kind == "sample" || kind == "evaluation";
-}
-
-void Learn(const std::string& line, RankFacts* facts) {
-  const json event = json::parse(line, nullptr, /*allow_exceptions=*/false);
-  if (!event.is_object()) return;
-  const auto text = [&](const char* field) {
-    const json value = event.value(field, json());
-    return value.is_string() ? value.get<std::string>() : std::string();
-  };
-  const auto number = [&](const char* field) {
-    const json value = event.value(field, json());
-    return value.is_number_integer() ? value.get<int64_t>() : 0;
-  };
-  const std::string kind = text("kind");
-  if (kind == "rendezvous") {
-    facts->store_address = text("address");
-  } else if (kind == "plan") {
-    facts->total_steps = static_cast<int32_t>(number("total_steps"));
-  } else if (kind == "train_step") {
-    facts->step = static_cast<int32_t>(number("step"));
-  } else if (kind == "artifact") {
-    facts->artifacts.push_back({text("name"), text("path"), text("sha256"), number("bytes")});
-  } else if (kind == "finished") {
-    facts->finished = true;
-  } else if (kind == "failed") {
-    facts->error_code = text("code");
-    facts->error_message = text("message").substr(0, kMaxMessageBytes);
-  }
-}
-
 Agent::Agent(AgentOptions options)
-    : options_(std::move(options)), boot_id_(RandomId()), link_(options_.server) {}
+    : options_(std::move(options)),
+      boot_id_(RandomId()),
+      link_(options_.server),
+      lease_until_(MonotonicNow() + lease_) {}
 
 Agent::~Agent() {
   for (const auto& [key, rank] : ranks_) {
@@ -164,43 +69,43 @@ Agent::~Agent() {
 }
 
 absl::StatusOr<std::unique_ptr<Agent>> Agent::Create(AgentOptions options) {
-  std::unique_ptr<Agent> agent(new Agent(std::move(options)));
-  const std::string& work = agent->options_.work_dir;
+  if (FileSize(options.trainer) < 0) {
+    return absl::NotFoundError("--trainer: " + options.trainer + ": no such file");
+  }
+  const std::string& work = options.work_dir;
   RETURN_IF_ERROR(MakeFolders(work + "/data"));
   RETURN_IF_ERROR(MakeFolders(work + "/attempts"));
-  ASSIGN_OR_RETURN(agent->lock_, LockFile(work + "/lock"));
-  KillOrphans(work + "/attempts");
+  ASSIGN_OR_RETURN(UniqueFd lock, LockFile(work + "/lock"));
+  KillOrphans(work + "/attempts", kOrphanPatience);
   RETURN_IF_ERROR(RemoveTree(work + "/attempts"));
   RETURN_IF_ERROR(MakeFolders(work + "/attempts"));
-  if (FileSize(agent->options_.trainer) < 0) {
-    return absl::NotFoundError("--trainer: " + agent->options_.trainer + ": no such file");
-  }
+  std::unique_ptr<Agent> agent(new Agent(std::move(options)));
+  agent->lock_ = std::move(lock);
   return agent;
 }
 
-v1::SynchronizeRequest Agent::Report() {
+v1::SynchronizeRequest Agent::Report(bool with_progress) {
   v1::SynchronizeRequest request;
   request.set_worker(options_.name);
   request.set_boot_id(boot_id_);
   request.set_slots(draining_ ? 0 : options_.slots);
   request.set_host(options_.host);
   request.set_version(JENNER_VERSION);
-  for (const std::string& name : ListFolder(options_.models_dir)) {
-    if (FileSize(options_.models_dir + "/" + name + "/config.json") >= 0) request.add_models(name);
-  }
-  std::lock_guard<std::mutex> lock(mutex_);
+  for (const std::string& name : models_) request.add_models(name);
+  const std::lock_guard<std::mutex> lock(mutex_);
   for (const auto& [key, rank] : ranks_) {
     v1::RankReport* report = request.add_ranks();
     *report->mutable_key() = ToProto(key);
     report->set_phase(ToProto(rank->phase));
     report->set_store_address(rank->facts.store_address);
-    report->set_step(rank->facts.step);
     report->set_total_steps(rank->facts.total_steps);
+    if (with_progress) report->set_step(rank->facts.step);
     if (rank->phase != Phase::kEnded) continue;
-    report->set_exit_code(rank->exit_code);
-    report->set_error_code(rank->facts.error_code);
-    report->set_error_message(rank->facts.error_message);
-    for (const RankFacts::Artifact& artifact : rank->facts.artifacts) {
+    report->set_exit_code(rank->outcome.exit_code);
+    report->set_error_code(rank->outcome.error_code);
+    report->set_error_message(rank->outcome.error_message);
+    if (rank->outcome.exit_code != 0) continue;
+    for (const Artifact& artifact : rank->facts.artifacts) {
       v1::ArtifactReport* out = report->add_artifacts();
       out->set_path(artifact.name);
       out->set_sha256(artifact.sha256);
@@ -223,53 +128,63 @@ void Agent::TakeAssignments(const v1::SynchronizeResponse& response) {
   }
 }
 
-// True: the coordinator answered.
-bool Agent::SynchronizeOnce() {
+void Agent::Synchronize() {
+  models_.clear();
+  for (const std::string& name : ListFolder(options_.models_dir)) {
+    if (FileSize(options_.models_dir + "/" + name + "/config.json") >= 0) models_.push_back(name);
+  }
+  const std::string telling = Report(false).SerializeAsString();
+  const absl::Time asked_at = MonotonicNow();
   const auto response =
-      link_.Synchronize(Report(), std::min<absl::Duration>(lease_ / 3, absl::Seconds(5)));
+      link_.Synchronize(Report(true), std::min<absl::Duration>(lease_ / 3, kSynchronizeTimeout));
+  next_synchronize_ = MonotonicNow() + std::min(pause_, lease_ / 3);
   if (response.ok()) {
-    last_answer_ = absl::Now();
+    if (!heard_) Log("synchronize: the coordinator answers again");
+    heard_ = true;
+    told_ = telling;
     TakeAssignments(*response);
-    return true;
+    // Counted from the question: the coordinator's own lease began at or after it.
+    lease_until_ = asked_at + lease_;
+    return;
   }
-  Log("synchronize: " + response.status().ToString());
-  if (absl::Now() - last_answer_ > lease_) {
-    // The ranks may have been given away: self-fencing.
-    std::lock_guard<std::mutex> lock(mutex_);
-    for (const auto& [key, rank] : ranks_) {
-      if (rank->phase == Phase::kRunning) KillGroup(rank->child.identity);
-      rank->stale = true;
+  if (heard_) Log("synchronize: " + response.status().ToString());
+  heard_ = false;
+  if (MonotonicNow() >= lease_until_) FenceOff();
+}
+
+// The ranks may have been given away.
+void Agent::FenceOff() {
+  wanted_.clear();
+  const std::lock_guard<std::mutex> lock(mutex_);
+  for (const auto& [key, rank] : ranks_) {
+    if (rank->phase == Phase::kUploading || rank->phase == Phase::kEnded || rank->verdict) continue;
+    Log(ToString(key) + ": the lease is over");
+    rank->stale = true;
+    const Outcome lost = Failure(core::ExitCode::kPeerLost, "LEASE_LOST",
+                                 "the worker did not hear from the coordinator in time");
+    rank->verdict = lost;
+    if (rank->phase == Phase::kRunning) {
+      KillGroup(rank->child.identity);
+    } else {
+      rank->outcome = lost;
+      rank->phase = Phase::kEnded;
     }
-    wanted_.clear();
   }
-  return false;
 }
 
-void Agent::Fail(Rank* rank, int exit_code, const std::string& code, const absl::Status& status) {
-  Log(absl::StrCat(ToString(rank->key), ": ", code, ": ", status.ToString()));
-  rank->exit_code = exit_code;
-  rank->facts.error_code = code;
-  rank->facts.error_message = std::string(status.message()).substr(0, kMaxMessageBytes);
-  rank->process_over = true;
-  rank->phase = Phase::kEnded;
-}
-
-void Agent::Prepare(Rank* rank) {
+absl::Status Agent::Prepare(Rank* rank) {
   rank->folder = options_.work_dir + "/attempts/" + ToString(rank->key);
-  absl::Status status = MakeFolders(rank->folder);
-  if (status.ok()) status = WriteFileAtomically(rank->folder + "/job.json", rank->job_json, false);
-  for (const std::string& hash : DatasetsOf(rank->job_json)) {
-    const std::string path = options_.work_dir + "/data/" + hash;
-    if (status.ok() && FileSize(path) < 0) status = link_.DownloadBlob(hash, path);
-  }
-  if (!status.ok())
-    return Fail(rank, static_cast<int>(core::ExitCode::kStorage), "PREPARE_FAILED", status);
-  rank->phase = Phase::kReady;
+  rank->datasets = DatasetsOf(rank->job_json);
+  RETURN_IF_ERROR(MakeFolders(rank->folder));
+  RETURN_IF_ERROR(WriteFileAtomically(rank->folder + "/job.json", rank->job_json, /*sync=*/false));
+  rank->phase = Phase::kPreparing;
+  return absl::OkStatus();
 }
 
-void Agent::Start(Rank* rank) {
+absl::Status Agent::Start(Rank* rank) {
   ChildOptions child;
-  const std::string out = options_.work_dir + "/out/" + rank->key.experiment + "/" + rank->key.job;
+  const std::string out = options_.work_dir + "/out/" + JobName(rank->key);
+  const std::string threads = std::to_string(options_.threads_per_rank);
   child.command = {options_.trainer,
                    "--spec",
                    rank->folder + "/job.json",
@@ -280,7 +195,7 @@ void Agent::Start(Rank* rank) {
                    "--out",
                    out,
                    "--threads",
-                   std::to_string(options_.threads_per_rank),
+                   threads,
                    "--rank",
                    std::to_string(rank->key.rank),
                    "--world-size",
@@ -292,44 +207,76 @@ void Agent::Start(Rank* rank) {
   } else {
     child.command.insert(child.command.end(), {"--store-host", options_.host});
   }
-  const std::string threads = std::to_string(options_.threads_per_rank);
   // Ranks that share cores must not spin while they wait.
   child.environment = {"OMP_NUM_THREADS=" + threads, "MKL_NUM_THREADS=" + threads,
                        "OMP_WAIT_POLICY=PASSIVE", "GOMP_SPINCOUNT=0"};
   child.events_path = rank->folder + "/events.jsonl";
   child.log_path = rank->folder + "/trainer.log";
-  absl::Status status = MakeFolders(out);
-  absl::StatusOr<Child> spawned = status.ok() ? Spawn(child) : status;
-  if (!spawned.ok())
-    return Fail(rank, static_cast<int>(core::ExitCode::kStorage), "START_FAILED", spawned.status());
-  rank->child = *std::move(spawned);
+  RETURN_IF_ERROR(MakeFolders(out));
+  ASSIGN_OR_RETURN(rank->child, Spawn(child));
   rank->phase = Phase::kRunning;
-  const ProcessIdentity& identity = rank->child.identity;
+  Log(absl::StrCat(ToString(rank->key), ": started, pid ", rank->child.identity.pid));
   const absl::Status recorded = WriteFileAtomically(
-      rank->folder + "/process",
-      absl::StrCat(identity.pid, " ", identity.start_ticks, " ", identity.boot_id), false);
+      rank->folder + "/process", ProcessRecord(rank->child.identity), /*sync=*/false);
   if (!recorded.ok()) Log(recorded.ToString());
-  Log(absl::StrCat(ToString(rank->key), ": started, pid ", identity.pid));
+  return absl::OkStatus();
 }
 
 void Agent::StopRank(Rank* rank) {
   Log(ToString(rank->key) + ": stopping");
   SignalProcess(rank->child.pidfd, SIGTERM);
   rank->stopping = true;
-  rank->kill_at = absl::Now() + options_.stop_grace;
+  rank->kill_at = MonotonicNow() + options_.stop_grace;
 }
 
-void Agent::CheckChildren() {
-  std::lock_guard<std::mutex> lock(mutex_);
-  for (const auto& [key, rank] : ranks_) {
-    if (rank->phase != Phase::kRunning) continue;
-    if (absl::Now() > rank->kill_at) KillGroup(rank->child.identity);
-    if (!HasEnded(rank->child.pidfd)) continue;
-    rank->exit_code = Reap(rank->child);
-    rank->process_over = true;
-    rank->phase = Phase::kUploading;
-    Log(absl::StrCat(ToString(key), ": ended with exit code ", rank->exit_code));
+void Agent::Drop(const RankKey& key) {
+  const std::shared_ptr<Rank> rank = ranks_.at(key);
+  rank->stale = true;
+  ranks_.erase(key);
+  absl::Status removed = rank->folder.empty() ? absl::OkStatus() : RemoveTree(rank->folder);
+  const bool is_last = std::none_of(ranks_.begin(), ranks_.end(), [&](const auto& other) {
+    return JobName(other.first) == JobName(key);
+  });
+  // Nobody resumes what has succeeded.
+  const bool has_succeeded = rank->phase == Phase::kEnded && rank->outcome.exit_code == 0;
+  if (has_succeeded && is_last)
+    removed.Update(RemoveTree(options_.work_dir + "/out/" + JobName(key)));
+  if (!removed.ok()) Log(removed.ToString());
+}
+
+void Agent::Perform(const Action& action) {
+  if (action.kind == ActionKind::kDrop) return Drop(action.key);
+  std::shared_ptr<Rank>& rank = ranks_[action.key];
+  const auto wanted = wanted_.find(action.key);
+  if (rank == nullptr) {
+    rank = std::make_shared<Rank>();
+    rank->key = action.key;
+    rank->job_json = wanted->second.job_spec_json();
+    rank->world_size = wanted->second.world_size();
   }
+  if (wanted != wanted_.end()) rank->store_address = wanted->second.store_address();
+  absl::Status status;
+  switch (action.kind) {
+    case ActionKind::kPrepare:
+      status = Prepare(rank.get());
+      break;
+    case ActionKind::kStart:
+      status = Start(rank.get());
+      break;
+    case ActionKind::kStop:
+      return StopRank(rank.get());
+    case ActionKind::kEnd:
+      rank->outcome =
+          Failure(core::ExitCode::kTerminated, "TERMINATED", "stopped before it started");
+      rank->phase = Phase::kEnded;
+      return;
+    case ActionKind::kDrop:
+      return;
+  }
+  if (status.ok()) return;
+  Log(ToString(action.key) + ": " + status.ToString());
+  rank->outcome = Failure(core::ExitCode::kStorage, "START_FAILED", std::string(status.message()));
+  rank->phase = Phase::kEnded;
 }
 
 void Agent::Act() {
@@ -337,172 +284,122 @@ void Agent::Act() {
   for (const auto& [key, assignment] : wanted_) {
     desired.push_back({key, !assignment.store_address().empty(), assignment.stop()});
   }
-  std::lock_guard<std::mutex> lock(mutex_);
-  for (int round = 0; round < 8; ++round) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  for (int round = 0; round < kMaxRounds; ++round) {
     std::vector<ActualRank> actual;
     for (const auto& [key, rank] : ranks_) actual.push_back({key, rank->phase, rank->stopping});
-    const std::vector<Action> actions = Reconcile(desired, actual, {options_.slots, draining_});
+    // Without the coordinator nothing is known to be unwanted; a lost lease has been dealt with.
+    std::vector<Action> actions = Reconcile(desired, actual, {options_.slots, draining_});
+    if (!heard_) {
+      std::erase_if(actions, [](const Action& action) { return action.kind == ActionKind::kDrop; });
+    }
     if (actions.empty()) return;
-    for (const Action& action : actions) {
-      std::shared_ptr<Rank>& rank = ranks_[action.key];
-      if (rank == nullptr) {
-        const v1::Assignment& assignment = wanted_.at(action.key);
-        rank = std::make_shared<Rank>();
-        rank->key = action.key;
-        rank->job_json = assignment.job_spec_json();
-        rank->world_size = assignment.world_size();
-      }
-      if (wanted_.contains(action.key))
-        rank->store_address = wanted_.at(action.key).store_address();
-      switch (action.kind) {
-        case ActionKind::kPrepare:
-          Prepare(rank.get());
-          break;
-        case ActionKind::kStart:
-          Start(rank.get());
-          break;
-        case ActionKind::kStop:
-          StopRank(rank.get());
-          break;
-        case ActionKind::kEnd:
-          Fail(rank.get(), static_cast<int>(core::ExitCode::kTerminated), "TERMINATED",
-               absl::CancelledError("stopped before it started"));
-          break;
-        case ActionKind::kDrop: {
-          const absl::Status removed =
-              rank->folder.empty() ? absl::OkStatus() : RemoveTree(rank->folder);
-          if (!removed.ok()) Log(removed.ToString());
-          ranks_.erase(action.key);
-          break;
-        }
-      }
+    for (const Action& action : actions) Perform(action);
+  }
+}
+
+void Agent::ReadFacts(Rank* rank) {
+  while (true) {
+    const auto lines = ReadLines(rank->folder + "/events.jsonl", rank->facts_offset, kFactsBytes);
+    if (!lines.ok()) {
+      Log(ToString(rank->key) + ": " + lines.status().ToString());
+      return;
+    }
+    if (lines->lines.empty()) return;
+    for (const std::string& line : lines->lines) Learn(line, &rank->facts);
+    rank->facts_offset = lines->next_offset;
+  }
+}
+
+void Agent::BoundFiles(Rank* rank) {
+  const std::string log = rank->folder + "/trainer.log";
+  if (const int64_t size = FileSize(log); size > options_.max_log_bytes) {
+    std::error_code error;
+    std::filesystem::resize_file(log, 0, error);
+    if (!error) {
+      rank->log_dropped += size;
+      rank->log_offset = 0;
     }
   }
+  if (!rank->verdict && FileSize(rank->folder + "/events.jsonl") > options_.max_events_bytes) {
+    rank->verdict = Failure(core::ExitCode::kInternal, "INTERNAL",
+                            absl::StrCat("jenner-trainer wrote more than ",
+                                         options_.max_events_bytes, " bytes of events"));
+    KillGroup(rank->child.identity);
+  }
+}
+
+void Agent::CheckChild(Rank* rank) {
+  if (MonotonicNow() > rank->kill_at) KillGroup(rank->child.identity);
+  const bool has_ended = HasEnded(rank->child.pidfd);
+  const int exit_code = has_ended ? Reap(rank->child) : 0;
+  ReadFacts(rank);
+  BoundFiles(rank);
+  if (!has_ended) return;
+  if (FileSize(rank->folder + "/events.jsonl") > rank->facts_offset) ++rank->facts.num_broken;
+  const std::string log = rank->folder + "/trainer.log";
+  const int64_t log_bytes = FileSize(log);
+  const auto last_words =
+      ReadPart(log, std::max<int64_t>(0, log_bytes - kLastWordsBytes), kLastWordsBytes);
+  rank->outcome = rank->verdict ? *rank->verdict
+                                : Judge(exit_code, rank->stopping, rank->facts,
+                                        last_words.ok() ? *last_words : "");
+  rank->phase = rank->stale ? Phase::kEnded : Phase::kUploading;
+  Log(absl::StrCat(ToString(rank->key), ": ended with exit code ", exit_code, " ",
+                   rank->outcome.error_code));
+}
+
+void Agent::CheckChildren() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  for (const auto& [key, rank] : ranks_) {
+    if (rank->phase == Phase::kRunning) CheckChild(rank.get());
+  }
+}
+
+void Agent::KeepHouse() {
+  if (MonotonicNow() < next_housekeeping_) return;
+  next_housekeeping_ = MonotonicNow() + kHousekeeping;
+  std::set<std::string> datasets;
+  std::set<std::string> jobs;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    for (const auto& [key, rank] : ranks_) {
+      jobs.insert(JobName(key));
+      for (const std::string& hash : rank->datasets) datasets.insert({hash, hash + ".tmp"});
+    }
+  }
+  TrimCache(options_.work_dir + "/data", options_.max_cache_bytes, datasets);
+  RemoveOld(options_.work_dir + "/attempts", absl::ZeroDuration(), absl::Now(), jobs);
+  RemoveOld(options_.work_dir + "/out", options_.keep_checkpoints, absl::Now(), jobs);
+}
+
+bool Agent::IsQuiet() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return std::all_of(ranks_.begin(), ranks_.end(),
+                     [](const auto& rank) { return rank.second->phase == Phase::kEnded; });
 }
 
 void Agent::Run() {
-  std::string told;  // what the coordinator knows
-  absl::Time next = absl::InfinitePast();
-  while (true) {
+  absl::Time drain_until = absl::InfiniteFuture();
+  while (MonotonicNow() < drain_until) {
     CheckChildren();
+    KeepHouse();
     Act();
-    const std::string now = Report().SerializeAsString();
-    if (now != told || absl::Now() >= next) {
-      if (SynchronizeOnce()) told = now;
-      next = absl::Now() + std::min(pause_, lease_ / 3);
+    if (Report(false).SerializeAsString() != told_ && heard_) next_synchronize_ = MonotonicNow();
+    if (MonotonicNow() >= next_synchronize_) {
+      Synchronize();
       Act();
     }
-    bool any = false;
-    {
-      std::lock_guard<std::mutex> lock(mutex_);
-      for (const auto& [key, rank] : ranks_) any = any || rank->phase != Phase::kEnded;
-    }
-    if (draining_ && !any) {
-      SynchronizeOnce();  // the last word
-      break;
-    }
-    Pause(kTick);
-  }
-  uploads_over_ = true;
-}
-
-// Sends the next event lines and log of a rank. True: something was sent.
-bool Agent::UploadSome(const std::shared_ptr<Rank>& rank) {
-  v1::UploadTelemetryRequest request;
-  std::string folder;
-  int64_t events_offset = 0;
-  int64_t log_offset = 0;
-  bool process_over = false;
-  {
-    std::lock_guard<std::mutex> lock(mutex_);
-    *request.mutable_key() = ToProto(rank->key);
-    folder = rank->folder;
-    events_offset = rank->events_offset;
-    log_offset = rank->log_offset;
-    process_over = rank->process_over;
-    request.set_log_offset(rank->log_dropped + log_offset);
-  }
-  const auto lines = ReadLines(folder + "/events.jsonl", events_offset, kBatchBytes);
-  const auto log = ReadPart(folder + "/trainer.log", log_offset, kLogBatchBytes);
-  if (lines.ok()) {
-    for (const std::string& line : lines->lines) {
-      if (IsTelemetry(line)) request.add_event_json(line);
-    }
-    events_offset = lines->next_offset;
-  }
-  if (log.ok()) request.set_log(*log);
-  const bool has_telemetry = request.event_json_size() > 0 || !request.log().empty();
-  const bool has_news = has_telemetry || (lines.ok() && !lines->lines.empty());
-  const absl::Status sent = has_telemetry ? link_.UploadTelemetry(request) : absl::OkStatus();
-  std::lock_guard<std::mutex> lock(mutex_);
-  if (absl::IsAborted(sent) || absl::IsNotFound(sent)) rank->stale = true;
-  if (!sent.ok() && !rank->stale) {
-    Log(ToString(rank->key) + ": telemetry: " + sent.ToString());
-    // A batch that is refused for itself would be refused for ever.
-    if (!absl::IsInvalidArgument(sent)) return false;
-  }
-  rank->events_offset = events_offset;
-  rank->log_offset = log_offset + static_cast<int64_t>(request.log().size());
-  if (rank->log_offset > options_.max_log_bytes) {
-    std::error_code error;
-    std::filesystem::resize_file(folder + "/trainer.log", 0, error);
-    rank->log_dropped += rank->log_offset;
-    rank->log_offset = 0;
-  }
-  for (const std::string& line : lines.ok() ? lines->lines : std::vector<std::string>())
-    Learn(line, &rank->facts);
-  // Over only if the process had ended before the files were read to their ends.
-  if (!has_news && process_over && rank->phase == Phase::kUploading &&
-      (rank->stale || rank->artifacts_uploaded == rank->facts.artifacts.size())) {
-    if (rank->exit_code != 0 && rank->facts.error_code.empty()) {
-      rank->facts.error_code = rank->exit_code > 128 ? "TRAINER_KILLED" : "TRAINER_DIED";
-      rank->facts.error_message = absl::StrFormat(
-          "jenner-trainer ended with exit code %d and no last word", rank->exit_code);
-    }
-    rank->phase = Phase::kEnded;
-  }
-  return has_news;
-}
-
-// Sends the next artifact of an ended rank. True: one was sent.
-bool Agent::UploadArtifacts(const std::shared_ptr<Rank>& rank) {
-  RankFacts::Artifact artifact;
-  {
-    std::lock_guard<std::mutex> lock(mutex_);
-    if (rank->stale || rank->phase != Phase::kUploading ||
-        rank->artifacts_uploaded >= rank->facts.artifacts.size())
-      return false;
-    artifact = rank->facts.artifacts[rank->artifacts_uploaded];
-  }
-  const absl::Status sent =
-      link_.UploadBlob(ToProto(rank->key), artifact.path, artifact.sha256, artifact.size_bytes);
-  std::lock_guard<std::mutex> lock(mutex_);
-  if (absl::IsAborted(sent)) rank->stale = true;
-  if (!sent.ok()) {
-    Log(absl::StrCat(ToString(rank->key), ": artifact ", artifact.name, ": ", sent.ToString()));
-    return false;
-  }
-  ++rank->artifacts_uploaded;
-  return true;
-}
-
-void Agent::RunUploads() {
-  while (!uploads_over_) {
-    std::vector<std::shared_ptr<Rank>> ranks;
-    {
-      std::lock_guard<std::mutex> lock(mutex_);
-      for (const auto& [key, rank] : ranks_) {
-        if (rank->phase == Phase::kRunning || rank->phase == Phase::kUploading)
-          ranks.push_back(rank);
+    if (draining_) {
+      drain_until = std::min(drain_until, MonotonicNow() + options_.drain_limit);
+      if (IsQuiet()) {
+        Synchronize();  // the last word
+        break;
       }
     }
-    bool busy = false;
-    for (const auto& rank : ranks) {
-      busy = UploadSome(rank) || busy;
-      busy = UploadArtifacts(rank) || busy;
-    }
-    if (!busy) Pause(absl::Milliseconds(300));
+    std::this_thread::sleep_for(absl::ToChronoNanoseconds(kTick));
   }
+  over_ = true;
 }
 
 }  // namespace jenner::agent

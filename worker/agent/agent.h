@@ -1,12 +1,23 @@
-// Agent: brings the ranks on this machine to where the coordinator wants them. Two threads, both
-// started by main.cc: Run() synchronises, spawns and reaps; RunUploads() sends what trainers write.
-// After a restart of the agent the trainers of its former life are gone (they are killed with it;
-// what is left is killed at the start), and the coordinator hears of it by their absence.
+// Agent: brings the ranks on this machine to where the coordinator wants them. Three threads,
+// started by main.cc: Run() synchronises, spawns and reaps, and never waits for more than one
+// Synchronize; RunTelemetry() sends the event lines and logs that trainers write; RunBlobs()
+// downloads datasets and uploads artifacts, however long they take. What is to be sent waits in
+// files, not in memory.
 //
-// Below work_dir:  lock  data/<sha256>  out/<experiment>/<job>/ (checkpoints; kept between
-// attempts)
-//                  attempts/<experiment>/<job>/<attempt>-<rank>/{job.json, events.jsonl,
-//                  trainer.log, process}
+// Leases: without an answer for the lease's length, counted from when the last answered call was
+// made, the agent SIGKILLs its ranks, for the coordinator may have given them away; it reports them
+// as ended (LEASE_LOST) once it is heard again. Trainers die with their agent (PR_SET_PDEATHSIG); a
+// new agent kills what is left and the coordinator hears of it by the ranks' absence.
+//
+// Below work_dir:
+//   lock
+//   data/<sha256>                   datasets; the least recently used go beyond max_cache_bytes
+//   out/<experiment>/<job>/         checkpoints and results of a job, shared by its attempts on
+//   this
+//                                   machine, so that a later one resumes; removed when the job has
+//                                   succeeded, else once nothing changed for keep_checkpoints
+//   attempts/<experiment>/<job>/<attempt>-<rank>/{job.json, events.jsonl, trainer.log, process}
+//                                   removed when the coordinator has taken the rank's end
 #ifndef JENNER_WORKER_AGENT_AGENT_H_
 #define JENNER_WORKER_AGENT_AGENT_H_
 
@@ -17,7 +28,9 @@
 #include <string>
 #include <vector>
 
-#include "worker/agent/child.h"
+#include "absl/time/time.h"
+#include "worker/agent/facts.h"
+#include "worker/agent/files.h"
 #include "worker/agent/link.h"
 #include "worker/agent/rank_key.h"
 #include "worker/agent/reconcile.h"
@@ -35,75 +48,82 @@ struct AgentOptions {
   int slots = 1;
   int threads_per_rank = 1;
   // Limits.
-  absl::Duration stop_grace = absl::Seconds(10);  // between SIGTERM and SIGKILL
-  int64_t max_log_bytes = int64_t{16} << 20;      // of a trainer's log on disk
+  absl::Duration stop_grace = absl::Seconds(10);      // between SIGTERM and SIGKILL
+  absl::Duration drain_limit = absl::Seconds(60);     // from Stop() to the end, uploads included
+  absl::Duration transfer_limit = absl::Minutes(30);  // without progress: the rank fails
+  absl::Duration keep_checkpoints = absl::Hours(24);
+  int64_t max_log_bytes = int64_t{16} << 20;    // of a trainer's log, looked at ten times a second
+  int64_t max_events_bytes = int64_t{4} << 30;  // of a trainer's events; more is a failure
+  int64_t max_cache_bytes = int64_t{32} << 30;  // of datasets
 };
-
-// What trainers' event lines have told so far.
-struct RankFacts {
-  std::string store_address;
-  int32_t step = 0;
-  int32_t total_steps = 0;
-  bool finished = false;
-  std::string error_code;
-  std::string error_message;
-  struct Artifact {
-    std::string name;
-    std::string path;
-    std::string sha256;
-    int64_t size_bytes = 0;
-  };
-  std::vector<Artifact> artifacts;
-};
-
-// True if the coordinator takes this event line (UploadTelemetry in proto/jenner/v1/worker.proto).
-bool IsTelemetry(const std::string& line);
-
-// Takes what one event line tells into *facts. A line that is no event tells nothing.
-void Learn(const std::string& line, RankFacts* facts);
 
 class Agent {
  public:
   // Locks the work folder, kills what a former agent left. FailedPrecondition: another agent runs
-  // there.
+  // there. NotFound: there is no trainer.
   static absl::StatusOr<std::unique_ptr<Agent>> Create(AgentOptions options);
   ~Agent();
 
-  // Until Stop() was called and every rank has ended and was told of, or the lease ran out
-  // meanwhile.
+  // Until Stop() was called and every rank has ended and was told of, or drain_limit is over.
   void Run();
-  void RunUploads();
+  void RunTelemetry();
+  void RunBlobs();
   // Async-signal-safe.
   void Stop() { draining_ = true; }
 
  private:
   struct Rank;
+  using RankStep = bool (Agent::*)(const std::shared_ptr<Rank>&);
   explicit Agent(AgentOptions options);
-  bool SynchronizeOnce();
+
+  // Run()'s thread; those with a Rank hold the mutex.
+  void Synchronize();
   void TakeAssignments(const v1::SynchronizeResponse& response);
+  void FenceOff();
   void Act();
-  void Prepare(Rank* rank);
-  void Start(Rank* rank);
+  void Perform(const Action& action);
+  absl::Status Prepare(Rank* rank);
+  absl::Status Start(Rank* rank);
   void StopRank(Rank* rank);
+  void Drop(const RankKey& key);
   void CheckChildren();
-  void Fail(Rank* rank, int exit_code, const std::string& code, const absl::Status& status);
-  bool UploadSome(const std::shared_ptr<Rank>& rank);
-  bool UploadArtifacts(const std::shared_ptr<Rank>& rank);
-  v1::SynchronizeRequest Report();
+  void CheckChild(Rank* rank);
+  void ReadFacts(Rank* rank);
+  void BoundFiles(Rank* rank);
+  void KeepHouse();
+  bool IsQuiet();
+  v1::SynchronizeRequest Report(bool with_progress);
+
+  // The other threads'; true: there may be more to do at once.
+  void RunSteps(const std::vector<RankStep>& steps);
+  bool SendTelemetry(const std::shared_ptr<Rank>& rank);
+  bool Download(const std::shared_ptr<Rank>& rank);
+  bool UploadArtifact(const std::shared_ptr<Rank>& rank);
+  // What a batch that is refused as a whole holds that is not.
+  absl::Status SendOneByOne(const v1::UploadTelemetryRequest& batch, int64_t* num_refused);
+  // What became of a transfer, with the mutex held. False: it is to be tried again later.
+  bool Settle(Rank* rank, const char* what, const absl::Status& status);
 
   const AgentOptions options_;
   const std::string boot_id_;
   Link link_;
   UniqueFd lock_;
   std::atomic<bool> draining_ = false;
-  std::atomic<bool> uploads_over_ = false;
-  absl::Time last_answer_ = absl::Now();
+  std::atomic<bool> over_ = false;  // Run() has returned
+
+  // Run()'s thread only. Times are of MonotonicNow().
+  absl::Time lease_until_;
   absl::Duration lease_ = absl::Seconds(15);
   absl::Duration pause_ = absl::Seconds(1);
+  absl::Time next_synchronize_ = absl::InfinitePast();
+  absl::Time next_housekeeping_ = absl::InfinitePast();
+  std::string told_;   // what the coordinator knows, without progress
+  bool heard_ = true;  // the last Synchronize was answered
+  std::vector<std::string> models_;
+  std::map<RankKey, v1::Assignment> wanted_;
 
   std::mutex mutex_;  // guards ranks_ and every Rank's members
   std::map<RankKey, std::shared_ptr<Rank>> ranks_;
-  std::map<RankKey, v1::Assignment> wanted_;  // Run()'s thread only
 };
 
 }  // namespace jenner::agent

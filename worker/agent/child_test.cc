@@ -9,7 +9,6 @@
 #include <filesystem>
 
 #include "absl/strings/numbers.h"
-#include "worker/agent/agent.h"
 
 namespace jenner::agent {
 namespace {
@@ -88,34 +87,6 @@ TEST_F(ChildTest, ARecycledPidIsNotKilled) {
   EXPECT_FALSE(HasEnded(child->pidfd));
   KillGroup(child->identity);
   EXPECT_EQ(EndOf(*child), 128 + SIGKILL);
-}
-
-TEST(LearnTest, OnlyResultsAreTelemetry) {
-  for (const char* kind : {"train_step", "sample", "evaluation"}) {
-    EXPECT_TRUE(IsTelemetry(std::string(R"({"seq":1,"kind":")") + kind + "\"}")) << kind;
-  }
-  for (const char* line :
-       {R"({"kind":"started"})", R"({"kind":"plan"})", R"({"kind":3})", "[]", "sample", ""}) {
-    EXPECT_FALSE(IsTelemetry(line)) << line;
-  }
-}
-
-TEST(LearnTest, FactsOfTheEventStream) {
-  RankFacts facts;
-  for (const char* line :
-       {R"({"seq":1,"kind":"rendezvous","address":"1.2.3.4:5"})",
-        R"({"kind":"plan","total_steps":60})", R"({"kind":"train_step","step":7,"loss":1.5})",
-        R"({"kind":"train_step","step":"many"})", "garbage", "[1]",
-        R"({"kind":"artifact","name":"adapter/x","path":"/p","bytes":3,"sha256":"ab"})",
-        R"({"kind":"failed","code":"NON_FINITE_LOSS","message":"step 8"})"}) {
-    Learn(line, &facts);
-  }
-  EXPECT_EQ(facts.store_address, "1.2.3.4:5");
-  EXPECT_EQ(facts.total_steps, 60);
-  ASSERT_EQ(facts.artifacts.size(), 1u);
-  EXPECT_EQ(facts.artifacts[0].size_bytes, 3);
-  EXPECT_EQ(facts.error_code, "NON_FINITE_LOSS");
-  EXPECT_FALSE(facts.finished);
 }
 
 }  // namespace

@@ -75,9 +75,11 @@ int Main(int argc, char** argv) {
   sigaction(SIGTERM, &action, nullptr);
   sigaction(SIGINT, &action, nullptr);
   signal(SIGPIPE, SIG_IGN);
-  std::thread uploads([&] { (*agent)->RunUploads(); });
+  std::thread telemetry([&] { (*agent)->RunTelemetry(); });
+  std::thread blobs([&] { (*agent)->RunBlobs(); });
   (*agent)->Run();
-  uploads.join();
+  telemetry.join();
+  blobs.join();
   running = nullptr;
   return 0;
 }

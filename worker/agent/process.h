@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "worker/agent/files.h"
 
 namespace jenner::agent {
@@ -36,6 +37,11 @@ bool HasEnded(const UniqueFd& pidfd);
 
 // Milliseconds since boot, time asleep included: comparable between processes of one boot.
 int64_t BootMilliseconds();
+
+// The same as a time, for deadlines that a change of the wall clock must not move.
+inline absl::Time MonotonicNow() {
+  return absl::UnixEpoch() + absl::Milliseconds(BootMilliseconds());
+}
 
 }  // namespace jenner::agent
 

@@ -1,0 +1,59 @@
+// Rank: all that an agent knows of one rank that it was given. Internal to Agent, whose mutex
+// guards it, except `key`, `folder`, `job_json` and `datasets`, which do not change once it is
+// prepared.
+#ifndef JENNER_WORKER_AGENT_RANK_H_
+#define JENNER_WORKER_AGENT_RANK_H_
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "worker/agent/agent.h"
+#include "worker/agent/child.h"
+#include "worker/agent/facts.h"
+
+namespace jenner::agent {
+
+struct Agent::Rank {
+  RankKey key;
+  std::string folder;
+  std::string job_json;
+  std::vector<std::string> datasets;  // hex hashes
+  int world_size = 1;
+  std::string store_address;  // of the gang, from the coordinator
+  Phase phase = Phase::kPreparing;
+
+  // While there is a process.
+  Child child;
+  bool stopping = false;
+  absl::Time kill_at = absl::InfiniteFuture();
+  int64_t facts_offset = 0;  // in events.jsonl: what was learnt
+  RankFacts facts;
+  int64_t log_dropped = 0;         // bytes of the log that were cut off the file
+  std::optional<Outcome> verdict;  // why the agent killed it
+
+  // What is sent.
+  int64_t events_offset = 0;  // in events.jsonl: what the coordinator has
+  int64_t log_offset = 0;     // in trainer.log, likewise
+  size_t artifacts_sent = 0;
+  bool stale = false;       // the coordinator wants nothing more of it
+  int64_t num_refused = 0;  // event lines that the coordinator called invalid
+  absl::Time refused_since = absl::InfiniteFuture();  // a transfer; by MonotonicNow()
+  std::string last_fault;                             // of a transfer, so that it is logged once
+
+  Outcome outcome;  // once the process has ended, or none will ever run
+};
+
+inline v1::RankKey ToProto(const RankKey& key) {
+  v1::RankKey message;
+  message.set_experiment(key.experiment);
+  message.set_job(key.job);
+  message.set_attempt(key.attempt);
+  message.set_rank(key.rank);
+  return message;
+}
+
+}  // namespace jenner::agent
+
+#endif  // JENNER_WORKER_AGENT_RANK_H_

@@ -1,0 +1,187 @@
+// The threads of Agent that move bytes: event lines, logs, datasets and artifacts.
+#include <algorithm>
+#include <thread>
+
+#include "absl/strings/str_cat.h"
+#include "core/exit_code.h"
+#include "core/status.h"
+#include "worker/agent/agent.h"
+#include "worker/agent/housekeeping.h"
+#include "worker/agent/log.h"
+#include "worker/agent/rank.h"
+
+namespace jenner::agent {
+namespace {
+
+constexpr int64_t kBatchBytes = int64_t{1} << 20;  // of UploadTelemetry
+constexpr int64_t kLogBatchBytes = 64 << 10;
+constexpr absl::Duration kIdle = absl::Milliseconds(200);
+
+bool IsStale(const absl::Status& status) {
+  return absl::IsAborted(status) || absl::IsNotFound(status);
+}
+
+}  // namespace
+
+void Agent::RunTelemetry() { RunSteps({&Agent::SendTelemetry}); }
+
+void Agent::RunBlobs() { RunSteps({&Agent::Download, &Agent::UploadArtifact}); }
+
+void Agent::RunSteps(const std::vector<RankStep>& steps) {
+  while (!over_) {
+    std::vector<std::shared_ptr<Rank>> ranks;
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      for (const auto& [key, rank] : ranks_) {
+        if (rank->phase != Phase::kEnded && !rank->stale) ranks.push_back(rank);
+      }
+    }
+    bool is_busy = false;
+    for (const auto& rank : ranks) {
+      for (const RankStep step : steps) is_busy = (this->*step)(rank) || is_busy;
+    }
+    if (!is_busy) std::this_thread::sleep_for(absl::ToChronoNanoseconds(kIdle));
+  }
+}
+
+bool Agent::Settle(Rank* rank, const char* what, const absl::Status& status) {
+  if (status.ok()) {
+    rank->refused_since = absl::InfiniteFuture();
+    rank->last_fault.clear();
+    return true;
+  }
+  if (const std::string fault = absl::StrCat(what, ": ", status.ToString());
+      fault != rank->last_fault) {
+    Log(ToString(rank->key) + ": " + fault);
+    rank->last_fault = fault;
+  }
+  // A coordinator that is away comes again; what it is to be told waits here.
+  if (absl::IsUnavailable(status)) return false;
+  rank->refused_since = std::min(rank->refused_since, MonotonicNow());
+  if (MonotonicNow() - rank->refused_since < options_.transfer_limit) return false;
+  rank->outcome = {static_cast<int>(core::ExitCode::kStorage), "TRANSFER_FAILED",
+                   ToUtf8(rank->last_fault, kMaxErrorBytes)};
+  rank->verdict = rank->outcome;
+  rank->stale = true;
+  if (rank->phase == Phase::kRunning) {
+    KillGroup(rank->child.identity);
+  } else {
+    rank->phase = Phase::kEnded;
+  }
+  return false;
+}
+
+bool Agent::Download(const std::shared_ptr<Rank>& rank) {
+  std::vector<std::string> datasets;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (rank->phase != Phase::kPreparing) return false;
+    datasets = rank->datasets;
+  }
+  absl::Status status;
+  for (const std::string& hash : datasets) {
+    const std::string path = options_.work_dir + "/data/" + hash;
+    TouchFile(path);
+    if (FileSize(path) < 0) status.Update(link_.DownloadBlob(hash, path));
+  }
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (rank->phase != Phase::kPreparing || !Settle(rank.get(), "dataset", status)) return false;
+  rank->phase = Phase::kReady;
+  return true;
+}
+
+absl::Status Agent::SendOneByOne(const v1::UploadTelemetryRequest& batch, int64_t* num_refused) {
+  for (const std::string& line : batch.event_json()) {
+    v1::UploadTelemetryRequest one;
+    *one.mutable_key() = batch.key();
+    one.add_event_json(line);
+    const absl::Status status = link_.UploadTelemetry(one);
+    if (absl::IsInvalidArgument(status)) {
+      ++*num_refused;
+    } else {
+      RETURN_IF_ERROR(status);
+    }
+  }
+  return absl::OkStatus();
+}
+
+bool Agent::SendTelemetry(const std::shared_ptr<Rank>& rank) {
+  v1::UploadTelemetryRequest batch;
+  int64_t events_offset = 0;
+  int64_t log_offset = 0;
+  int64_t log_dropped = 0;
+  bool is_over = false;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (rank->phase != Phase::kRunning && rank->phase != Phase::kUploading) return false;
+    // Asked for before the files are read: what they hold now is all that there will be.
+    is_over = rank->phase == Phase::kUploading;
+    events_offset = rank->events_offset;
+    log_offset = rank->log_offset;
+    log_dropped = rank->log_dropped;
+  }
+  *batch.mutable_key() = ToProto(rank->key);
+  const auto lines = ReadLines(rank->folder + "/events.jsonl", events_offset, kBatchBytes);
+  const auto log = ReadPart(rank->folder + "/trainer.log", log_offset, kLogBatchBytes);
+  absl::Status status = lines.status();
+  status.Update(log.status());
+  if (status.ok()) {
+    for (const std::string& line : lines->lines) {
+      if (IsTelemetry(line)) batch.add_event_json(line);
+    }
+    batch.set_log(ToUtf8(*log, log->size()));
+    batch.set_log_offset(log_dropped + log_offset);
+  }
+  int64_t num_refused = 0;
+  if (batch.event_json_size() > 0 || !batch.log().empty()) {
+    status = link_.UploadTelemetry(batch);
+    if (absl::IsInvalidArgument(status)) status = SendOneByOne(batch, &num_refused);
+  }
+
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (IsStale(status)) {
+    rank->stale = true;
+    if (rank->phase == Phase::kUploading) rank->phase = Phase::kEnded;
+    return false;
+  }
+  if (!Settle(rank.get(), "telemetry", status)) return false;
+  rank->events_offset = lines->next_offset;
+  rank->num_refused += num_refused;
+  if (rank->log_dropped == log_dropped)
+    rank->log_offset = log_offset + static_cast<int64_t>(batch.log().size());
+  if (!lines->lines.empty() || !log->empty()) return true;
+  const bool has_artifacts_to_send =
+      rank->outcome.exit_code == 0 && rank->artifacts_sent < rank->facts.artifacts.size();
+  if (!is_over || has_artifacts_to_send) return false;
+  if (rank->num_refused > 0 && rank->outcome.exit_code == 0) {
+    rank->outcome = {static_cast<int>(core::ExitCode::kInternal), "INTERNAL",
+                     absl::StrCat("the coordinator refused ", rank->num_refused, " event lines")};
+  }
+  rank->phase = Phase::kEnded;
+  return false;
+}
+
+bool Agent::UploadArtifact(const std::shared_ptr<Rank>& rank) {
+  Artifact artifact;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (rank->phase != Phase::kUploading || rank->outcome.exit_code != 0 ||
+        rank->artifacts_sent >= rank->facts.artifacts.size()) {
+      return false;
+    }
+    artifact = rank->facts.artifacts[rank->artifacts_sent];
+  }
+  const absl::Status status =
+      link_.UploadBlob(ToProto(rank->key), artifact.path, artifact.sha256, artifact.size_bytes);
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (IsStale(status)) {
+    rank->stale = true;
+    rank->phase = Phase::kEnded;
+    return false;
+  }
+  if (!Settle(rank.get(), "artifact", Annotate(status, artifact.name))) return false;
+  ++rank->artifacts_sent;
+  return true;
+}
+
+}  // namespace jenner::agent
