@@ -2,11 +2,13 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdlib>
 #include <functional>
 #include <iostream>
 #include <map>
 
+#include "client/cli/suggest.h"
 #include "client/cli/verbs.h"
 
 namespace jenner::cli {
@@ -67,6 +69,65 @@ void AddSamples(CLI::App* parent, Action* action) {
       [flags, action] { *action = [flags](const Globals& g) { return Samples(g, *flags); }; });
 }
 
+void AddData(CLI::App* app, const std::string& models_dir, Action* action) {
+  auto flags = std::make_shared<PreviewFlags>();
+  flags->models_dir = models_dir;
+  CLI::App* noun = app->add_subcommand("data", "Look at data");
+  noun->require_subcommand(1);
+  CLI::App* verb = noun->add_subcommand(
+      "preview", "Rows as the model sees them: jenner data preview -f spec.yaml --arm inoculated");
+  verb->add_option("-f,--file", flags->file, "spec in YAML or JSON; '-' is standard input")
+      ->required();
+  verb->add_option("--set", flags->overrides, "override a field, as in experiment create");
+  verb->add_option("--models-dir", flags->models_dir, "folder of base models")
+      ->capture_default_str();
+  verb->add_option("--arm", flags->arm, "of this arm only");
+  verb->add_option("--rows", flags->num_rows, "so many rows")
+      ->check(CLI::Range(1, 1'000'000))
+      ->capture_default_str();
+  verb->add_flag("--eval", flags->evaluation, "the evaluation prompts in each context instead");
+  verb->callback(
+      [flags, action] { *action = [flags](const Globals& g) { return Preview(g, *flags); }; });
+}
+
+// Where tools/models/fetch puts models.
+std::string DefaultModelsDir() {
+  if (const char* cache = std::getenv("JENNER_CACHE")) return std::string(cache) + "/models";
+  const char* home = std::getenv("HOME");
+  return std::string(home == nullptr ? "" : home) + "/.cache/jenner/models";
+}
+
+// What the first word or flag that is unknown may have meant; "" if nothing is near.
+std::string Suggestion(const CLI::App& app, int argc, char** argv) {
+  const CLI::App* at = &app;
+  std::vector<std::string> flags;
+  const auto add_flags = [&flags](const CLI::App* of) {
+    for (const CLI::Option* option : of->get_options()) {
+      for (const std::string& name : option->get_lnames()) flags.push_back("--" + name);
+    }
+  };
+  add_flags(at);
+  for (int i = 1; i < argc; ++i) {
+    const std::string word = argv[i];
+    if (word.rfind("--", 0) == 0) {
+      const std::string flag = word.substr(0, word.find('='));
+      if (std::find(flags.begin(), flags.end(), flag) == flags.end()) return Nearest(flag, flags);
+      continue;
+    }
+    std::vector<std::string> verbs;
+    const CLI::App* next = nullptr;
+    for (const CLI::App* verb : at->get_subcommands(nullptr)) {
+      verbs.push_back(verb->get_name());
+      if (verb->get_name() == word) next = verb;
+    }
+    if (verbs.empty()) continue;
+    if (next == nullptr) return Nearest(word, verbs);
+    at = next;
+    add_flags(at);
+  }
+  return "";
+}
+
 void AddExperiment(CLI::App* app, Action* action) {
   CLI::App* noun = app->add_subcommand("experiment", "Submit, follow and read experiments");
   noun->require_subcommand(1);
@@ -112,6 +173,7 @@ int Run(int argc, char** argv) {
 
   Action action;
   AddExperiment(&app, &action);
+  AddData(&app, DefaultModelsDir(), &action);
   CLI::App* worker = app.add_subcommand("worker", "Look at workers");
   worker->require_subcommand(1);
   worker->add_subcommand("list", "Workers, their slots and models")->callback([&] {
@@ -130,7 +192,10 @@ int Run(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? kExitOk : kExitUsage;
+    if (app.exit(error) == 0) return kExitOk;
+    const std::string meant = Suggestion(app, argc, argv);
+    if (!meant.empty()) std::cerr << "Did you mean " << meant << "?\n";
+    return kExitUsage;
   }
   globals.client.timeout = absl::Seconds(timeout_seconds);
   globals.progress = isatty(STDERR_FILENO) != 0 && isatty(STDOUT_FILENO) != 0 && !no_progress &&

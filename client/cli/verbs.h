@@ -65,6 +65,17 @@ int ListWorkers(const Globals& globals);
 int WatchToEnd(const Globals& globals, const std::string& name, const std::string& cursor,
                bool quiet);
 
+struct PreviewFlags {
+  std::string file;
+  std::vector<std::string> overrides;
+  std::string models_dir;
+  std::string arm;
+  int num_rows = 2;
+  bool evaluation = false;
+};
+// Shows rows as the model sees them: text, token ids, loss mask. Needs no server.
+int Preview(const Globals& globals, const PreviewFlags& flags);
+
 // Says whether server, workers and machine are fit to run an experiment. kExitFailed if not.
 int Doctor(const Globals& globals);
 
