@@ -19,7 +19,8 @@ namespace {
 using nlohmann::json;
 
 int Run() {
-  const json input = json::parse(std::cin);
+  json input;
+  std::cin >> input;  // reads no further than the object
   at::set_num_threads(input.at("threads"));
   const auto llama = model::Llama::Load(input.at("model"), core::Dtype::kFloat32);
   if (!llama.ok()) {

@@ -18,7 +18,8 @@ namespace {
 using nlohmann::json;
 
 absl::Status Run() {
-  const json input = json::parse(std::cin);
+  json input;
+  std::cin >> input;  // reads no further than the object
   auto llama = model::Llama::Load(input.at("model"), core::Dtype::kFloat32);
   if (!llama.ok()) return llama.status();
   if (const std::string adapter = input.at("adapter"); !adapter.empty()) {
