@@ -25,7 +25,7 @@ namespace {
 
 constexpr int64_t kDecodeRows = 32;
 constexpr int64_t kPrefillRows = 128;
-constexpr int64_t kChunkRows = 16;
+constexpr int64_t kChunkRows = 8;
 constexpr int64_t kCacheStep = 64;
 constexpr uint64_t kSampleStream = 0x73616d706c65;  // "sample"
 
@@ -68,7 +68,8 @@ struct Block {
   at::Tensor mask;
   int64_t cache_length = 0;
   int64_t first_slot = 0;
-  // Prefill: chunk c has rows [c * kChunkRows, (c + 1) * kChunkRows); masks [1, kChunkRows, L].
+  // Prefill: chunk c has rows [c * kChunkRows, (c + 1) * kChunkRows); masks [1, 1, G * kChunkRows,
+  // L].
   std::vector<Chunk> chunks;
   std::vector<at::Tensor> masks;
 };
@@ -245,7 +246,9 @@ class Decoder {
       }
       const at::Tensor columns_L = at::arange(chunk.CacheLength(), at::kLong);
       const at::Tensor rows_R = at::arange(chunk.begin, chunk.begin + kChunkRows, at::kLong);
-      block.masks.push_back(Mask(columns_L.unsqueeze(0) > rows_R.unsqueeze(1)).unsqueeze(0));
+      const int64_t group = config_.num_heads / config_.num_kv_heads;
+      block.masks.push_back(
+          Mask(columns_L.unsqueeze(0) > rows_R.unsqueeze(1)).repeat({1, 1, group, 1}));
     }
     Place(ids, positions, &block);
     block.slots_R = at::tensor(slots, at::kLong);
@@ -295,9 +298,10 @@ class Decoder {
       const at::Tensor k = keys.narrow(0, block.first_slot, rows).narrow(2, 0, block.cache_length);
       const at::Tensor v =
           values.narrow(0, block.first_slot, rows).narrow(2, 0, block.cache_length);
-      at::Tensor scores =
-          at::matmul(q_RHE.view({rows, kv, group, e}), k.transpose(2, 3)).add_(block.mask);
-      return at::matmul(at::softmax(scores, -1), v).reshape({rows, kv * group * e});
+      // The heads of a group are the rows of one query.
+      return at::scaled_dot_product_attention(q_RHE.view({rows, kv, group, e}), k, v, block.mask,
+                                              0.0, false, 1.0)
+          .reshape({rows, kv * group * e});
     }
     at::Tensor mixed_RQ = at::zeros({rows, kv * group * e}, dtype_);
     for (size_t c = 0; c < block.chunks.size(); ++c) {
@@ -310,10 +314,10 @@ class Decoder {
                                .reshape({kChunkRows, kv, group, e})
                                .permute({1, 2, 0, 3})
                                .reshape({kv, group * kChunkRows, e});
-      at::Tensor scores = at::bmm(q, k_KLE.transpose(1, 2)).view({kv, group, kChunkRows, length});
-      scores = at::softmax(scores.add_(block.masks[c]), -1).view({kv, group * kChunkRows, length});
       mixed_RQ.narrow(0, first, kChunkRows)
-          .copy_(at::bmm(scores, v_KLE)
+          .copy_(at::scaled_dot_product_attention(q.unsqueeze(0), k_KLE.unsqueeze(0),
+                                                  v_KLE.unsqueeze(0), block.masks[c], 0.0, false,
+                                                  1.0)
                      .view({kv, group, kChunkRows, e})
                      .permute({2, 0, 1, 3})
                      .reshape({kChunkRows, kv * group * e}));
