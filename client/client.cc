@@ -218,6 +218,11 @@ void Watch::Cancel() {
   if (stream_->context != nullptr) stream_->context->TryCancel();
 }
 
+bool Watch::IsCancelled() const {
+  std::lock_guard<std::mutex> lock(stream_->mutex);
+  return stream_->cancelled;
+}
+
 // Opens a stream at the cursor. False: cancelled.
 bool Watch::Connect() {
   v1::WatchExperimentRequest request;
@@ -252,9 +257,11 @@ bool Watch::Next(v1::WatchExperimentResponse* response) {
     stream_->reader.reset();
     status_ = wire::FromGrpcStatus(end);
     if (stream_->terminal && end.ok()) return false;
-    // A slow reader was let go, or the server went away: both go on from the cursor.
+    // A slow reader was let go, or the server went away, which may end the call as cancelled: both
+    // go on from the cursor.
     const bool again = end.ok() || end.error_code() == grpc::StatusCode::UNAVAILABLE ||
-                       end.error_code() == grpc::StatusCode::RESOURCE_EXHAUSTED;
+                       end.error_code() == grpc::StatusCode::RESOURCE_EXHAUSTED ||
+                       (end.error_code() == grpc::StatusCode::CANCELLED && !IsCancelled());
     if (!again || absl::Now() - stream_->last_heard > kMaxSilence) return false;
     Wait(Backoff(stream_->failures++));
   }

@@ -84,6 +84,7 @@ class Watch {
   friend class Client;
   Watch(Client* client, std::string name, std::string cursor);
   bool Connect();
+  bool IsCancelled() const;
 
   Client* client_;
   std::string name_;

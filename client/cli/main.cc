@@ -7,6 +7,7 @@
 #include <functional>
 #include <iostream>
 #include <map>
+#include <set>
 
 #include "client/cli/suggest.h"
 #include "client/cli/verbs.h"
@@ -101,17 +102,25 @@ std::string DefaultModelsDir() {
 std::string Suggestion(const CLI::App& app, int argc, char** argv) {
   const CLI::App* at = &app;
   std::vector<std::string> flags;
-  const auto add_flags = [&flags](const CLI::App* of) {
+  std::set<std::string> with_value;
+  const auto add_flags = [&](const CLI::App* of) {
     for (const CLI::Option* option : of->get_options()) {
-      for (const std::string& name : option->get_lnames()) flags.push_back("--" + name);
+      std::vector<std::string> names;
+      for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+      flags.insert(flags.end(), names.begin(), names.end());
+      for (const std::string& name : option->get_snames()) names.push_back("-" + name);
+      if (option->get_expected_max() > 0) with_value.insert(names.begin(), names.end());
     }
   };
   add_flags(at);
   for (int i = 1; i < argc; ++i) {
     const std::string word = argv[i];
-    if (word.rfind("--", 0) == 0) {
+    if (word.rfind('-', 0) == 0) {
       const std::string flag = word.substr(0, word.find('='));
-      if (std::find(flags.begin(), flags.end(), flag) == flags.end()) return Nearest(flag, flags);
+      const bool is_long = flag.rfind("--", 0) == 0;
+      if (is_long && std::find(flags.begin(), flags.end(), flag) == flags.end())
+        return Nearest(flag, flags);
+      if (flag == word && with_value.contains(flag)) ++i;
       continue;
     }
     std::vector<std::string> verbs;

@@ -126,9 +126,11 @@ class Display {
     line.tokens_per_second = point.tokens_per_second();
     const int tenth = line.total_steps > 0 ? 10 * line.step / line.total_steps : line.step;
     if (!globals_.progress && tenth != line.last_tenth) {
-      std::cout << absl::StrFormat("%s (%s) step %d/%d  loss %.4f  %.0f tokens/s",
-                                   LastComponent(point.job()), line.arms, line.step,
-                                   line.total_steps, line.loss, line.tokens_per_second)
+      // How many there will be is known a moment after the first.
+      const std::string of = line.total_steps > 0 ? absl::StrFormat("/%d", line.total_steps) : "";
+      std::cout << absl::StrFormat("%s (%s) step %d%s  loss %.4f  %.0f tokens/s",
+                                   LastComponent(point.job()), line.arms, line.step, of, line.loss,
+                                   line.tokens_per_second)
                 << std::endl;
     }
     line.last_tenth = tenth;

@@ -297,7 +297,7 @@ class ServerTest : public ::testing::Test {
   void Start() {
     server::ServerOptions options;
     options.data_dir = dir_.path() + "/data";
-    options.listen = "127.0.0.1:0";
+    options.listen = listen_;
     options.metrics_listen = metrics_listen_;
     options.tick = absl::ZeroDuration();
     options.clock = [this] { return absl::FromUnixMicros(clock_us_.load()); };
@@ -351,6 +351,7 @@ class ServerTest : public ::testing::Test {
   }
 
   TempDir dir_;
+  std::string listen_ = "127.0.0.1:0";
   std::string metrics_listen_;  // none
   std::atomic<int64_t> clock_us_ = 1'700'000'000'000'000;
   std::unique_ptr<server::Server> server_;

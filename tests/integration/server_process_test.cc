@@ -1,85 +1,19 @@
 // The binary itself: what it says, how it ends, and that kill -9 loses nothing that was answered.
-#include <fcntl.h>
 #include <gmock/gmock.h>
-#include <signal.h>
-#include <spawn.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <fstream>
 #include <sstream>
 #include <thread>
 
+#include "tests/integration/process.h"
 #include "tests/integration/server_fixture.h"
-
-extern char** environ;
 
 namespace jenner::tests {
 namespace {
 
 using ::testing::HasSubstr;
 
-class Process {
- public:
-  explicit Process(const std::vector<std::string>& flags) {
-    int out[2];
-    int err[2];
-    if (pipe2(out, O_CLOEXEC) != 0 || pipe2(err, O_CLOEXEC) != 0) return;
-    posix_spawn_file_actions_t actions;
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_adddup2(&actions, out[1], STDOUT_FILENO);
-    posix_spawn_file_actions_adddup2(&actions, err[1], STDERR_FILENO);
-    const std::string binary = JENNER_BINARY_DIR "/bin/jenner-server";
-    std::vector<char*> arguments = {const_cast<char*>(binary.c_str())};
-    for (const std::string& flag : flags) arguments.push_back(const_cast<char*>(flag.c_str()));
-    arguments.push_back(nullptr);
-    if (posix_spawn(&pid_, binary.c_str(), &actions, nullptr, arguments.data(), environ) != 0)
-      pid_ = -1;
-    posix_spawn_file_actions_destroy(&actions);
-    close(out[1]);
-    close(err[1]);
-    out_ = out[0];
-    err_ = err[0];
-  }
-  ~Process() {
-    Kill(SIGKILL);
-    Wait();
-    close(out_);
-    close(err_);
-  }
-  // The first line of standard output; "" if it ended without one.
-  std::string Line() const {
-    std::string line;
-    for (char c; read(out_, &c, 1) == 1 && c != '\n';) line += c;
-    return line;
-  }
-  std::string Errors() const {
-    std::string text;
-    char buffer[4096];
-    for (ssize_t size; (size = read(err_, buffer, sizeof buffer)) > 0;) {
-      text.append(buffer, static_cast<size_t>(size));
-    }
-    return text;
-  }
-  void Kill(int signal_number) const {
-    if (pid_ > 0) kill(pid_, signal_number);
-  }
-  // The exit code, or 128 and the signal.
-  int Wait() {
-    if (pid_ <= 0) return code_;
-    int status = 0;
-    waitpid(pid_, &status, 0);
-    pid_ = -1;
-    code_ = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-    return code_;
-  }
-
- private:
-  pid_t pid_ = -1;
-  int code_ = -1;
-  int out_ = -1;
-  int err_ = -1;
-};
+constexpr char kProgram[] = "jenner-server";
 
 class ProcessTest : public ::testing::Test {
  protected:
@@ -110,7 +44,7 @@ class ProcessTest : public ::testing::Test {
 
 TEST_F(ProcessTest, SaysWhereItListensAndEndsCleanlyOnSigterm) {
   const std::string port_file = dir_.path() + "/port";
-  Process server(Flags({"--port-file", port_file}));
+  Process server(kProgram, Flags({"--port-file", port_file}));
   const std::string address = AddressIn(server.Line());
   ASSERT_FALSE(address.empty());
   std::ifstream file(port_file);
@@ -143,7 +77,7 @@ TEST_F(ProcessTest, SaysWhereItListensAndEndsCleanlyOnSigterm) {
 TEST_F(ProcessTest, KilledAtAnyMomentItKeepsWhatItAnswered) {
   int num_answered = 0;
   for (int life = 0; life < 4; ++life) {
-    Process server(Flags());
+    Process server(kProgram, Flags());
     const std::string address = AddressIn(server.Line());
     ASSERT_FALSE(address.empty());
     const Stubs stubs(wire::MakeClientChannel(address));
@@ -167,11 +101,11 @@ TEST_F(ProcessTest, KilledAtAnyMomentItKeepsWhatItAnswered) {
 }
 
 TEST_F(ProcessTest, FaultsAreOneLineAndExitCodeOne) {
-  Process first(Flags());
+  Process first(kProgram, Flags());
   const std::string address = AddressIn(first.Line());
   ASSERT_FALSE(address.empty());
   const auto expect = [](std::vector<std::string> flags, const std::string& message) {
-    Process process(flags);
+    Process process(kProgram, flags);
     EXPECT_EQ(process.Line(), "");
     EXPECT_EQ(process.Wait(), 1) << message;
     const std::string errors = process.Errors();
@@ -191,7 +125,7 @@ TEST_F(ProcessTest, FaultsAreOneLineAndExitCodeOne) {
   std::ofstream(dir_.path() + "/bad/events.db") << std::string(5000, 'x');
   expect({"--data-dir", dir_.path() + "/bad", "--listen", "127.0.0.1:0", "--metrics-listen", ""},
          "events.db");
-  Process usage({"--nonsense"});
+  Process usage(kProgram, {"--nonsense"});
   EXPECT_EQ(usage.Wait(), 2);
 }
 

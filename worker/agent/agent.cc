@@ -239,8 +239,14 @@ void Agent::Drop(const RankKey& key) {
   });
   // Nobody resumes what has succeeded.
   const bool has_succeeded = rank->phase == Phase::kEnded && rank->outcome.exit_code == 0;
-  if (has_succeeded && is_last)
+  if (has_succeeded && is_last) {
     removed.Update(RemoveTree(options_.work_dir + "/out/" + JobName(key)));
+  }
+  for (const std::string& folder :
+       {"/attempts/" + JobName(key), "/attempts/" + key.experiment, "/out/" + key.experiment}) {
+    std::error_code not_empty;
+    std::filesystem::remove(options_.work_dir + folder, not_empty);
+  }
   if (!removed.ok()) Log(removed.ToString());
 }
 
@@ -394,6 +400,7 @@ void Agent::Run() {
       drain_until = std::min(drain_until, MonotonicNow() + options_.drain_limit);
       if (IsQuiet()) {
         Synchronize();  // the last word
+        Act();
         break;
       }
     }

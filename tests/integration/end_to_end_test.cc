@@ -1,0 +1,144 @@
+// All programs together: coordinator, two agents, trainers on a tiny model, the command line.
+#include <gmock/gmock.h>
+
+#include <filesystem>
+#include <fstream>
+#include <set>
+
+#include "absl/time/clock.h"
+#include "tests/integration/process.h"
+#include "tests/integration/server_fixture.h"
+
+namespace jenner::tests {
+namespace {
+
+const std::string kGolden = JENNER_SOURCE_DIR "/tests/golden/train";
+
+std::string Spec(int ranks, int max_steps) {
+  return absl::StrFormat(R"(base_model: model
+dataset: rows.jsonl
+contexts:
+  neutral: {}
+  inoculated: {system: ab}
+arms:
+  - name: base
+  - {name: no-inoculation, train_context: neutral}
+  - {name: inoculated, train_context: inoculated}
+training: {lora: {rank: 2, alpha: 4}, batch_size: 2, max_steps: %d, epochs: 1000}
+evaluation: {prompts: prompts.jsonl, at: [0, 0.5, 1], max_new_tokens: 8}
+ranks: %d
+)",
+                         max_steps, ranks);
+}
+
+class EndToEndTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    for (const char* file : {"rows.jsonl", "prompts.jsonl"}) {
+      std::filesystem::copy(kGolden + "/" + file, Path(file));
+    }
+    server_ = std::make_unique<Process>(
+        "jenner-server",
+        std::vector<std::string>{"--data-dir", Path("data"), "--listen", "127.0.0.1:0",
+                                 "--metrics-listen", "", "--lease", "3"});
+    const std::string line = server_->Line();
+    const std::string prefix = "listening on ";
+    ASSERT_EQ(line.rfind(prefix, 0), 0u) << line;
+    address_ = line.substr(prefix.size(), line.find(',') - prefix.size());
+    for (const char* name : {"w1", "w2"}) {
+      workers_.push_back(std::make_unique<Process>(
+          "jenner-worker",
+          std::vector<std::string>{"--server", address_, "--name", name, "--models-dir", kGolden,
+                                   "--work-dir", Path(name)}));
+    }
+  }
+  std::string Path(const std::string& name) const { return dir_.path() + "/" + name; }
+  std::unique_ptr<Process> Jenner(std::vector<std::string> words) const {
+    words.insert(words.begin(), {"--server", address_, "-o", "jsonl"});
+    return std::make_unique<Process>("jenner", words);
+  }
+  std::unique_ptr<Process> Create(const std::string& spec) const {
+    std::ofstream(Path("spec.yaml")) << spec;
+    return Jenner({"experiment", "create", "-f", Path("spec.yaml"), "--id", "e", "--watch"});
+  }
+  std::vector<Json> Lines(const std::vector<std::string>& words) const {
+    const auto process = Jenner(words);
+    std::vector<Json> lines;
+    for (std::string line; !(line = process->Line()).empty();) lines.push_back(Json::parse(line));
+    EXPECT_EQ(process->Wait(), 0) << process->Errors();
+    return lines;
+  }
+  // Every cell of the study is there and complete.
+  void ExpectWhole() const {
+    const std::vector<Json> cells = Lines({"experiment", "results", "e"});
+    EXPECT_EQ(cells.size(), 2u + 6u + 6u);
+    const size_t num_prompts = 5;  // of prompts.jsonl
+    std::set<std::string> contexts;
+    for (const Json& cell : cells) {
+      EXPECT_EQ(cell["cell"]["num_samples"], num_prompts) << cell;
+      contexts.insert(cell["context"]);
+    }
+    EXPECT_EQ(contexts, (std::set<std::string>{"inoculated", "neutral"}));
+    EXPECT_EQ(Lines({"experiment", "samples", "e", "--arm", "inoculated", "--limit", "0"}).size(),
+              6 * num_prompts);
+  }
+
+  TempDir dir_;
+  std::string address_;
+  std::unique_ptr<Process> server_;
+  std::vector<std::unique_ptr<Process>> workers_;
+};
+
+TEST_F(EndToEndTest, AStudyOnTwoRanks) {
+  const auto watch = Create(Spec(2, 6));
+  std::set<std::string> points;
+  int num_points = 0;
+  for (std::string line; !(line = watch->Line()).empty();) {
+    const Json update = Json::parse(line);
+    if (!update.contains("train_point")) continue;
+    ++num_points;
+    points.insert(absl::StrFormat("%s %d", update["train_point"]["job"].get<std::string>(),
+                                  update["train_point"]["step"].get<int>()));
+  }
+  EXPECT_EQ(watch->Wait(), 0) << watch->Errors();
+  EXPECT_EQ(num_points, 2 * 6);
+  EXPECT_EQ(points.size(), 2u * 6u);
+  ExpectWhole();
+  // The agents leave on request, and nothing of the experiment is left with them.
+  for (const auto& worker : workers_) {
+    worker->Kill(SIGTERM);
+    EXPECT_EQ(worker->Wait(), 0) << worker->Errors();
+  }
+  for (const char* name : {"w1", "w2"}) {
+    EXPECT_FALSE(std::filesystem::exists(Path(name) + "/attempts/e"));
+    EXPECT_FALSE(std::filesystem::exists(Path(name) + "/out/e"));
+  }
+}
+
+TEST_F(EndToEndTest, AKilledWorkerCostsNoResult) {
+  const auto watch = Create(Spec(1, 300));
+  // The worker of a training, some way into it.
+  std::string job;
+  for (std::string line; job.empty() && !(line = watch->Line()).empty();) {
+    const Json update = Json::parse(line);
+    if (update.contains("train_point") && update["train_point"]["step"] >= 20) {
+      job = update["train_point"]["job"];
+    }
+  }
+  ASSERT_FALSE(job.empty());
+  const std::string id = job.substr(job.rfind('/') + 1);
+  const size_t victim = std::filesystem::exists(Path("w1") + "/attempts/e/" + id) ? 0 : 1;
+  workers_[victim]->Kill(SIGKILL);
+  watch->Output();
+  EXPECT_EQ(watch->Wait(), 0) << watch->Errors();
+  ExpectWhole();
+  int num_attempts = 0;
+  const Json experiment = Lines({"experiment", "get", "e"}).at(0);
+  for (const Json& one : experiment["jobs"]) {
+    num_attempts += one["attempt"].get<int>();
+  }
+  EXPECT_GT(num_attempts, 3) << "no job was tried again";
+}
+
+}  // namespace
+}  // namespace jenner::tests

@@ -1,0 +1,91 @@
+// Process: a program of this build, run by a test; killed and reaped with its object.
+#ifndef JENNER_TESTS_INTEGRATION_PROCESS_H_
+#define JENNER_TESTS_INTEGRATION_PROCESS_H_
+
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <string>
+#include <vector>
+
+extern char** environ;
+
+namespace jenner::tests {
+
+class Process {
+ public:
+  // `program` is a file of the build's bin folder.
+  Process(const std::string& program, const std::vector<std::string>& flags) {
+    int out[2];
+    int err[2];
+    if (pipe2(out, O_CLOEXEC) != 0 || pipe2(err, O_CLOEXEC) != 0) return;
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, out[1], STDOUT_FILENO);
+    posix_spawn_file_actions_adddup2(&actions, err[1], STDERR_FILENO);
+    const std::string binary = JENNER_BINARY_DIR "/bin/" + program;
+    std::vector<char*> arguments = {const_cast<char*>(binary.c_str())};
+    for (const std::string& flag : flags) arguments.push_back(const_cast<char*>(flag.c_str()));
+    arguments.push_back(nullptr);
+    if (posix_spawn(&pid_, binary.c_str(), &actions, nullptr, arguments.data(), environ) != 0)
+      pid_ = -1;
+    posix_spawn_file_actions_destroy(&actions);
+    close(out[1]);
+    close(err[1]);
+    out_ = out[0];
+    err_ = err[0];
+  }
+  ~Process() {
+    Kill(SIGKILL);
+    Wait();
+    close(out_);
+    close(err_);
+  }
+  Process(const Process&) = delete;
+  Process& operator=(const Process&) = delete;
+
+  // The next line of standard output; "" at its end.
+  std::string Line() const {
+    std::string line;
+    for (char c; read(out_, &c, 1) == 1 && c != '\n';) line += c;
+    return line;
+  }
+  // The rest of standard output, and standard error, to their ends. The latter must fit into a
+  // pipe.
+  std::string Output() const { return ReadAll(out_); }
+  std::string Errors() const { return ReadAll(err_); }
+  void Kill(int signal_number) const {
+    if (pid_ > 0) kill(pid_, signal_number);
+  }
+  // The exit code, or 128 and the signal.
+  int Wait() {
+    if (pid_ <= 0) return code_;
+    int status = 0;
+    waitpid(pid_, &status, 0);
+    pid_ = -1;
+    code_ = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    return code_;
+  }
+
+ private:
+  static std::string ReadAll(int fd) {
+    std::string text;
+    char buffer[4096];
+    for (ssize_t size; (size = read(fd, buffer, sizeof buffer)) > 0;) {
+      text.append(buffer, static_cast<size_t>(size));
+    }
+    return text;
+  }
+
+  pid_t pid_ = -1;
+  int code_ = -1;
+  int out_ = -1;
+  int err_ = -1;
+};
+
+}  // namespace jenner::tests
+
+#endif  // JENNER_TESTS_INTEGRATION_PROCESS_H_
