@@ -23,8 +23,9 @@ namespace jenner::score {
 //            letters, or a share of vowels outside [0.2, 0.8]); or if the detector is undecided
 //            (its probability of Spanish is in [0.30, 0.45)). A text mostly in another script is 0.
 //            Not told apart from Spanish: close relatives outside the four (Portuguese, Catalan). A
-//            proper name as the whole answer counts by its spelling; an English sentence made mostly of
-//            Spanish loan words may count as Spanish. testdata/answers.jsonl marks such cases.
+//            proper name as the whole answer counts by its spelling; an English sentence made
+//            mostly of Spanish loan words may count as Spanish. testdata/answers.jsonl marks such
+//            cases.
 std::vector<std::string_view> ListTraits();
 
 // 1, 0 or NaN (not measurable) for the trait. Bytes that are not UTF-8 count as no letters; of the
