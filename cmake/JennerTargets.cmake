@@ -16,7 +16,9 @@ if(JENNER_MOLD)
   add_link_options(-fuse-ld=mold)
 endif()
 if(JENNER_SANITIZE)
-  add_compile_options(-fsanitize=${JENNER_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  # GCC's -Wmaybe-uninitialized has false positives in instrumented code (its manual, -fsanitize).
+  add_compile_options(-fsanitize=${JENNER_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer
+    -Wno-maybe-uninitialized)
   add_link_options(-fsanitize=${JENNER_SANITIZE})
 endif()
 # RelWithDebInfo keeps assertions on and debug info small.
