@@ -32,6 +32,7 @@ struct Logger {
          {"worker", e.placements.empty() ? "" : e.placements.front().worker}});
   }
   void operator()(const coordinator::StoreAnnounced&) const {}
+  void operator()(const coordinator::JobPlanned&) const {}
   void operator()(const coordinator::RankEnded& e) const {
     if (e.exit_code == 0) return;
     Log(Level::kWarning, "rank ended",
@@ -81,17 +82,6 @@ absl::StatusOr<int64_t> CoordinatorLoop::Replay() {
   std::erase_if(versions_,
                 [&](const auto& one) { return state_.experiments.count(one.first) == 0; });
   return log_.LastSeq();
-}
-
-void CoordinatorLoop::Restore(const std::vector<store::Progress>& progress) {
-  for (const store::Progress& one : progress) {
-    const auto experiment = state_.experiments.find(one.experiment);
-    if (experiment == state_.experiments.end()) continue;
-    const coordinator::Job* job = experiment->second.Find(one.job);
-    if (job == nullptr || job->attempt != one.attempt) continue;
-    state_.liveness.progress[{one.experiment, one.job, one.attempt, 0}] = {one.step,
-                                                                           one.total_steps};
-  }
 }
 
 absl::Status CoordinatorLoop::Handle(const std::vector<rpc::Request>& group, absl::Time now) {

@@ -38,8 +38,6 @@ class CoordinatorLoop {
   // Folds the whole log into the State; before the first Handle. Returns the number of events.
   // DataLoss: an event that cannot be read.
   absl::StatusOr<int64_t> Replay();
-  // Figures for people that the log does not hold.
-  void Restore(const std::vector<store::Progress>& progress);
 
   // Decides, makes durable, answers, wakes watchers. Not OK: the log failed, nobody was answered,
   // and the process must end.

@@ -108,8 +108,6 @@ absl::Status Server::Impl::OpenStores() {
 absl::Status Server::Impl::Replay() {
   loop = std::make_unique<CoordinatorLoop>(*events, hub, metrics, options.limits.lease);
   ASSIGN_OR_RETURN(const int64_t num_events, loop->Replay());
-  ASSIGN_OR_RETURN(const std::vector<store::Progress> progress, metric_store->AllProgress());
-  loop->Restore(progress);
   // What a deletion left behind when the process ended in the midst of it.
   ASSIGN_OR_RETURN(const std::vector<std::string> with_rows, metric_store->Experiments());
   int num_removed = 0;

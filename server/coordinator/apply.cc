@@ -62,6 +62,9 @@ struct Applier {
   void operator()(const StoreAnnounced& e) {
     JobOf(state, e.experiment, e.job).store_address = e.address;
   }
+  void operator()(const JobPlanned& e) {
+    JobOf(state, e.experiment, e.job).total_steps = e.total_steps;
+  }
   void operator()(const RankEnded& e) {
     Job& job = JobOf(state, e.key.experiment, e.key.job);
     Rank& rank = job.ranks.at(static_cast<size_t>(e.key.rank));
@@ -71,7 +74,7 @@ struct Applier {
     if (e.key.rank != 0) return;
     job.artifacts = e.artifacts;
     job.step = e.step;
-    job.total_steps = e.total_steps;
+    if (e.total_steps > 0) job.total_steps = e.total_steps;
   }
   void operator()(const JobRequeued& e) {
     Job& job = JobOf(state, e.experiment, e.job);
@@ -127,7 +130,7 @@ void ObserveSync(const WorkerSync& sync, absl::Time now, absl::Duration lease, S
   worker = {sync.boot_id, sync.slots, sync.models, sync.host, sync.version, now, now + lease};
   for (const RankReport& report : sync.ranks) {
     if (report.key.rank != 0 || !CheckAttempt(*state, report.key).ok()) continue;
-    state->liveness.progress[report.key] = {report.step, report.total_steps};
+    state->liveness.steps[report.key] = report.step;
   }
 }
 
@@ -146,13 +149,13 @@ void ObserveTick(absl::Time now, absl::Duration lease, State* state) {
         now >= at->second.lease_until + kForgetWorkerAfter && SlotsUsed(*state, at->first) == 0;
     at = forget ? workers.erase(at) : std::next(at);
   }
-  std::map<RankKey, Progress>& progress = state->liveness.progress;
-  for (auto at = progress.begin(); at != progress.end();) {
+  std::map<RankKey, int32_t>& steps = state->liveness.steps;
+  for (auto at = steps.begin(); at != steps.end();) {
     const auto found = state->experiments.find(at->first.experiment);
     const Job* job =
         found == state->experiments.end() ? nullptr : found->second.Find(at->first.job);
     const bool keep = job != nullptr && job->attempt == at->first.attempt;
-    at = keep ? std::next(at) : progress.erase(at);
+    at = keep ? std::next(at) : steps.erase(at);
   }
 }
 

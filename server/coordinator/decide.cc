@@ -220,6 +220,10 @@ struct Decider {
       bodies->push_back(StoreAnnounced{report.key.experiment, report.key.job, report.key.attempt,
                                        report.store_address});
     }
+    if (report.key.rank == 0 && report.total_steps > 0 && report.total_steps != job.total_steps) {
+      bodies->push_back(JobPlanned{report.key.experiment, report.key.job, report.key.attempt,
+                                   report.total_steps});
+    }
     if (report.phase != Phase::kEnded) return;
     RankEnded ended{report.key,       report.exit_code, report.error,
                     report.artifacts, report.step,      report.total_steps};

@@ -42,6 +42,14 @@ struct StoreAnnounced {
   std::string address;
   bool operator==(const StoreAnnounced&) const = default;
 };
+// A trainer knows how many optimizer steps its job has. Told once an attempt, if at all.
+struct JobPlanned {
+  std::string experiment;
+  std::string job;
+  int32_t attempt = 0;
+  int32_t total_steps = 0;
+  bool operator==(const JobPlanned&) const = default;
+};
 struct RankEnded {
   RankKey key;
   int32_t exit_code = 0;
@@ -82,7 +90,7 @@ struct ExperimentDeleted {
 
 using EventBody =
     std::variant<ExperimentCreated, AttemptStarted, StoreAnnounced, RankEnded, JobRequeued,
-                 JobEnded, CancelRequested, ExperimentEnded, ExperimentDeleted>;
+                 JobEnded, CancelRequested, ExperimentEnded, ExperimentDeleted, JobPlanned>;
 
 struct Event {
   absl::Time time = absl::InfinitePast();

@@ -2,7 +2,7 @@
 // looks like. JENNER_REWRITE=1 writes what was seen back; commit only a difference that you can
 // explain.
 //   submit ID arms=N ranks=N [model=M] [request=R]   worker-up NAME slots=N [models=a,b] [boot=B]
-//   report NAME JOB rank=N phase=P [exit=N] [code=C] [store=A]   silent NAME
+//   report NAME JOB rank=N phase=P [exit=N] [code=C] [store=A] [step=N] [of=N]   silent NAME
 //   sync NAME [boot=B] [has=EXPERIMENT, whose ranks it still has]
 //   tick SECONDS   cancel ID   delete ID   desired NAME   restart (state rebuilt from events alone)
 #include <gtest/gtest.h>
@@ -157,6 +157,8 @@ class Cluster {
     report.error = {Arg("code", ""), "said by the trainer", ""};
     if (report.error.code.empty()) report.error = {};
     report.store_address = Arg("store", "");
+    report.step = Number("step", 0);
+    report.total_steps = Number("of", 0);
     // The other ranks that this worker has go on as they are.
     for (const Assignment& other : Desired(state_, worker)) {
       if (other.key != report.key) sync.ranks.push_back(Running(other));
@@ -212,6 +214,9 @@ class Cluster {
                                       kStates[static_cast<int>(job.state)], job.attempt);
     for (const Rank& rank : job.ranks) {
       out += " " + rank.worker + (rank.ended ? absl::StrFormat("(%d)", rank.exit_code) : "");
+    }
+    if (job.total_steps > 0) {
+      out += absl::StrFormat(" step %d/%d", StepOf(state_, id, job), job.total_steps);
     }
     Reason reason = job.reason;
     if (job.state == RunState::kQueued) reason = PendingReason(state_, job, now_);

@@ -26,12 +26,10 @@ bool IsAlive(const State& state, const std::string& worker, absl::Time now) {
          now < found->second.lease_until;
 }
 
-Progress ProgressOf(const State& state, const std::string& experiment, const Job& job) {
-  const auto live = state.liveness.progress.find({experiment, job.plan.id, job.attempt, 0});
-  if (!job.ranks.empty() && !job.ranks[0].ended && live != state.liveness.progress.end()) {
-    return live->second;
-  }
-  return {job.step, job.total_steps};
+int32_t StepOf(const State& state, const std::string& experiment, const Job& job) {
+  const auto live = state.liveness.steps.find({experiment, job.plan.id, job.attempt, 0});
+  const bool is_live = !job.ranks.empty() && !job.ranks[0].ended;
+  return is_live && live != state.liveness.steps.end() ? live->second : job.step;
 }
 
 absl::Status CheckAttempt(const State& state, const RankKey& key) {

@@ -63,8 +63,8 @@ struct Job {
   std::vector<Rank> ranks;    // of the current attempt; empty when there is none
   std::string store_address;  // of the current attempt, once announced
   std::vector<Artifact> artifacts;
-  int32_t step = 0;         // at which rank 0 of the last ended attempt stood; see ProgressOf()
-  int32_t total_steps = 0;  // 0: it had not planned
+  int32_t step = 0;         // at which rank 0 of the last ended attempt stood; see StepOf()
+  int32_t total_steps = 0;  // 0: not known yet, or there is no training
   absl::Time queue_time = absl::InfinitePast();  // since when it waits or waited
   absl::Time start_time = absl::InfinitePast();  // of the current or last attempt
   absl::Time end_time = absl::InfinitePast();
@@ -111,15 +111,9 @@ struct WorkerInfo {
   absl::Time lease_until = absl::InfinitePast();
 };
 
-struct Progress {
-  int32_t step = 0;
-  int32_t total_steps = 0;
-  bool operator==(const Progress&) const = default;
-};
-
 struct Liveness {
   std::map<std::string, WorkerInfo> workers;
-  std::map<RankKey, Progress> progress;  // of ranks 0
+  std::map<RankKey, int32_t> steps;  // of ranks 0 that run
 };
 
 struct State {
@@ -139,8 +133,8 @@ int32_t SlotsUsed(const State& state, const std::string& worker);
 
 bool IsAlive(const State& state, const std::string& worker, absl::Time now);
 
-// How far rank 0 of the current or last attempt is known to be.
-Progress ProgressOf(const State& state, const std::string& experiment, const Job& job);
+// The step at which rank 0 of the current or last attempt is known to be.
+int32_t StepOf(const State& state, const std::string& experiment, const Job& job);
 
 // OK: `key` names an unended rank of the current attempt. Aborted: it is stale, or its experiment
 // is deleted; what is uploaded for it is to be dropped.

@@ -52,12 +52,8 @@ void EncodeJob(const coordinator::Experiment& experiment, const coordinator::Job
   for (const std::string& arm : ArmNames(job)) message->add_arms(arm);
   message->set_attempt(job.attempt);
   message->set_ranks(job.plan.spec.ranks);
-  const auto& progress = view.state.liveness.progress;
-  const auto found = progress.find({experiment.id, job.plan.id, job.attempt, 0});
-  if (found != progress.end()) {
-    message->set_step(found->second.step);
-    message->set_total_steps(found->second.total_steps);
-  }
+  message->set_step(coordinator::StepOf(view.state, experiment.id, job));
+  message->set_total_steps(job.total_steps);
   if (IsSet(job.start_time)) *message->mutable_start_time() = wire::ToProto(job.start_time);
   if (IsSet(job.end_time)) *message->mutable_end_time() = wire::ToProto(job.end_time);
   for (const coordinator::Rank& rank : job.ranks) message->add_workers(rank.worker);

@@ -52,7 +52,7 @@ struct ArmPlan {
   int32_t total_steps = 0;
 };
 
-std::vector<ArmPlan> PlansOf(const coordinator::Experiment& experiment, const View& view) {
+std::vector<ArmPlan> PlansOf(const coordinator::Experiment& experiment) {
   std::vector<ArmPlan> plans;
   std::map<std::pair<std::string, int64_t>, size_t> index;
   for (const core::ArmSpec& arm : experiment.spec.arms) {
@@ -62,16 +62,12 @@ std::vector<ArmPlan> PlansOf(const coordinator::Experiment& experiment, const Vi
     }
   }
   for (const coordinator::Job& job : experiment.jobs) {
-    const auto progress =
-        view.state.liveness.progress.find({experiment.id, job.plan.id, job.attempt, 0});
-    const int32_t total =
-        progress == view.state.liveness.progress.end() ? 0 : progress->second.total_steps;
     for (const core::ArmSeed& arm : job.plan.arms) {
       const auto found = index.find({arm.arm, arm.seed});
       if (found == index.end()) continue;
       ArmPlan& plan = plans[found->second];
       plan.jobs.insert(job.plan.id);
-      plan.total_steps = std::max(plan.total_steps, total);
+      plan.total_steps = std::max(plan.total_steps, job.total_steps);
     }
   }
   return plans;
@@ -255,15 +251,14 @@ grpc::ServerUnaryReactor* ExperimentsService::GetResults(grpc::CallbackServerCon
                                                          const v1::GetResultsRequest* request,
                                                          v1::GetResultsResponse* response) {
   const Call call{&backend_, "Experiments/GetResults", context->DefaultReactor()};
-  AskAbout(
-      call, request->name(),
-      [call, response](const coordinator::Experiment& experiment, const View& view) {
-        call.OnStoreThread([call, response, id = experiment.id, plans = PlansOf(experiment, view)] {
-          const auto cells = call.backend->metric_store->Cells(id);
-          if (cells.ok()) AddRows(id, plans, *cells, response);
-          call.Finish(cells.status());
-        });
-      });
+  AskAbout(call, request->name(),
+           [call, response](const coordinator::Experiment& experiment, const View&) {
+             call.OnStoreThread([call, response, id = experiment.id, plans = PlansOf(experiment)] {
+               const auto cells = call.backend->metric_store->Cells(id);
+               if (cells.ok()) AddRows(id, plans, *cells, response);
+               call.Finish(cells.status());
+             });
+           });
   return call.reactor;
 }
 

@@ -132,23 +132,6 @@ coordinator::WorkerSync ToCommand(const v1::SynchronizeRequest& request) {
   return sync;
 }
 
-// How far the jobs of ended or ending ranks 0 came; the coordinator itself forgets it at a restart.
-void SaveProgress(Backend& backend, const std::vector<coordinator::RankReport>& reports,
-                  const View& view) {
-  for (const coordinator::RankReport& report : reports) {
-    const bool is_worth_it = report.key.rank == 0 && report.phase >= coordinator::Phase::kUploading;
-    const auto experiment = view.state.experiments.find(report.key.experiment);
-    if (!is_worth_it || experiment == view.state.experiments.end()) continue;
-    const coordinator::Job* job = experiment->second.Find(report.key.job);
-    if (job == nullptr || job->attempt != report.key.attempt) continue;
-    const store::Progress progress{report.key.experiment, report.key.job, report.key.attempt,
-                                   report.step, report.total_steps};
-    // Lost if the store is behind: a figure for people, which telemetry can replace.
-    (void)backend.store_tasks->Push(
-        [&backend, progress] { backend.metric_store->SaveProgress(progress).IgnoreError(); });
-  }
-}
-
 void ShowFigures(Backend& backend, const telemetry::SeriesOwner& owner,
                  const std::vector<store::FeedRow>& rows) {
   for (const store::FeedRow& row : rows) {
@@ -206,24 +189,21 @@ grpc::ServerUnaryReactor* WorkersService::Synchronize(grpc::CallbackServerContex
   }
   coordinator::WorkerSync sync = ToCommand(*request);
   const std::string worker = sync.worker;
-  std::vector<coordinator::RankReport> reports = sync.ranks;
-  call.Do(std::move(sync),
-          [call, response, worker, reports = std::move(reports)](const View& view) {
-            for (const coordinator::Assignment& one : coordinator::Desired(view.state, worker)) {
-              v1::Assignment* assignment = response->add_assignments();
-              *assignment->mutable_key() = ToProto(one.key);
-              assignment->set_world_size(one.world_size);
-              if (one.spec != nullptr) assignment->set_job_spec_json(core::ToJson(*one.spec));
-              assignment->set_store_address(one.store_address);
-              assignment->set_stop(one.stop);
-            }
-            const Limits& limits = call.backend->limits;
-            *response->mutable_lease_duration() = wire::ToProto(limits.lease);
-            *response->mutable_next_synchronize() =
-                wire::ToProto(std::min(limits.next_synchronize, limits.lease / 3));
-            SaveProgress(*call.backend, reports, view);
-            call.Finish(absl::OkStatus());
-          });
+  call.Do(std::move(sync), [call, response, worker](const View& view) {
+    for (const coordinator::Assignment& one : coordinator::Desired(view.state, worker)) {
+      v1::Assignment* assignment = response->add_assignments();
+      *assignment->mutable_key() = ToProto(one.key);
+      assignment->set_world_size(one.world_size);
+      if (one.spec != nullptr) assignment->set_job_spec_json(core::ToJson(*one.spec));
+      assignment->set_store_address(one.store_address);
+      assignment->set_stop(one.stop);
+    }
+    const Limits& limits = call.backend->limits;
+    *response->mutable_lease_duration() = wire::ToProto(limits.lease);
+    *response->mutable_next_synchronize() =
+        wire::ToProto(std::min(limits.next_synchronize, limits.lease / 3));
+    call.Finish(absl::OkStatus());
+  });
   return call.reactor;
 }
 

@@ -45,6 +45,13 @@ void VisitFields(V& visit, StoreAnnounced& e) {
   visit("address", e.address);
 }
 template <typename V>
+void VisitFields(V& visit, JobPlanned& e) {
+  visit("experiment", e.experiment);
+  visit("job", e.job);
+  visit("attempt", e.attempt);
+  visit("total_steps", e.total_steps);
+}
+template <typename V>
 void VisitFields(V& visit, RankEnded& e) {
   visit("experiment", e.key.experiment);
   visit("job", e.key.job);
@@ -97,7 +104,8 @@ using core::Json;
 // By index in EventBody; never reorder, only append.
 constexpr const char* kKinds[] = {"experiment_created", "attempt_started",  "store_announced",
                                   "rank_ended",         "job_requeued",     "job_ended",
-                                  "cancel_requested",   "experiment_ended", "experiment_deleted"};
+                                  "cancel_requested",   "experiment_ended", "experiment_deleted",
+                                  "job_planned"};
 static_assert(std::size(kKinds) == std::variant_size_v<EventBody>);
 
 // The spec has its own strict format: it is kept as that format's text.

@@ -27,7 +27,8 @@ std::vector<Event> OneOfEach() {
       {kTime, JobEnded{"e1", "j1", RunState::kFailed, reason}},
       {kTime, CancelRequested{"e1"}},
       {kTime, ExperimentEnded{"e1", RunState::kCancelled, {}}},
-      {kTime, ExperimentDeleted{"e1"}}};
+      {kTime, ExperimentDeleted{"e1"}},
+      {kTime, JobPlanned{"e1", "j1", 2, 60}}};
 }
 
 TEST(EventCodecTest, EveryKindRoundTrips) {

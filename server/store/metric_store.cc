@@ -50,11 +50,6 @@ constexpr char kSchema[] = R"sql(
     start INTEGER NOT NULL, text TEXT NOT NULL,
     PRIMARY KEY (experiment, job, attempt, rank, start)
   ) STRICT, WITHOUT ROWID;
-  CREATE TABLE progress (
-    experiment TEXT NOT NULL, job TEXT NOT NULL, attempt INTEGER NOT NULL, step INTEGER NOT NULL,
-    total_steps INTEGER NOT NULL,
-    PRIMARY KEY (experiment, job)
-  ) STRICT, WITHOUT ROWID;
 )sql";
 
 std::string Dump(const Json& json) {
@@ -329,27 +324,6 @@ absl::StatusOr<SamplePage> MetricStore::Samples(const SampleQuery& query) {
   }
 }
 
-absl::Status MetricStore::SaveProgress(const Progress& progress) {
-  return database_->Execute(
-      "INSERT INTO progress VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
-      " attempt = excluded.attempt, step = excluded.step, total_steps = excluded.total_steps"
-      " WHERE excluded.attempt >= attempt",
-      progress.experiment, progress.job, progress.attempt, progress.step, progress.total_steps);
-}
-
-absl::StatusOr<std::vector<Progress>> MetricStore::AllProgress() {
-  std::vector<Progress> result;
-  ASSIGN_OR_RETURN(Statement * rows,
-                   database_->Query("SELECT experiment, job, attempt, step, total_steps"
-                                    " FROM progress ORDER BY experiment, job"));
-  for (;;) {
-    ASSIGN_OR_RETURN(const bool row, rows->Step());
-    if (!row) return result;
-    result.push_back(
-        {rows->Text(0), rows->Text(1), Int32(*rows, 2), Int32(*rows, 3), Int32(*rows, 4)});
-  }
-}
-
 absl::StatusOr<std::string> MetricStore::Log(const RankId& rank) {
   std::string text;
   ASSIGN_OR_RETURN(Statement * rows,
@@ -367,8 +341,7 @@ absl::StatusOr<std::vector<std::string>> MetricStore::Experiments() {
   std::vector<std::string> result;
   ASSIGN_OR_RETURN(Statement * rows,
                    database_->Query("SELECT DISTINCT experiment FROM received UNION"
-                                    " SELECT DISTINCT experiment FROM logs UNION"
-                                    " SELECT DISTINCT experiment FROM progress ORDER BY 1"));
+                                    " SELECT DISTINCT experiment FROM logs ORDER BY 1"));
   for (;;) {
     ASSIGN_OR_RETURN(const bool row, rows->Step());
     if (!row) return result;
@@ -381,8 +354,7 @@ absl::Status MetricStore::DeleteExperiment(const std::string& experiment) {
   for (const char* sql :
        {"DELETE FROM received WHERE experiment = ?", "DELETE FROM feed WHERE experiment = ?",
         "DELETE FROM samples WHERE experiment = ?", "DELETE FROM evaluations WHERE experiment = ?",
-        "DELETE FROM cells WHERE experiment = ?", "DELETE FROM logs WHERE experiment = ?",
-        "DELETE FROM progress WHERE experiment = ?"}) {
+        "DELETE FROM cells WHERE experiment = ?", "DELETE FROM logs WHERE experiment = ?"}) {
     RETURN_IF_ERROR(database_->Execute(sql, experiment));
   }
   RETURN_IF_ERROR(transaction.Commit());

@@ -96,16 +96,6 @@ struct SamplePage {
   bool has_more = false;
 };
 
-// How far a job has come, kept over restarts for people to see.
-struct Progress {
-  std::string experiment;
-  std::string job;
-  int32_t attempt = 0;
-  int32_t step = 0;
-  int32_t total_steps = 0;
-  bool operator==(const Progress&) const = default;
-};
-
 class MetricStore {
  public:
   static constexpr int64_t kMaxLogBytes = int64_t{1}
@@ -125,9 +115,6 @@ class MetricStore {
   // The complete cells, the newest attempt's of each (job, step, context), in that order.
   absl::StatusOr<std::vector<Cell>> Cells(const std::string& experiment);
   absl::StatusOr<SamplePage> Samples(const SampleQuery& query);
-  // Replaces what is known of the job, unless that is of a later attempt.
-  absl::Status SaveProgress(const Progress& progress);
-  absl::StatusOr<std::vector<Progress>> AllProgress();
   // What is kept of the standard error of one rank's attempt.
   absl::StatusOr<std::string> Log(const RankId& rank);
   // Every experiment that has rows.

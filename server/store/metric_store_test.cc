@@ -170,17 +170,6 @@ TEST_F(MetricStoreTest, LogsAreKeptUpToALimitNewestFirstDropped) {
   EXPECT_EQ(static_cast<int64_t>(store_->Log(batch.rank)->size()), MetricStore::kMaxLogBytes);
 }
 
-TEST_F(MetricStoreTest, ProgressIsThatOfTheLatestAttempt) {
-  ASSERT_TRUE(store_->SaveProgress({"e1", "j1", 1, 5, 10}).ok());
-  ASSERT_TRUE(store_->SaveProgress({"e1", "j1", 2, 1, 10}).ok());
-  ASSERT_TRUE(store_->SaveProgress({"e1", "j1", 1, 6, 10}).ok());
-  ASSERT_TRUE(store_->SaveProgress({"e1", "j1", 2, 2, 10}).ok());
-  Reopen();
-  EXPECT_THAT(*store_->AllProgress(), ElementsAre(Progress{"e1", "j1", 2, 2, 10}));
-  ASSERT_TRUE(store_->DeleteExperiment("e1").ok());
-  EXPECT_THAT(*store_->AllProgress(), SizeIs(0));
-}
-
 TEST_F(MetricStoreTest, DeletingTakesAllOfOneExperimentAndNoNumberIsUsedAgain) {
   Add(BatchOf({StepLine(1, 1), SampleLine(2, "a", "1"), EvaluationLine(3, 1)}));
   Add(BatchOf({StepLine(1, 1)}, 0, 1, 1, "e2"));

@@ -134,6 +134,26 @@ TEST_F(WatchTest, FollowsLiveToTheEnd) {
             4);
 }
 
+TEST_F(WatchTest, TellsHowManyStepsThereAreAsSoonAsATrainerDoes) {
+  UploadDatasets();
+  ASSERT_TRUE(stubs_->Create(Request("plan")).ok());
+  FakeAgent agent(*stubs_, "w1");
+  ASSERT_TRUE(agent.Synchronize().ok());
+  Stream stream(*stubs_, "experiments/plan");
+  ASSERT_EQ(Describe(stream.Read(1)), std::vector<std::string>{"state"});
+  ASSERT_GT(agent.last.assignments_size(), 0);
+  const v1::RankKey key = agent.last.assignments(0).key();
+  agent.Report(key, v1::RankReport::PHASE_RUNNING).set_total_steps(60);
+  ASSERT_TRUE(agent.Synchronize().ok());
+  const std::vector<Update> updates = stream.Read(1);
+  ASSERT_EQ(Describe(updates), std::vector<std::string>{"state"});
+  int32_t total = 0;
+  for (const v1::Job& job : updates[0].experiment().jobs()) {
+    if (absl::StrContains(job.name(), key.job())) total = job.total_steps();
+  }
+  EXPECT_EQ(total, 60);
+}
+
 TEST_F(WatchTest, ResumesFromEveryCursorAlsoAfterARestart) {
   RunWhole("r");
   const std::vector<Update> all = Stream(*stubs_, "experiments/r").Read();
