@@ -29,7 +29,7 @@ int Run() {
   }
   std::vector<generate::Request> requests;
   for (const json& prompt : input.at("prompts")) {
-    requests.push_back({prompt.get<std::vector<int32_t>>(), requests.size(), 0});
+    requests.push_back({prompt.get<std::vector<int32_t>>(), 0, requests.size(), 0, 0});
   }
   generate::Options options;
   options.max_new_tokens = input.at("max_new_tokens");

@@ -3,7 +3,7 @@
 //
 // Contract: an answer is a function of (weights, adapter, prompt, options that are not limits,
 // keys) alone. Logits are bitwise equal whatever else is in the batch, however many rows it has and
-// however many threads work: each row of every product is summed in one fixed order (matmul.h).
+// however many threads work: each row of every product is summed in one fixed order (kernels.h).
 // They may differ between kinds of CPU (instruction set) in the last bits.
 #ifndef JENNER_WORKER_GENERATE_ENGINE_H_
 #define JENNER_WORKER_GENERATE_ENGINE_H_
@@ -20,9 +20,13 @@ namespace jenner::generate {
 
 struct Request {
   std::vector<int32_t> prompt;  // token ids, not empty
-  // Keys of the random numbers, with Options::seed: equal keys and prompt give an equal answer.
+  // Keys of the random numbers: equal keys and prompt give an equal answer.
+  int64_t seed = 0;
   uint64_t prompt_idx = 0;
   uint64_t sample_idx = 0;
+  // Requests of a group begin alike (one context): what all of them begin with is computed once.
+  // Changes no answer.
+  size_t group = 0;
 };
 
 enum class FinishReason {
@@ -37,10 +41,9 @@ struct Answer {
 };
 
 struct Options {
-  int32_t max_new_tokens = 64;  // >= 1
-  double temperature = 0;       // 0: greedy (lowest id wins a tie)
-  double top_p = 1;             // (0, 1]
-  int64_t seed = 0;
+  int32_t max_new_tokens = 64;         // >= 1
+  double temperature = 0;              // 0: greedy (lowest id wins a tie)
+  double top_p = 1;                    // (0, 1]
   std::vector<int64_t> end_token_ids;  // empty: the model's own
   // Limits; they change speed and memory, no answer.
   int32_t batch_size = 32;  // slots: sequences decoded together
@@ -53,7 +56,7 @@ struct Totals {
 };
 
 // Not thread-safe. Holds a packed copy of the weights (as large as they are; bfloat16 if the
-// model's dtype is), made in the constructor and made anew where the model's version() has moved.
+// model's dtype is), made when it is first needed and anew where the model has changed since.
 class Engine {
  public:
   // `llama` must outlive the engine.
@@ -63,7 +66,8 @@ class Engine {
   // Answers every request; `on_answer` is called once each, in order of completion. If it returns
   // false, generation stops early (a termination signal) and the result is Cancelled.
   // InvalidArgument (before any work): options out of range, an empty prompt, an id outside the
-  // vocabulary, a prompt that leaves no position for an answer.
+  // vocabulary, a prompt that leaves no position for an answer. FailedPrecondition: logits that are
+  // not numbers.
   absl::Status Generate(const std::vector<Request>& requests, const Options& options,
                         const std::function<bool(Answer)>& on_answer);
 

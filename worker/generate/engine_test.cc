@@ -24,11 +24,13 @@ std::unique_ptr<model::Llama> Tiny(core::Dtype dtype = core::Dtype::kFloat32) {
   return *std::move(llama);
 }
 
-std::vector<Request> SomeRequests(size_t count) {
+std::vector<Request> SomeRequests(size_t count, int64_t seed = 11) {
   std::mt19937_64 random(5);
   std::vector<Request> requests(count);
   for (size_t i = 0; i < count; ++i) {
+    requests[i].seed = seed;
     requests[i].prompt_idx = i / 2;
+    requests[i].group = i % 3;
     requests[i].sample_idx = i % 2;
     const size_t length = 1 + random() % 90;  // beyond one prefill block too
     for (size_t j = 0; j < length; ++j)
@@ -85,7 +87,6 @@ TEST_P(InvarianceTest, AnswersDoNotDependOnTheBatch) {
     options.max_new_tokens = 24;
     options.temperature = temperature;
     options.top_p = temperature == 0 ? 1 : 0.9;
-    options.seed = 11;
     options.batch_size = 16;
     const auto reference = Answers(*llama, requests, options);
     ASSERT_EQ(reference.size(), requests.size());
@@ -156,7 +157,7 @@ TEST(EngineTest, SamplesDifferBySampleAndSeedButRepeat) {
   options.temperature = 1.5;
   const auto first = Answers(*llama, requests, options);
   const auto again = Answers(*llama, requests, options);
-  options.seed = 1;
+  for (Request& request : requests) request.seed = 1;
   const auto other = Answers(*llama, requests, options);
   int different_samples = 0;
   int different_seeds = 0;
@@ -173,7 +174,7 @@ TEST(EngineTest, BadRequestsAreRefusedBeforeAnyWork) {
   const auto llama = Tiny();
   const auto status = [&](std::vector<int32_t> prompt, Options options) {
     return Engine(*llama)
-        .Generate({{std::move(prompt), 0, 0}}, options, [](Answer) { return true; })
+        .Generate({{std::move(prompt), 0, 0, 0, 0}}, options, [](Answer) { return true; })
         .code();
   };
   EXPECT_EQ(status({}, {}), absl::StatusCode::kInvalidArgument);

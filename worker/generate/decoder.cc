@@ -1,0 +1,236 @@
+#include "worker/generate/decoder.h"
+
+#include <ATen/Parallel.h>
+#include <hwy/aligned_allocator.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/check.h"
+
+namespace jenner::generate {
+namespace {
+
+int64_t RoundUp(int64_t value, int64_t step) { return (value + step - 1) / step * step; }
+
+// Tiles (panel by panel, then row block by row block) of several products of the same rows, shared
+// out among the threads.
+struct Product {
+  const PackedMatrix* weight;
+  Rows out;
+};
+
+void MultiplyAll(ConstRows x, int64_t num_rows, std::span<const Product> products) {
+  const int64_t blocks = (num_rows + kRowBlock - 1) / kRowBlock;
+  int64_t num_tiles = 0;
+  for (const Product& product : products) num_tiles += product.weight->num_panels() * blocks;
+  at::parallel_for(0, num_tiles, 1, [&](int64_t begin, int64_t end) {
+    int64_t first = 0;  // of the product, among all tiles
+    for (const Product& product : products) {
+      const int64_t count = product.weight->num_panels() * blocks;
+      for (int64_t at = std::max(begin, first); at < std::min(end, first + count);) {
+        const int64_t panel = (at - first) / blocks;
+        const int64_t block = (at - first) % blocks;
+        // The blocks of one panel together, so that it is read once.
+        const int64_t together = std::min(blocks - block, std::min(end, first + count) - at);
+        Multiply(x, block * kRowBlock, std::min(num_rows, (block + together) * kRowBlock),
+                 *product.weight, panel, panel + 1, /*add=*/false, product.out);
+        at += together;
+      }
+      first += count;
+    }
+  });
+}
+
+template <typename Function>
+void ForRows(int64_t num_rows, const Function& function) {
+  at::parallel_for(0, (num_rows + kRowBlock - 1) / kRowBlock, 1, [&](int64_t begin, int64_t end) {
+    function(begin * kRowBlock, std::min(num_rows, end * kRowBlock));
+  });
+}
+
+}  // namespace
+
+Decoder::Decoder(const Weights& weights, int64_t num_slots, int64_t capacity)
+    : weights_(weights),
+      config_(weights.config),
+      capacity_(RoundUp(capacity, kKeyBlock)),
+      slot_keys_(capacity_ * config_.head_dim),
+      slot_values_(capacity_ * ValueStride(config_.head_dim)),
+      wide_size_(
+          std::max(config_.QueryDim() + 2 * config_.KeyValueDim(), 2 * config_.intermediate_size)) {
+  const auto heads = static_cast<size_t>(num_slots * config_.num_kv_heads);
+  caches_.resize(static_cast<size_t>(config_.num_layers));
+  for (Cache& cache : caches_) {
+    cache.keys.resize(heads * static_cast<size_t>(slot_keys_));
+    cache.values.resize(heads * static_cast<size_t>(slot_values_));
+  }
+  for (int64_t l = 0; l < capacity_; ++l) {
+    for (const double frequency : model::RopeFrequencies(config_)) {
+      cos_LF_.push_back(static_cast<float>(std::cos(static_cast<double>(l) * frequency)));
+      sin_LF_.push_back(static_cast<float>(std::sin(static_cast<double>(l) * frequency)));
+    }
+  }
+}
+
+CacheView Decoder::View(int64_t layer, int64_t slot, int64_t kv_head) const {
+  const Cache& cache = caches_[static_cast<size_t>(layer)];
+  const int64_t idx = slot * config_.num_kv_heads + kv_head;
+  return {cache.keys.data() + idx * slot_keys_, cache.values.data() + idx * slot_values_};
+}
+
+void Decoder::CopyPrefix(int64_t from, int64_t to, int64_t length) {
+  // Whole blocks of keys: what is beyond `length` is written before it is read.
+  const int64_t keys = RoundUp(length, kKeyBlock) * config_.head_dim;
+  const int64_t values = length * ValueStride(config_.head_dim);
+  for (Cache& cache : caches_) {
+    for (int64_t k = 0; k < config_.num_kv_heads; ++k) {
+      const int64_t from_idx = from * config_.num_kv_heads + k;
+      const int64_t to_idx = to * config_.num_kv_heads + k;
+      std::copy_n(cache.keys.data() + from_idx * slot_keys_, keys,
+                  cache.keys.data() + to_idx * slot_keys_);
+      std::copy_n(cache.values.data() + from_idx * slot_values_, values,
+                  cache.values.data() + to_idx * slot_values_);
+    }
+  }
+}
+
+void Decoder::Grow(int64_t num_rows) {
+  if (num_rows <= room_rows_) return;
+  room_rows_ = num_rows;
+  const auto rows = static_cast<size_t>(num_rows);
+  const auto hidden = static_cast<size_t>(config_.hidden_size);
+  hidden_RD_.resize(rows * hidden);
+  out_RD_.resize(rows * hidden);
+  x_.resize(rows * std::max(hidden, static_cast<size_t>(config_.QueryDim())));
+  wide_.resize(rows * static_cast<size_t>(wide_size_));
+  low_.resize(rows * static_cast<size_t>(weights_.max_low));
+}
+
+void Decoder::ApplyBase(const Linear& linear, ConstRows x, int64_t num_rows, Rows out) {
+  const Product products[] = {{&linear.base, out}, {&linear.low, {low_.data(), weights_.max_low}}};
+  MultiplyAll(x, num_rows, {products, linear.ups.empty() ? size_t{1} : size_t{2}});
+}
+
+void Decoder::ApplyUps(const Linear& linear, int64_t begin, int64_t end, Rows out) const {
+  for (const Linear::Up& up : linear.ups) {
+    Multiply({low_.data() + up.low_begin, weights_.max_low}, begin, end, up.b, 0, up.b.num_panels(),
+             /*add=*/true, {out.data + up.out_begin, out.stride});
+  }
+}
+
+void Decoder::RotateAndStore(int64_t layer, const Row& row, float* qkv_P) {
+  const int64_t e_size = config_.head_dim;
+  const int64_t half = e_size / 2;
+  const float* cos = cos_LF_.data() + row.position * half;
+  const float* sin = sin_LF_.data() + row.position * half;
+  for (int64_t h = 0; h < config_.num_heads + config_.num_kv_heads; ++h)
+    Rotate(cos, sin, half, qkv_P + h * e_size);
+  Cache& cache = caches_[static_cast<size_t>(layer)];
+  for (int64_t k = 0; k < config_.num_kv_heads; ++k) {
+    const float* key = qkv_P + config_.QueryDim() + k * e_size;
+    const float* value = key + config_.KeyValueDim();
+    const int64_t idx = row.slot * config_.num_kv_heads + k;
+    float* keys = cache.keys.data() + idx * slot_keys_ +
+                  row.position / kKeyBlock * kKeyBlock * e_size + row.position % kKeyBlock;
+    for (int64_t e = 0; e < e_size; ++e) keys[e * kKeyBlock] = key[e];
+    std::copy_n(value, e_size,
+                cache.values.data() + idx * slot_values_ + row.position * ValueStride(e_size));
+  }
+}
+
+void Decoder::AttendAll(int64_t layer, std::span<const Row> rows) {
+  const int64_t kv = config_.num_kv_heads;
+  const int64_t group = config_.num_heads / kv;
+  const int64_t e_size = config_.head_dim;
+  const auto scale = static_cast<float>(1 / std::sqrt(static_cast<double>(e_size)));
+  at::parallel_for(0, static_cast<int64_t>(rows.size()) * kv, 1, [&](int64_t begin, int64_t end) {
+    const auto scratch =
+        hwy::AllocateAligned<float>(static_cast<size_t>(AttendScratch(group, e_size, capacity_)));
+    for (int64_t at = begin; at < end; ++at) {
+      const int64_t r = at / kv;
+      const int64_t k = at % kv;
+      const Row& row = rows[static_cast<size_t>(r)];
+      Attend(wide_.data() + r * wide_size_ + k * group * e_size, View(layer, row.slot, k), group,
+             e_size, row.position + 1, scale, scratch.get(),
+             x_.data() + r * config_.QueryDim() + k * group * e_size);
+    }
+  });
+}
+
+void Decoder::ApplyLayer(int64_t layer, std::span<const Row> rows) {
+  const PackedLayer& w = weights_.layers[static_cast<size_t>(layer)];
+  const auto num_rows = static_cast<int64_t>(rows.size());
+  const int64_t d = config_.hidden_size;
+  const int64_t f = config_.intermediate_size;
+  const Rows wide{wide_.data(), wide_size_};
+  const Rows out{out_RD_.data(), d};
+  // hidden += out + its adapters' part, for rows [begin, end).
+  const auto add_residual = [&](const Linear& linear, int64_t begin, int64_t end) {
+    ApplyUps(linear, begin, end, out);
+    Add(out_RD_.data() + begin * d, (end - begin) * d, hidden_RD_.data() + begin * d);
+  };
+  const auto norm = [&](const at::Tensor& weight_D, int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r) {
+      RmsNorm(hidden_RD_.data() + r * d, weight_D.const_data_ptr<float>(), d, config_.rms_norm_eps,
+              x_.data() + r * d);
+    }
+  };
+  ForRows(num_rows, [&](int64_t begin, int64_t end) {
+    if (layer > 0) add_residual(weights_.layers[static_cast<size_t>(layer - 1)].down, begin, end);
+    norm(w.input_norm_D, begin, end);
+  });
+  ApplyBase(w.qkv, {x_.data(), d}, num_rows, wide);
+  ForRows(num_rows, [&](int64_t begin, int64_t end) {
+    ApplyUps(w.qkv, begin, end, wide);
+    for (int64_t r = begin; r < end; ++r)
+      RotateAndStore(layer, rows[static_cast<size_t>(r)], wide_.data() + r * wide_size_);
+  });
+  AttendAll(layer, rows);
+  ApplyBase(w.o, {x_.data(), config_.QueryDim()}, num_rows, out);
+  ForRows(num_rows, [&](int64_t begin, int64_t end) {
+    add_residual(w.o, begin, end);
+    norm(w.post_norm_D, begin, end);
+  });
+  ApplyBase(w.gate_up, {x_.data(), d}, num_rows, wide);
+  ForRows(num_rows, [&](int64_t begin, int64_t end) {
+    ApplyUps(w.gate_up, begin, end, wide);
+    for (int64_t r = begin; r < end; ++r) {
+      float* gate = wide_.data() + r * wide_size_;
+      SiluMultiply(gate, gate + f, f, gate);
+    }
+  });
+  ApplyBase(w.down, {wide_.data(), wide_size_}, num_rows, out);
+}
+
+std::span<const float> Decoder::Run(std::span<const Row> rows, std::span<const int64_t> wanted) {
+  const auto num_rows = static_cast<int64_t>(rows.size());
+  const int64_t d = config_.hidden_size;
+  JENNER_CHECK(num_rows <= kMaxRows);
+  Grow(num_rows);
+  const float* embedding_VD = weights_.embedding_VD.const_data_ptr<float>();
+  for (int64_t r = 0; r < num_rows; ++r) {
+    std::copy_n(embedding_VD + rows[static_cast<size_t>(r)].token * d, d,
+                hidden_RD_.data() + r * d);
+  }
+  for (int64_t i = 0; i < config_.num_layers; ++i) ApplyLayer(i, rows);
+  const auto num_wanted = static_cast<int64_t>(wanted.size());
+  if (num_wanted == 0) return {};
+  // What the last layer left is added where the result goes on.
+  ForRows(num_rows, [&](int64_t begin, int64_t end) {
+    ApplyUps(weights_.layers.back().down, begin, end, {out_RD_.data(), d});
+    Add(out_RD_.data() + begin * d, (end - begin) * d, hidden_RD_.data() + begin * d);
+  });
+  for (int64_t n = 0; n < num_wanted; ++n) {
+    RmsNorm(hidden_RD_.data() + wanted[static_cast<size_t>(n)] * d,
+            weights_.final_norm_D.const_data_ptr<float>(), d, config_.rms_norm_eps,
+            x_.data() + n * d);
+  }
+  const int64_t vocab = config_.vocab_size;
+  logits_.resize(static_cast<size_t>(num_wanted * vocab));
+  const Product head{&weights_.head, {logits_.data(), vocab}};
+  MultiplyAll({x_.data(), d}, num_wanted, {&head, 1});
+  return logits_;
+}
+
+}  // namespace jenner::generate

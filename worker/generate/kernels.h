@@ -1,0 +1,103 @@
+// Kernels of generation: float32 arithmetic on plain arrays, compiled for several instruction sets
+// (Highway) of which the best is chosen at run time. No torch, threads or allocation on the way.
+//
+// Contract: a number that comes out depends on the row that it belongs to, never on how many rows
+// are computed together or by whom: each sum runs over its terms in one fixed order. It may differ
+// between instruction sets in the last bits.
+// Legend: R rows, O outputs, I inputs, E head dimension, G query heads of a kv head, L positions.
+#ifndef JENNER_WORKER_GENERATE_KERNELS_H_
+#define JENNER_WORKER_GENERATE_KERNELS_H_
+
+#include <hwy/aligned_allocator.h>
+
+#include <cstdint>
+#include <vector>
+
+namespace jenner::generate {
+
+// Rows that a Multiply works on at once; a caller that divides rows does so at multiples of it.
+inline constexpr int64_t kRowBlock = 8;
+// Positions of the key cache that lie together, see Attend.
+inline constexpr int64_t kKeyBlock = 16;
+
+// What a weight is kept as. The arithmetic is float32 either way.
+enum class Storage { kFloat32, kBfloat16 };
+
+// A weight [O, I], reordered into panels: PanelWidth() outputs, input by input, so that a product
+// reads it from front to back. A value; as large as the weight, rounded up to whole panels.
+class PackedMatrix {
+ public:
+  PackedMatrix() = default;
+  // Copies `weight_OI` (row-major, `stride` between rows), times `scale`.
+  PackedMatrix(const float* weight_OI, int64_t outputs, int64_t inputs, int64_t stride,
+               double scale, Storage storage);
+  int64_t outputs() const { return outputs_; }
+  int64_t inputs() const { return inputs_; }
+  int64_t num_panels() const { return num_panels_; }
+  // Outputs of a panel on this machine; only the last panel may have fewer.
+  static int64_t PanelWidth();
+
+  // Panel `panel`: [I, PanelWidth()], zero where there are no more outputs. As the storage says.
+  const void* Panel(int64_t panel) const { return data_.get() + panel * panel_bytes_; }
+  int64_t panel_bytes() const { return panel_bytes_; }
+  Storage storage() const { return storage_; }
+
+ private:
+  int64_t outputs_ = 0;
+  int64_t inputs_ = 0;
+  int64_t num_panels_ = 0;
+  int64_t panel_bytes_ = 0;
+  Storage storage_ = Storage::kFloat32;
+  hwy::AlignedFreeUniquePtr<uint8_t[]> data_;
+};
+
+// Rows of a matrix, `stride` apart.
+struct ConstRows {
+  const float* data = nullptr;
+  int64_t stride = 0;
+};
+struct Rows {
+  float* data = nullptr;
+  int64_t stride = 0;
+};
+
+// Rows [row_begin, row_end) of x W^T, panels [panel_begin, panel_end) only, into (or, with `add`,
+// added to) `out`; the ranges may be empty. x [R, I], out [R, O].
+void Multiply(ConstRows x, int64_t row_begin, int64_t row_end, const PackedMatrix& weight,
+              int64_t panel_begin, int64_t panel_end, bool add, Rows out);
+
+// out = x / sqrt(mean(x^2) + eps) * weight, of one row of `size` numbers. May be in place.
+void RmsNorm(const float* x, const float* weight, int64_t size, double eps, float* out);
+
+// x += y.
+void Add(const float* y, int64_t size, float* x);
+
+// out = silu(gate) * up, silu(v) = v / (1 + exp(-v)). May be in place.
+void SiluMultiply(const float* gate, const float* up, int64_t size, float* out);
+
+// Rotary embedding of one head in place: halves (a, b) become (a cos - b sin, b cos + a sin).
+void Rotate(const float* cos, const float* sin, int64_t half, float* x);
+
+// The cache of one slot and kv head. Keys in blocks of kKeyBlock positions, [L / kKeyBlock, E,
+// kKeyBlock]: position l of dimension e at ((l / kKeyBlock) * E + e) * kKeyBlock + l % kKeyBlock.
+// Values [L, ValueStride(E)].
+struct CacheView {
+  const float* keys = nullptr;
+  const float* values = nullptr;
+};
+int64_t ValueStride(int64_t head_dim);
+// Floats of scratch memory that Attend needs.
+int64_t AttendScratch(int64_t group, int64_t head_dim, int64_t length);
+
+// softmax(scale q K^T) V over the first `length` positions for the G heads of one kv head.
+// q, out [G, E], contiguous; `scratch` is aligned as hwy::AllocateAligned gives.
+void Attend(const float* q_GE, CacheView cache, int64_t group, int64_t head_dim, int64_t length,
+            float scale, float* scratch, float* out_GE);
+
+// The position of the largest number, the lowest of a tie; with NaN among them perhaps of another,
+// or -1. REQUIRES: size > 0.
+int64_t Argmax(const float* x, int64_t size);
+
+}  // namespace jenner::generate
+
+#endif  // JENNER_WORKER_GENERATE_KERNELS_H_

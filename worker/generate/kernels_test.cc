@@ -1,0 +1,224 @@
+// Kernels against sums in double, for every instruction set that this machine has; and the contract
+// that a row's numbers do not depend on the rows beside it.
+#include "worker/generate/kernels.h"
+
+#include <gtest/gtest.h>
+#include <hwy/highway.h>
+#include <hwy/targets.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <random>
+#include <vector>
+
+namespace jenner::generate {
+namespace {
+
+std::vector<float> Random(int64_t size, uint64_t seed) {
+  std::mt19937_64 random(seed);
+  std::normal_distribution<float> normal;
+  std::vector<float> values(static_cast<size_t>(size));
+  for (float& value : values) value = normal(random);
+  return values;
+}
+
+// Those that kernels.cc is compiled for and that this machine has.
+std::vector<int64_t> Targets() {
+  std::vector<int64_t> targets;
+  hwy::SetSupportedTargetsForTest(0);
+  for (const int64_t target :
+       {int64_t{HWY_EMU128}, int64_t{HWY_SSE4}, int64_t{HWY_AVX2}, int64_t{HWY_AVX3}})
+    if ((hwy::SupportedTargets() & target) != 0) targets.push_back(target);
+
+  return targets;
+}
+
+class KernelsTest : public testing::TestWithParam<int64_t> {
+ protected:
+  void SetUp() override {
+    hwy::SetSupportedTargetsForTest(GetParam());
+    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+  }
+  void TearDown() override {
+    hwy::SetSupportedTargetsForTest(0);
+    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Targets, KernelsTest, testing::ValuesIn(Targets()), [](const auto& given) {
+  return std::string(hwy::TargetName(given.param));
+});
+
+// What bfloat16 keeps of a number: 8 bits of its mantissa, ties to even.
+float Rounded(float value) {
+  int exponent = 0;
+  const double mantissa = std::frexp(value, &exponent);
+  return static_cast<float>(std::ldexp(std::nearbyint(mantissa * 256) / 256, exponent));
+}
+
+TEST_P(KernelsTest, ProductsAreThoseOfDouble) {
+  for (const int64_t outputs : {1, 47, 48, 49, 130}) {
+    for (const int64_t inputs : {1, 3, 64, 200}) {
+      for (const Storage storage : {Storage::kFloat32, Storage::kBfloat16}) {
+        constexpr int64_t kRows = 21;
+        const int64_t x_stride = inputs + 3;
+        const int64_t out_stride = outputs + 5;
+        const std::vector<float> weight = Random(outputs * (inputs + 2), 1);
+        const std::vector<float> x = Random(kRows * x_stride, 2);
+        const PackedMatrix packed(weight.data(), outputs, inputs, inputs + 2, 0.5, storage);
+        ASSERT_EQ(packed.num_panels(),
+                  (outputs + PackedMatrix::PanelWidth() - 1) / PackedMatrix::PanelWidth());
+        for (const bool add : {false, true}) {
+          std::vector<float> out(static_cast<size_t>(kRows * out_stride), 7);
+          Multiply({x.data(), x_stride}, 0, kRows, packed, 0, packed.num_panels(), add,
+                   {out.data(), out_stride});
+          for (int64_t r = 0; r < kRows; ++r) {
+            for (int64_t o = 0; o < out_stride; ++o) {
+              double expected = o < outputs && !add ? 0 : 7;  // beyond the outputs: untouched
+              double size = 7;
+              for (int64_t i = 0; o < outputs && i < inputs; ++i) {
+                const float half = 0.5f * weight[static_cast<size_t>(o * (inputs + 2) + i)];
+                const double w = storage == Storage::kFloat32 ? half : Rounded(half);
+                const double term = w * x[static_cast<size_t>(r * x_stride + i)];
+                expected += term;
+                size += std::abs(term);
+              }
+              ASSERT_NEAR(out[static_cast<size_t>(r * out_stride + o)], expected, 1e-6 * size)
+                  << "row " << r << ", output " << o << " of " << outputs << ", inputs " << inputs;
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_P(KernelsTest, ARowDoesNotDependOnTheRowsBesideIt) {
+  constexpr int64_t kInputs = 100;
+  constexpr int64_t kOutputs = 200;
+  constexpr int64_t kRows = 40;
+  const std::vector<float> weight = Random(kOutputs * kInputs, 3);
+  const std::vector<float> x = Random(kRows * kInputs, 4);
+  for (const Storage storage : {Storage::kFloat32, Storage::kBfloat16}) {
+    const PackedMatrix packed(weight.data(), kOutputs, kInputs, kInputs, 1, storage);
+    const auto product = [&](int64_t begin, int64_t end) {
+      std::vector<float> out(static_cast<size_t>(kRows * kOutputs));
+      for (int64_t p = 0; p < packed.num_panels(); ++p) {
+        Multiply({x.data(), kInputs}, begin, end, packed, p, p + 1, false, {out.data(), kOutputs});
+      }
+      return out;
+    };
+    const std::vector<float> all = product(0, kRows);
+    for (int64_t r = 0; r < kRows; ++r) {
+      for (const int64_t together : {1, 2, 3, 5, 7, 8, 11}) {
+        const std::vector<float> some = product(r, std::min(kRows, r + together));
+        ASSERT_TRUE(std::equal(all.begin() + r * kOutputs, all.begin() + (r + 1) * kOutputs,
+                               some.begin() + r * kOutputs))
+            << "row " << r << " of " << together;
+      }
+    }
+  }
+}
+
+TEST_P(KernelsTest, ElementWise) {
+  for (const int64_t size : {1, 15, 16, 17, 64, 83}) {
+    const std::vector<float> x = Random(size, 5);
+    const std::vector<float> y = Random(size, 6);
+    const auto count = static_cast<size_t>(size);
+    std::vector<float> out(count);
+    RmsNorm(x.data(), y.data(), size, 1e-5, out.data());
+    double squares = 0;
+    for (const float value : x) squares += static_cast<double>(value) * value;
+    for (size_t i = 0; i < count; ++i) {
+      const double expected = x[i] / std::sqrt(squares / static_cast<double>(size) + 1e-5) * y[i];
+      EXPECT_NEAR(out[i], expected, 2e-6 * (1 + std::abs(expected)));
+    }
+    std::vector<float> gate = x;
+    gate[0] = -200;  // exp overflows
+    std::vector<float> in_place = gate;
+    SiluMultiply(gate.data(), y.data(), size, in_place.data());
+    for (size_t i = 0; i < count; ++i) {
+      const double expected = gate[i] / (1 + std::exp(-static_cast<double>(gate[i]))) * y[i];
+      EXPECT_NEAR(in_place[i], expected, 1e-6 * (1 + std::abs(expected)));
+    }
+    std::vector<float> sum = x;
+    Add(y.data(), size, sum.data());
+    for (size_t i = 0; i < count; ++i) EXPECT_EQ(sum[i], x[i] + y[i]);
+  }
+}
+
+TEST_P(KernelsTest, RotatesHalves) {
+  const std::vector<float> cos = {0.5f, -1.0f, 0.0f};
+  const std::vector<float> sin = {0.25f, 0.0f, 1.0f};
+  std::vector<float> x = {1, 2, 3, 4, 5, 6};
+  Rotate(cos.data(), sin.data(), 3, x.data());
+  EXPECT_EQ(x, (std::vector<float>{0.5f - 1.0f, -2, -6, 2 + 0.25f, -5, 3}));
+}
+
+TEST_P(KernelsTest, AttentionIsSoftmaxOverTheLength) {
+  for (const int64_t group : {1, 3, 4, 6}) {
+    for (const int64_t head_dim : {2, 16, 24, 64, 80}) {
+      for (const int64_t length : {1, 15, 16, 17, 75}) {
+        const int64_t capacity = (length + 2 * kKeyBlock) / kKeyBlock * kKeyBlock;
+        const int64_t stride = ValueStride(head_dim);
+        // What is beyond the length must not matter, whatever it is.
+        std::vector<float> keys(static_cast<size_t>(capacity * head_dim),
+                                std::numeric_limits<float>::quiet_NaN());
+        std::vector<float> values(static_cast<size_t>(capacity * stride), 1e30f);
+        const std::vector<float> k = Random(length * head_dim, 7);
+        const std::vector<float> v = Random(length * head_dim, 8);
+        const std::vector<float> q = Random(group * head_dim, 9);
+        const auto at = [&](const std::vector<float>& from, int64_t row, int64_t e) {
+          return static_cast<double>(from[static_cast<size_t>(row * head_dim + e)]);
+        };
+        for (int64_t l = 0; l < length; ++l) {
+          for (int64_t e = 0; e < head_dim; ++e) {
+            keys[static_cast<size_t>((l / kKeyBlock * head_dim + e) * kKeyBlock + l % kKeyBlock)] =
+                static_cast<float>(at(k, l, e));
+            values[static_cast<size_t>(l * stride + e)] = static_cast<float>(at(v, l, e));
+          }
+        }
+        const auto scratch = hwy::AllocateAligned<float>(
+            static_cast<size_t>(AttendScratch(group, head_dim, capacity)));
+        std::vector<float> out(static_cast<size_t>(group * head_dim));
+        Attend(q.data(), {keys.data(), values.data()}, group, head_dim, length, 0.3f, scratch.get(),
+               out.data());
+        for (int64_t g = 0; g < group; ++g) {
+          std::vector<double> weights(static_cast<size_t>(length));
+          double total = 0;
+          for (int64_t l = 0; l < length; ++l) {
+            double score = 0;
+            for (int64_t e = 0; e < head_dim; ++e) score += at(q, g, e) * at(k, l, e);
+            total += weights[static_cast<size_t>(l)] = std::exp(0.3 * score);
+          }
+          for (int64_t e = 0; e < head_dim; ++e) {
+            double expected = 0;
+            for (int64_t l = 0; l < length; ++l)
+              expected += weights[static_cast<size_t>(l)] / total * at(v, l, e);
+            ASSERT_NEAR(out[static_cast<size_t>(g * head_dim + e)], expected, 1e-5)
+                << "group " << group << " head_dim " << head_dim << " length " << length;
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_P(KernelsTest, ArgmaxTakesTheLowestOfATie) {
+  for (const int64_t size : {1, 3, 16, 50, 100}) {
+    std::vector<float> x(static_cast<size_t>(size), -3);
+    for (int64_t i = 0; i < size; ++i) {
+      x[static_cast<size_t>(i)] = 2;
+      if (i + 1 < size) x.back() = 2;
+      EXPECT_EQ(Argmax(x.data(), size), i) << size;
+      std::fill(x.begin(), x.end(), -3.0f);
+    }
+    std::fill(x.begin(), x.end(), std::numeric_limits<float>::quiet_NaN());
+    EXPECT_EQ(Argmax(x.data(), size), -1);
+    std::fill(x.begin(), x.end(), -std::numeric_limits<float>::infinity());
+    EXPECT_EQ(Argmax(x.data(), size), 0);
+  }
+}
+
+}  // namespace
+}  // namespace jenner::generate
