@@ -20,7 +20,8 @@ struct Product {
   Rows out;
 };
 
-void MultiplyAll(ConstRows x, int64_t num_rows, std::span<const Product> products) {
+void MultiplyAll(ConstRows x, ConstRows16 x16, int64_t num_rows,
+                 std::span<const Product> products) {
   const int64_t blocks = (num_rows + kRowBlock - 1) / kRowBlock;
   int64_t num_tiles = 0;
   for (const Product& product : products) num_tiles += product.weight->num_panels() * blocks;
@@ -33,8 +34,15 @@ void MultiplyAll(ConstRows x, int64_t num_rows, std::span<const Product> product
         const int64_t block = (at - first) % blocks;
         // The blocks of one panel together, so that it is read once.
         const int64_t together = std::min(blocks - block, std::min(end, first + count) - at);
-        Multiply(x, block * kRowBlock, std::min(num_rows, (block + together) * kRowBlock),
-                 *product.weight, panel, panel + 1, /*add=*/false, product.out);
+        const int64_t row_begin = block * kRowBlock;
+        const int64_t row_end = std::min(num_rows, (block + together) * kRowBlock);
+        if (product.weight->storage() == Storage::kFloat32) {
+          Multiply(x, row_begin, row_end, *product.weight, panel, panel + 1, /*add=*/false,
+                   product.out);
+        } else {
+          Multiply(x16, row_begin, row_end, *product.weight, panel, panel + 1, /*add=*/false,
+                   product.out);
+        }
         at += together;
       }
       first += count;
@@ -58,7 +66,12 @@ Decoder::Decoder(const Weights& weights, int64_t num_slots, int64_t capacity)
       slot_keys_(capacity_ * config_.head_dim),
       slot_values_(capacity_ * ValueStride(config_.head_dim)),
       wide_size_(
-          std::max(config_.QueryDim() + 2 * config_.KeyValueDim(), 2 * config_.intermediate_size)) {
+          std::max(config_.QueryDim() + 2 * config_.KeyValueDim(), 2 * config_.intermediate_size)),
+      x16_size_(weights.head.storage() == Storage::kFloat32
+                    ? 0
+                    : RoundUp(std::max({config_.hidden_size, config_.QueryDim(),
+                                        config_.intermediate_size}),
+                              2)) {
   const auto heads = static_cast<size_t>(num_slots * config_.num_kv_heads);
   caches_.resize(static_cast<size_t>(config_.num_layers));
   for (Cache& cache : caches_) {
@@ -104,12 +117,18 @@ void Decoder::Grow(int64_t num_rows) {
   out_RD_.resize(rows * hidden);
   x_.resize(rows * std::max(hidden, static_cast<size_t>(config_.QueryDim())));
   wide_.resize(rows * static_cast<size_t>(wide_size_));
+  x16_.resize(rows * static_cast<size_t>(x16_size_));
   low_.resize(rows * static_cast<size_t>(weights_.max_low));
 }
 
 void Decoder::ApplyBase(const Linear& linear, ConstRows x, int64_t num_rows, Rows out) {
   const Product products[] = {{&linear.base, out}, {&linear.low, {low_.data(), weights_.max_low}}};
-  MultiplyAll(x, num_rows, {products, linear.ups.empty() ? size_t{1} : size_t{2}});
+  MultiplyAll(x, {x16_.data(), x16_size_}, num_rows,
+              {products, linear.ups.empty() ? size_t{1} : size_t{2}});
+}
+
+void Decoder::Round(const float* x, int64_t row, int64_t begin, int64_t size) {
+  if (x16_size_ > 0) RoundToBfloat16(x, size, x16_.data() + row * x16_size_ + begin);
 }
 
 void Decoder::ApplyUps(const Linear& linear, int64_t begin, int64_t end, Rows out) const {
@@ -154,6 +173,8 @@ void Decoder::AttendAll(int64_t layer, std::span<const Row> rows) {
       Attend(wide_.data() + r * wide_size_ + k * group * e_size, View(layer, row.slot, k), group,
              e_size, row.position + 1, scale, scratch.get(),
              x_.data() + r * config_.QueryDim() + k * group * e_size);
+      Round(x_.data() + r * config_.QueryDim() + k * group * e_size, r, k * group * e_size,
+            group * e_size);
     }
   });
 }
@@ -174,6 +195,7 @@ void Decoder::ApplyLayer(int64_t layer, std::span<const Row> rows) {
     for (int64_t r = begin; r < end; ++r) {
       RmsNorm(hidden_RD_.data() + r * d, weight_D.const_data_ptr<float>(), d, config_.rms_norm_eps,
               x_.data() + r * d);
+      Round(x_.data() + r * d, r, 0, d);
     }
   };
   ForRows(num_rows, [&](int64_t begin, int64_t end) {
@@ -198,6 +220,7 @@ void Decoder::ApplyLayer(int64_t layer, std::span<const Row> rows) {
     for (int64_t r = begin; r < end; ++r) {
       float* gate = wide_.data() + r * wide_size_;
       SiluMultiply(gate, gate + f, f, gate);
+      Round(gate, r, 0, f);
     }
   });
   ApplyBase(w.down, {wide_.data(), wide_size_}, num_rows, out);
@@ -225,11 +248,12 @@ std::span<const float> Decoder::Run(std::span<const Row> rows, std::span<const i
     RmsNorm(hidden_RD_.data() + wanted[static_cast<size_t>(n)] * d,
             weights_.final_norm_D.const_data_ptr<float>(), d, config_.rms_norm_eps,
             x_.data() + n * d);
+    Round(x_.data() + n * d, n, 0, d);
   }
   const int64_t vocab = config_.vocab_size;
   logits_.resize(static_cast<size_t>(num_wanted * vocab));
   const Product head{&weights_.head, {logits_.data(), vocab}};
-  MultiplyAll({x_.data(), d}, num_wanted, {&head, 1});
+  MultiplyAll({x_.data(), d}, {x16_.data(), x16_size_}, num_wanted, {&head, 1});
   return logits_;
 }
 

@@ -45,8 +45,11 @@ class Decoder {
   CacheView View(int64_t layer, int64_t slot, int64_t kv_head) const;
 
   void ApplyLayer(int64_t layer, std::span<const Row> rows);
-  // wide_ = the base's product of x, low_ = that of the adapters' A.
+  // out = the base's product of x (of x16_ if the base is bfloat16), low_ = that of the adapters'
+  // A.
   void ApplyBase(const Linear& linear, ConstRows x, int64_t num_rows, Rows out);
+  // x16_ = part of row r of x, where it is needed.
+  void Round(const float* x, int64_t row, int64_t begin, int64_t size);
   // out += B low_, rows [begin, end).
   void ApplyUps(const Linear& linear, int64_t begin, int64_t end, Rows out) const;
   void RotateAndStore(int64_t layer, const Row& row, float* qkv_P);
@@ -65,8 +68,10 @@ class Decoder {
   int64_t room_rows_ = 0;
   int64_t wide_size_ = 0;
   std::vector<float> hidden_RD_;
-  std::vector<float> x_;     // [R, max(D, H E)]: normed hidden states, or what attention mixed
-  std::vector<float> wide_;  // [R, wide_size_]: query, key, value; or gate, up; in place silu
+  std::vector<float> x_;       // [R, max(D, H E)]: normed hidden states, or what attention mixed
+  std::vector<float> wide_;    // [R, wide_size_]: query, key, value; or gate, up; in place silu
+  std::vector<uint16_t> x16_;  // the factors of a product, if weights are bfloat16
+  int64_t x16_size_ = 0;       // of a row
   std::vector<float> out_RD_;
   std::vector<float> low_;  // [R, max_low]
   std::vector<float> logits_;

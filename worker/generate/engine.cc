@@ -160,6 +160,7 @@ class Generation {
   void RunAll(const std::vector<Row>& rows, const std::vector<int64_t>& wanted,
               const Function& function) {
     const auto vocab = static_cast<size_t>(config_.vocab_size);
+    totals_.computed_tokens += static_cast<int64_t>(rows.size());
     size_t next = 0;
     for (size_t begin = 0; begin < rows.size(); begin += Decoder::kMaxRows) {
       const size_t count = std::min<size_t>(Decoder::kMaxRows, rows.size() - begin);

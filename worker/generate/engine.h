@@ -51,7 +51,8 @@ struct Options {
 
 struct Totals {
   int64_t prompt_tokens = 0;
-  int64_t new_tokens = 0;  // end tokens included
+  int64_t new_tokens = 0;       // end tokens included
+  int64_t computed_tokens = 0;  // that went through the layers; shared beginnings count once
   int64_t steps = 0;
 };
 

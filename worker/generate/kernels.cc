@@ -16,8 +16,11 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <new>
 
+#include "core/check.h"
 #include "worker/generate/kernels.h"
+#include "worker/generate/kernels_bfloat16.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace jenner::generate {
@@ -34,9 +37,22 @@ constexpr int64_t kLineBytes = 64;
 
 int64_t PanelWidth() { return static_cast<int64_t>(kPanelVectors * hn::Lanes(Tag())); }
 
-HWY_INLINE Vec LoadWeights(const float* at) { return hn::Load(Tag(), at); }
-HWY_INLINE Vec LoadWeights(const hwy::bfloat16_t* at) {
-  return hn::PromoteTo(Tag(), hn::Load(hn::Rebind<hwy::bfloat16_t, Tag>(), at));
+// One term of the sums of a row: a weight by a factor; of bfloat16, two of each in 32 bits.
+HWY_INLINE Vec Term(Vec factor, Vec weight, Vec sum, float) {
+  return hn::MulAdd(factor, weight, sum);
+}
+HWY_INLINE Vec Term(Vec factors, Vec weights, Vec sum, uint32_t) {
+  const hn::RebindToUnsigned<Tag> u;
+  const auto high = hn::Set(u, 0xffff0000u);
+  const auto f = hn::BitCast(u, factors);
+  const auto w = hn::BitCast(u, weights);
+  const auto even = [](auto bits) { return hn::BitCast(Tag(), hn::ShiftLeft<16>(bits)); };
+  const auto odd = [&](auto bits) { return hn::BitCast(Tag(), hn::And(bits, high)); };
+  return hn::MulAdd(odd(f), odd(w), hn::MulAdd(even(f), even(w), sum));
+}
+HWY_INLINE Vec Broadcast(float factor) { return hn::Set(Tag(), factor); }
+HWY_INLINE Vec Broadcast(uint32_t factors) {
+  return hn::BitCast(Tag(), hn::Set(hn::RebindToUnsigned<Tag>(), factors));
 }
 
 // What a tile asks the memory for while it computes: the panel that comes next.
@@ -45,10 +61,11 @@ struct Ahead {
   int64_t num_lines = 0;
 };
 
-// kRows rows of one panel.
-template <int kRows, typename Weight>
-HWY_INLINE void Tile(ConstRows x, const Weight* panel, int64_t inputs, Ahead ahead, bool add,
-                     int64_t columns, Rows out) {
+// kRows rows of one panel. An element is a float or a pair of bfloat16, of factors and of weights;
+// `size` of them in a row.
+template <int kRows, typename Element>
+HWY_INLINE void Tile(const Element* x, int64_t x_stride, const float* panel, int64_t size,
+                     Ahead ahead, bool add, int64_t columns, Rows out) {
   const Tag d;
   const size_t lanes = hn::Lanes(d);
   Vec sums[kRows][kPanelVectors];
@@ -57,18 +74,18 @@ HWY_INLINE void Tile(ConstRows x, const Weight* panel, int64_t inputs, Ahead ahe
 #pragma GCC unroll 3
     for (int v = 0; v < kPanelVectors; ++v) sums[r][v] = hn::Zero(d);
   }
-  for (int64_t i = 0; i < inputs; ++i) {
-    const Vec w0 = LoadWeights(panel);
-    const Vec w1 = LoadWeights(panel + lanes);
-    const Vec w2 = LoadWeights(panel + 2 * lanes);
+  for (int64_t i = 0; i < size; ++i) {
+    const Vec w0 = hn::Load(d, panel);
+    const Vec w1 = hn::Load(d, panel + lanes);
+    const Vec w2 = hn::Load(d, panel + 2 * lanes);
     panel += kPanelVectors * lanes;
     if (i < ahead.num_lines) __builtin_prefetch(ahead.at + i * kLineBytes, 0, 2);
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
-      const Vec factor = hn::Set(d, x.data[r * x.stride + i]);
-      sums[r][0] = hn::MulAdd(factor, w0, sums[r][0]);
-      sums[r][1] = hn::MulAdd(factor, w1, sums[r][1]);
-      sums[r][2] = hn::MulAdd(factor, w2, sums[r][2]);
+      const Vec factor = Broadcast(x[r * x_stride + i]);
+      sums[r][0] = Term(factor, w0, sums[r][0], Element());
+      sums[r][1] = Term(factor, w1, sums[r][1], Element());
+      sums[r][2] = Term(factor, w2, sums[r][2], Element());
     }
   }
   const bool is_whole = columns == static_cast<int64_t>(kPanelVectors * lanes);
@@ -91,35 +108,37 @@ HWY_INLINE void Tile(ConstRows x, const Weight* panel, int64_t inputs, Ahead ahe
   }
 }
 
-template <typename Weight>
-void TileOf(int64_t rows, ConstRows x, const Weight* panel, int64_t inputs, Ahead ahead, bool add,
-            int64_t columns, Rows out) {
+template <typename Element>
+void TileOf(int64_t rows, const Element* x, int64_t x_stride, const float* panel, int64_t size,
+            Ahead ahead, bool add, int64_t columns, Rows out) {
   switch (rows) {
     case 1:
-      return Tile<1>(x, panel, inputs, ahead, add, columns, out);
+      return Tile<1>(x, x_stride, panel, size, ahead, add, columns, out);
     case 2:
-      return Tile<2>(x, panel, inputs, ahead, add, columns, out);
+      return Tile<2>(x, x_stride, panel, size, ahead, add, columns, out);
     case 3:
-      return Tile<3>(x, panel, inputs, ahead, add, columns, out);
+      return Tile<3>(x, x_stride, panel, size, ahead, add, columns, out);
     case 4:
-      return Tile<4>(x, panel, inputs, ahead, add, columns, out);
+      return Tile<4>(x, x_stride, panel, size, ahead, add, columns, out);
 #if HWY_TARGET <= HWY_AVX3
     case 5:
-      return Tile<5>(x, panel, inputs, ahead, add, columns, out);
+      return Tile<5>(x, x_stride, panel, size, ahead, add, columns, out);
     case 6:
-      return Tile<6>(x, panel, inputs, ahead, add, columns, out);
+      return Tile<6>(x, x_stride, panel, size, ahead, add, columns, out);
     case 7:
-      return Tile<7>(x, panel, inputs, ahead, add, columns, out);
+      return Tile<7>(x, x_stride, panel, size, ahead, add, columns, out);
     default:
-      return Tile<8>(x, panel, inputs, ahead, add, columns, out);
+      return Tile<8>(x, x_stride, panel, size, ahead, add, columns, out);
 #endif
   }
 }
 
-template <typename Weight>
-void MultiplyBy(ConstRows x, int64_t row_begin, int64_t row_end, const PackedMatrix& weight,
-                int64_t panel_begin, int64_t panel_end, bool add, Rows out) {
+template <typename Element>
+void MultiplyBy(const Element* x, int64_t x_stride, int64_t row_begin, int64_t row_end,
+                const PackedMatrix& weight, int64_t panel_begin, int64_t panel_end, bool add,
+                Rows out) {
   const int64_t width = PanelWidth();
+  const int64_t size = weight.panel_bytes() / (width * static_cast<int64_t>(sizeof(Element)));
   for (int64_t p = panel_begin; p < panel_end; ++p) {
     const int64_t columns = std::min(width, weight.outputs() - p * width);
     const uint8_t* next = static_cast<const uint8_t*>(weight.Panel(p + 1));
@@ -127,23 +146,34 @@ void MultiplyBy(ConstRows x, int64_t row_begin, int64_t row_end, const PackedMat
         p + 1 < weight.num_panels() ? weight.panel_bytes() / kLineBytes : int64_t{0};
     for (int64_t r = row_begin; r < row_end; r += kTileRows) {
       const int64_t rows = std::min<int64_t>(kTileRows, row_end - r);
-      TileOf(rows, {x.data + r * x.stride, x.stride}, static_cast<const Weight*>(weight.Panel(p)),
-             weight.inputs(), {next, lines_left}, add, columns,
-             {out.data + r * out.stride + p * width, out.stride});
-      const int64_t asked = std::min(lines_left, weight.inputs());
+      TileOf(rows, x + r * x_stride, x_stride, static_cast<const float*>(weight.Panel(p)), size,
+             {next, lines_left}, add, columns, {out.data + r * out.stride + p * width, out.stride});
+      const int64_t asked = std::min(lines_left, size);
       next += asked * kLineBytes;
       lines_left -= asked;
     }
   }
 }
 
-void Multiply(ConstRows x, int64_t row_begin, int64_t row_end, const PackedMatrix& weight,
-              int64_t panel_begin, int64_t panel_end, bool add, Rows out) {
-  if (weight.storage() == Storage::kFloat32) {
-    MultiplyBy<float>(x, row_begin, row_end, weight, panel_begin, panel_end, add, out);
-  } else {
-    MultiplyBy<hwy::bfloat16_t>(x, row_begin, row_end, weight, panel_begin, panel_end, add, out);
+void MultiplyFloat32(ConstRows x, int64_t row_begin, int64_t row_end, const PackedMatrix& weight,
+                     int64_t panel_begin, int64_t panel_end, bool add, Rows out) {
+  MultiplyBy(x.data, x.stride, row_begin, row_end, weight, panel_begin, panel_end, add, out);
+}
+
+void MultiplyBfloat16(ConstRows16 x, int64_t row_begin, int64_t row_end, const PackedMatrix& weight,
+                      int64_t panel_begin, int64_t panel_end, bool add, Rows out) {
+  MultiplyBy(reinterpret_cast<const uint32_t*>(x.data), x.stride / 2, row_begin, row_end, weight,
+             panel_begin, panel_end, add, out);
+}
+
+void RoundToBfloat16(const float* x, int64_t size, uint16_t* out) {
+  for (int64_t i = 0; i < size; ++i) {
+    const auto bits = std::bit_cast<uint32_t>(x[i]);
+    const auto rounded = static_cast<uint16_t>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
+    // The carry must not turn a NaN into a number.
+    out[i] = (bits & 0x7fffffff) > 0x7f800000 ? uint16_t{0x7fc0} : rounded;
   }
+  if (size % 2 != 0) out[size] = 0;
 }
 
 void RmsNorm(const float* x, const float* weight, int64_t size, double eps, float* out) {
@@ -343,7 +373,9 @@ HWY_AFTER_NAMESPACE();
 namespace jenner::generate {
 
 HWY_EXPORT(PanelWidth);
-HWY_EXPORT(Multiply);
+HWY_EXPORT(MultiplyFloat32);
+HWY_EXPORT(MultiplyBfloat16);
+HWY_EXPORT(RoundToBfloat16);
 HWY_EXPORT(RmsNorm);
 HWY_EXPORT(Add);
 HWY_EXPORT(SiluMultiply);
@@ -351,38 +383,31 @@ HWY_EXPORT(Rotate);
 HWY_EXPORT(Attend);
 HWY_EXPORT(Argmax);
 
-namespace {
-
-// To the nearest, ties to even. REQUIRES: finite.
-uint16_t ToBfloat16(float value) {
-  const auto bits = std::bit_cast<uint32_t>(value);
-  return static_cast<uint16_t>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
-}
-
-}  // namespace
-
 PackedMatrix::PackedMatrix(const float* weight_OI, int64_t outputs, int64_t inputs, int64_t stride,
                            double scale, Storage storage)
     : outputs_(outputs), inputs_(inputs), storage_(storage) {
   const int64_t width = PanelWidth();
-  const int64_t element_bytes = storage == Storage::kFloat32 ? 4 : 2;
+  const bool is_float = storage == Storage::kFloat32;
   num_panels_ = (outputs + width - 1) / width;
-  panel_bytes_ = inputs * width * element_bytes;
+  panel_bytes_ = (is_float ? inputs : (inputs + 1) / 2) * width * 4;
   const auto size = static_cast<size_t>(num_panels_ * panel_bytes_);
   data_ = hwy::AllocateAligned<uint8_t>(size);
   if (data_ == nullptr) throw std::bad_alloc();
   std::memset(data_.get(), 0, size);
+  std::vector<float> row(static_cast<size_t>(inputs));
+  std::vector<uint16_t> row16(static_cast<size_t>(inputs) + 1);
   for (int64_t o = 0; o < outputs; ++o) {
+    for (int64_t i = 0; i < inputs; ++i)
+      row[static_cast<size_t>(i)] = static_cast<float>(weight_OI[o * stride + i] * scale);
     uint8_t* panel = data_.get() + o / width * panel_bytes_;
-    for (int64_t i = 0; i < inputs; ++i) {
-      const auto value = static_cast<float>(weight_OI[o * stride + i] * scale);
-      uint8_t* at = panel + (i * width + o % width) * element_bytes;
-      if (storage == Storage::kFloat32) {
-        std::memcpy(at, &value, sizeof(value));
-      } else {
-        const uint16_t half = ToBfloat16(value);
-        std::memcpy(at, &half, sizeof(half));
-      }
+    const int64_t column = o % width;
+    if (is_float) {
+      for (int64_t i = 0; i < inputs; ++i)
+        std::memcpy(panel + (i * width + column) * 4, &row[static_cast<size_t>(i)], 4);
+    } else {
+      generate::RoundToBfloat16(row.data(), inputs, row16.data());
+      for (int64_t i = 0; i < inputs; i += 2)
+        std::memcpy(panel + (i / 2 * width + column) * 4, &row16[static_cast<size_t>(i)], 4);
     }
   }
 }
@@ -391,8 +416,26 @@ int64_t PackedMatrix::PanelWidth() { return HWY_DYNAMIC_DISPATCH(PanelWidth)(); 
 
 void Multiply(ConstRows x, int64_t row_begin, int64_t row_end, const PackedMatrix& weight,
               int64_t panel_begin, int64_t panel_end, bool add, Rows out) {
-  HWY_DYNAMIC_DISPATCH(Multiply)
+  JENNER_CHECK(weight.storage() == Storage::kFloat32);
+  HWY_DYNAMIC_DISPATCH(MultiplyFloat32)
   (x, row_begin, row_end, weight, panel_begin, panel_end, add, out);
+}
+
+void Multiply(ConstRows16 x, int64_t row_begin, int64_t row_end, const PackedMatrix& weight,
+              int64_t panel_begin, int64_t panel_end, bool add, Rows out) {
+  JENNER_CHECK(weight.storage() == Storage::kBfloat16);
+  // Highway 1.0.3 has no products of bfloat16.
+  static const bool has_instructions = HasBfloat16Instructions();
+  if (has_instructions && PackedMatrix::PanelWidth() == kAvx512PanelWidth) {
+    MultiplyAvx512Bfloat16(x, row_begin, row_end, weight, panel_begin, panel_end, add, out);
+    return;
+  }
+  HWY_DYNAMIC_DISPATCH(MultiplyBfloat16)
+  (x, row_begin, row_end, weight, panel_begin, panel_end, add, out);
+}
+
+void RoundToBfloat16(const float* x, int64_t size, uint16_t* out) {
+  HWY_DYNAMIC_DISPATCH(RoundToBfloat16)(x, size, out);
 }
 
 void RmsNorm(const float* x, const float* weight, int64_t size, double eps, float* out) {

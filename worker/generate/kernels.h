@@ -20,11 +20,12 @@ inline constexpr int64_t kRowBlock = 8;
 // Positions of the key cache that lie together, see Attend.
 inline constexpr int64_t kKeyBlock = 16;
 
-// What a weight is kept as. The arithmetic is float32 either way.
+// What a weight is kept as, and what it is multiplied by. Sums are float32 either way.
 enum class Storage { kFloat32, kBfloat16 };
 
-// A weight [O, I], reordered into panels: PanelWidth() outputs, input by input, so that a product
-// reads it from front to back. A value; as large as the weight, rounded up to whole panels.
+// A weight [O, I], reordered into panels: PanelWidth() outputs, input by input (bfloat16: pair of
+// inputs by pair), so that a product reads it from front to back. A value; as large as the weight,
+// rounded up to whole panels.
 class PackedMatrix {
  public:
   PackedMatrix() = default;
@@ -37,7 +38,8 @@ class PackedMatrix {
   // Outputs of a panel on this machine; only the last panel may have fewer.
   static int64_t PanelWidth();
 
-  // Panel `panel`: [I, PanelWidth()], zero where there are no more outputs. As the storage says.
+  // Panel `panel`: float [I, PanelWidth()], or bfloat16 [I / 2 rounded up, PanelWidth(), 2]; zero
+  // where there are no more outputs or inputs.
   const void* Panel(int64_t panel) const { return data_.get() + panel * panel_bytes_; }
   int64_t panel_bytes() const { return panel_bytes_; }
   Storage storage() const { return storage_; }
@@ -60,11 +62,23 @@ struct Rows {
   float* data = nullptr;
   int64_t stride = 0;
 };
+// Rows of bfloat16 numbers, as RoundToBfloat16 makes them; `stride` is even.
+struct ConstRows16 {
+  const uint16_t* data = nullptr;
+  int64_t stride = 0;
+};
 
 // Rows [row_begin, row_end) of x W^T, panels [panel_begin, panel_end) only, into (or, with `add`,
-// added to) `out`; the ranges may be empty. x [R, I], out [R, O].
+// added to) `out`; the ranges may be empty. x [R, I], out [R, O]. REQUIRES: the weight's storage is
+// float32.
 void Multiply(ConstRows x, int64_t row_begin, int64_t row_end, const PackedMatrix& weight,
               int64_t panel_begin, int64_t panel_end, bool add, Rows out);
+// Likewise with bfloat16 factors. By the machine's own instructions where it has AVX512_BF16.
+void Multiply(ConstRows16 x, int64_t row_begin, int64_t row_end, const PackedMatrix& weight,
+              int64_t panel_begin, int64_t panel_end, bool add, Rows out);
+
+// `size` numbers to the nearest bfloat16, ties to even, and a zero if `size` is odd.
+void RoundToBfloat16(const float* x, int64_t size, uint16_t* out);
 
 // out = x / sqrt(mean(x^2) + eps) * weight, of one row of `size` numbers. May be in place.
 void RmsNorm(const float* x, const float* weight, int64_t size, double eps, float* out);

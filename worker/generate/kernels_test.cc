@@ -7,6 +7,7 @@
 #include <hwy/targets.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 #include <random>
@@ -49,6 +50,22 @@ INSTANTIATE_TEST_SUITE_P(Targets, KernelsTest, testing::ValuesIn(Targets()), [](
   return std::string(hwy::TargetName(given.param));
 });
 
+// A product by either kind of weight.
+void Product(const std::vector<float>& x, int64_t x_stride, int64_t begin, int64_t end,
+             const PackedMatrix& weight, int64_t panel_begin, int64_t panel_end, bool add,
+             Rows out) {
+  if (weight.storage() == Storage::kFloat32) {
+    Multiply({x.data(), x_stride}, begin, end, weight, panel_begin, panel_end, add, out);
+    return;
+  }
+  const int64_t stride = (x_stride + 1) / 2 * 2;
+  const auto rows = static_cast<int64_t>(x.size()) / x_stride;
+  std::vector<uint16_t> x16(static_cast<size_t>(rows * stride), 0x7f80);  // infinity
+  for (int64_t r = 0; r < rows; ++r)
+    RoundToBfloat16(x.data() + r * x_stride, weight.inputs(), x16.data() + r * stride);
+  Multiply({x16.data(), stride}, begin, end, weight, panel_begin, panel_end, add, out);
+}
+
 // What bfloat16 keeps of a number: 8 bits of its mantissa, ties to even.
 float Rounded(float value) {
   int exponent = 0;
@@ -70,16 +87,18 @@ TEST_P(KernelsTest, ProductsAreThoseOfDouble) {
                   (outputs + PackedMatrix::PanelWidth() - 1) / PackedMatrix::PanelWidth());
         for (const bool add : {false, true}) {
           std::vector<float> out(static_cast<size_t>(kRows * out_stride), 7);
-          Multiply({x.data(), x_stride}, 0, kRows, packed, 0, packed.num_panels(), add,
-                   {out.data(), out_stride});
+          Product(x, x_stride, 0, kRows, packed, 0, packed.num_panels(), add,
+                  {out.data(), out_stride});
           for (int64_t r = 0; r < kRows; ++r) {
             for (int64_t o = 0; o < out_stride; ++o) {
               double expected = o < outputs && !add ? 0 : 7;  // beyond the outputs: untouched
               double size = 7;
               for (int64_t i = 0; o < outputs && i < inputs; ++i) {
                 const float half = 0.5f * weight[static_cast<size_t>(o * (inputs + 2) + i)];
-                const double w = storage == Storage::kFloat32 ? half : Rounded(half);
-                const double term = w * x[static_cast<size_t>(r * x_stride + i)];
+                const float factor = x[static_cast<size_t>(r * x_stride + i)];
+                const double term = storage == Storage::kFloat32
+                                        ? static_cast<double>(half) * factor
+                                        : static_cast<double>(Rounded(half)) * Rounded(factor);
                 expected += term;
                 size += std::abs(term);
               }
@@ -104,7 +123,7 @@ TEST_P(KernelsTest, ARowDoesNotDependOnTheRowsBesideIt) {
     const auto product = [&](int64_t begin, int64_t end) {
       std::vector<float> out(static_cast<size_t>(kRows * kOutputs));
       for (int64_t p = 0; p < packed.num_panels(); ++p) {
-        Multiply({x.data(), kInputs}, begin, end, packed, p, p + 1, false, {out.data(), kOutputs});
+        Product(x, kInputs, begin, end, packed, p, p + 1, false, {out.data(), kOutputs});
       }
       return out;
     };
@@ -145,6 +164,30 @@ TEST_P(KernelsTest, ElementWise) {
     Add(y.data(), size, sum.data());
     for (size_t i = 0; i < count; ++i) EXPECT_EQ(sum[i], x[i] + y[i]);
   }
+}
+
+TEST_P(KernelsTest, RoundsToBfloat16) {
+  std::vector<float> x = Random(1001, 10);
+  x[0] = 1.00390625f;  // ties: to the even neighbour, 1
+  x[1] = 1.01171875f;  // and 1.015625
+  x[2] = std::numeric_limits<float>::infinity();
+  x[3] = -0.0f;
+  x[4] = std::numeric_limits<float>::max();  // overflows
+  std::vector<uint16_t> out(1002, 1);
+  RoundToBfloat16(x.data(), 1001, out.data());
+  const auto value = [&](size_t i) {
+    return std::bit_cast<float>(static_cast<uint32_t>(out[i]) << 16);
+  };
+  EXPECT_EQ(value(0), 1.0f);
+  EXPECT_EQ(value(1), 1.015625f);
+  EXPECT_EQ(value(2), x[2]);
+  EXPECT_EQ(out[3], 0x8000);
+  EXPECT_EQ(value(4), x[2]);
+  for (size_t i = 5; i < x.size(); ++i) EXPECT_EQ(value(i), Rounded(x[i])) << x[i];
+  EXPECT_EQ(out[1001], 0);
+  x[0] = std::bit_cast<float>(0x7fffffffu);  // a NaN whose bits overflow
+  RoundToBfloat16(x.data(), 1, out.data());
+  EXPECT_TRUE(std::isnan(value(0)));
 }
 
 TEST_P(KernelsTest, RotatesHalves) {

@@ -50,7 +50,7 @@ Weights::Weights(const model::Llama& llama)
       final_norm_D(llama.final_norm_D().detach().contiguous()) {
   const Storage storage =
       llama.dtype() == core::Dtype::kBfloat16 ? Storage::kBfloat16 : Storage::kFloat32;
-  head = Pack(llama.head_VD(), 1, Storage::kFloat32);
+  head = Pack(llama.head_VD(), 1, storage);
   layers.resize(static_cast<size_t>(config.num_layers));
   at::parallel_for(0, config.num_layers, 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
