@@ -27,7 +27,8 @@ class ChatTemplate {
   // Takes the template from chat_template.jinja if there is one, else from tokenizer_config.json's
   // "chat_template" (of several, the one named "default"); it may use bos_token, eos_token and the
   // other special tokens of tokenizer_config.json. NotFound: no such file, or none of them has a
-  // template. DataLoss: a file is broken. InvalidArgument: the template does not parse.
+  // template. DataLoss: a file is broken. InvalidArgument: the template does not parse, is not
+  // UTF-8 or is longer than 256 KiB.
   static absl::StatusOr<ChatTemplate> Load(const std::string& model_dir);
 
   // As Load, from values. `variables` are further names that the template may use.
@@ -38,7 +39,7 @@ class ChatTemplate {
   // The text of `messages`, and of the beginning of an assistant turn if `add_generation_prompt`.
   // InvalidArgument: the template refuses them (a role it does not know, roles out of order) or
   // uses what is not supported (rust/src/template.rs), or a message is not UTF-8.
-  // ResourceExhausted: it ran for too long.
+  // ResourceExhausted: it ran for too long, or wrote more than 16 MiB.
   absl::StatusOr<std::string> Render(const std::vector<core::Message>& messages,
                                      bool add_generation_prompt) const;
 

@@ -18,19 +18,15 @@ namespace {
 struct TurnText {
   size_t begin = 0;
   size_t end = 0;
+  size_t message_idx = 0;  // of the messages that were rendered
 };
 
-absl::Status NotPrefixStable(size_t turn_idx) {
-  return absl::InvalidArgumentError(
-      absl::StrFormat("messages[%d]: the chat template is not prefix-stable: it renders the turns "
-                      "up to this one differently when more follows",
-                      turn_idx));
-}
-
 // Where the assistant turns are in `rendered`, the text of all messages. The text of a turn is what
-// is added to the conversation before it with a generation prompt.
+// is added to the conversation before it with a generation prompt. The first `num_added` messages
+// are not of the row; errors count those of the row.
 absl::StatusOr<std::vector<TurnText>> FindAssistantTurns(const ChatTemplate& chat_template,
                                                          const std::vector<core::Message>& messages,
+                                                         size_t num_added,
                                                          const std::string& rendered) {
   std::vector<TurnText> turns;
   std::vector<core::Message> front;
@@ -43,9 +39,12 @@ absl::StatusOr<std::vector<TurnText>> FindAssistantTurns(const ChatTemplate& cha
     front.push_back(messages[i]);
     ASSIGN_OR_RETURN(const std::string through, chat_template.Render(front, false));
     if (!absl::StartsWith(through, header) || !absl::StartsWith(rendered, through)) {
-      return NotPrefixStable(i);
+      return absl::InvalidArgumentError(
+          absl::StrFormat("messages[%d]: the chat template is not prefix-stable: it renders the "
+                          "turns up to this one differently when more follows",
+                          i - num_added));
     }
-    turns.push_back({header.size(), through.size()});
+    turns.push_back({header.size(), through.size(), i});
   }
   return turns;
 }
@@ -53,8 +52,8 @@ absl::StatusOr<std::vector<TurnText>> FindAssistantTurns(const ChatTemplate& cha
 // The tokens of a turn: from the first that has a byte of it to its last end token. A token that
 // begins in the header and ends in the content counts, as it does in transformers.
 absl::StatusOr<TokenRange> SupervisedTokens(const Tokenizer& tokenizer,
-                                            const std::vector<Token>& tokens,
-                                            const TurnText& turn) {
+                                            const std::vector<Token>& tokens, const TurnText& turn,
+                                            size_t num_added) {
   const auto ends_before = [](const Token& token, size_t byte) { return token.end <= byte; };
   const auto begins_before = [](const Token& token, size_t byte) { return token.begin < byte; };
   const auto first = std::lower_bound(tokens.begin(), tokens.end(), turn.begin, ends_before);
@@ -62,7 +61,9 @@ absl::StatusOr<TokenRange> SupervisedTokens(const Tokenizer& tokenizer,
   while (last != first && !tokenizer.IsEos((last - 1)->id)) --last;
   if (last == first) {
     return absl::InvalidArgumentError(
-        "the chat template ends an assistant turn with none of the model's end tokens");
+        absl::StrFormat("messages[%d]: the chat template ends an assistant turn with none of the "
+                        "model's end tokens",
+                        turn.message_idx - num_added));
   }
   return TokenRange{static_cast<int32_t>(first - tokens.begin()),
                     static_cast<int32_t>(last - tokens.begin())};
@@ -95,17 +96,17 @@ absl::Status Truncate(int32_t max_length, Example* example) {
 absl::StatusOr<Example> MakeUnnamedExample(const Tokenizer& tokenizer,
                                            const ChatTemplate& chat_template,
                                            const std::vector<core::Message>& messages,
-                                           int32_t max_length) {
+                                           size_t num_added, int32_t max_length) {
   ASSIGN_OR_RETURN(const std::string rendered, chat_template.Render(messages, false));
   ASSIGN_OR_RETURN(const std::vector<TurnText> turns,
-                   FindAssistantTurns(chat_template, messages, rendered));
+                   FindAssistantTurns(chat_template, messages, num_added, rendered));
   if (turns.empty()) return absl::InvalidArgumentError("no assistant turn");
   ASSIGN_OR_RETURN(const std::vector<Token> tokens, tokenizer.EncodeWithOffsets(rendered));
   Example example;
   example.ids.reserve(tokens.size());
   for (const Token& token : tokens) example.ids.push_back(token.id);
   for (const TurnText& turn : turns) {
-    ASSIGN_OR_RETURN(const TokenRange range, SupervisedTokens(tokenizer, tokens, turn));
+    ASSIGN_OR_RETURN(const TokenRange range, SupervisedTokens(tokenizer, tokens, turn, num_added));
     example.supervised.push_back(range);
   }
   RETURN_IF_ERROR(Truncate(max_length, &example));
@@ -137,8 +138,9 @@ absl::StatusOr<Example> MakeExample(const Tokenizer& tokenizer, const ChatTempla
                                     int32_t max_length) {
   JENNER_CHECK(max_length >= 2);
   const std::vector<core::Message> messages = ApplyContext(row.messages, context);
+  const size_t num_added = messages.size() - row.messages.size();
   absl::StatusOr<Example> example =
-      MakeUnnamedExample(tokenizer, chat_template, messages, max_length);
+      MakeUnnamedExample(tokenizer, chat_template, messages, num_added, max_length);
   if (!example.ok()) return Annotate(example.status(), RowName(row));
   return example;
 }
@@ -152,6 +154,9 @@ absl::StatusOr<std::vector<int32_t>> MakePrompt(const Tokenizer& tokenizer,
   if (!rendered.ok()) return Annotate(rendered.status(), RowName(row));
   absl::StatusOr<std::vector<int32_t>> ids = tokenizer.Encode(*rendered);
   if (!ids.ok()) return Annotate(ids.status(), RowName(row));
+  if (ids->empty()) {
+    return Annotate(absl::InvalidArgumentError("the chat template renders no token"), RowName(row));
+  }
   return ids;
 }
 

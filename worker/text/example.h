@@ -46,13 +46,14 @@ std::vector<core::Message> ApplyContext(std::vector<core::Message> messages,
 //    there is more of it (some drop earlier reasoning), so supervised text cannot be located;
 //  - an assistant turn ends in none of the tokenizer's eos_ids();
 //  - no supervised token is left within max_length.
-// ResourceExhausted: the template ran for too long.
+// ResourceExhausted: the template ran for too long or wrote too much.
 absl::StatusOr<Example> MakeExample(const Tokenizer& tokenizer, const ChatTemplate& chat_template,
                                     const core::Row& row, const core::Context& context,
                                     int32_t max_length);
 
 // The prompt that asks the model to answer `row` in `context`: the ids of its messages and of the
-// beginning of an assistant turn. Not truncated. Errors as above, where they apply.
+// beginning of an assistant turn. Not truncated, never empty. Errors as above, where they apply;
+// InvalidArgument also if the template renders no token.
 absl::StatusOr<std::vector<int32_t>> MakePrompt(const Tokenizer& tokenizer,
                                                 const ChatTemplate& chat_template,
                                                 const core::Row& row, const core::Context& context);

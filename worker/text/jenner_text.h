@@ -21,7 +21,7 @@ extern "C" {
 enum {
   JENNER_TEXT_OK = 0,
   JENNER_TEXT_INVALID_ARGUMENT = 1,   /* broken file, template error, bad UTF-8, unknown id */
-  JENNER_TEXT_RESOURCE_EXHAUSTED = 2, /* a template ran longer than its limit */
+  JENNER_TEXT_RESOURCE_EXHAUSTED = 2, /* a template ran or wrote more than its limit */
   JENNER_TEXT_INTERNAL = 3            /* a fault of the archive */
 };
 

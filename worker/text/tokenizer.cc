@@ -109,7 +109,10 @@ absl::StatusOr<std::vector<int32_t>> Tokenizer::Encode(std::string_view text) co
 
 absl::StatusOr<std::string> Tokenizer::Decode(const std::vector<int32_t>& ids,
                                               bool skip_special) const {
-  // A negative id becomes one beyond 31 bits, which no vocabulary has.
+  for (const int32_t id : ids) {
+    if (id >= 0) continue;
+    return absl::InvalidArgumentError(absl::StrFormat("token id %d is not in the vocabulary", id));
+  }
   const std::vector<uint32_t> unsigned_ids(ids.begin(), ids.end());
   JennerTextBuffer text = {};
   JennerTextBuffer error = {};

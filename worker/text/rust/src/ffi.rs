@@ -83,6 +83,15 @@ fn install_panic_hook() {
     });
 }
 
+/// What `body` returns; INTERNAL, with the place, if it panics.
+pub fn caught<T>(body: impl FnOnce() -> Outcome<T>) -> Outcome<T> {
+    install_panic_hook();
+    catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|_| {
+        let place = PANIC_PLACE.with(|place| place.borrow().clone());
+        Err(Fault { code: INTERNAL, message: format!("text library: {place}") })
+    })
+}
+
 /// Runs `body`; stores its value with `store`, or its fault in `error`.
 ///
 /// # Safety
@@ -92,12 +101,7 @@ pub unsafe fn entry<T>(
     body: impl FnOnce() -> Outcome<T>,
     store: impl FnOnce(T),
 ) -> i32 {
-    install_panic_hook();
-    let outcome = catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|_| {
-        let place = PANIC_PLACE.with(|place| place.borrow().clone());
-        Err(Fault { code: INTERNAL, message: format!("text library: {place}") })
-    });
-    match outcome {
+    match caught(body) {
         Ok(value) => {
             store(value);
             OK

@@ -5,19 +5,31 @@
 //!     is an error, because its Python repr is not imitated; inside `~` and `join`, True, False and
 //!     None come out as minijinja writes them;
 //!   - `{% generation %}` only marks text for transformers and is read as `{% if true %}`;
-//!   - a rendering has a limit of instructions and of nested macro calls, none of memory. Templates
-//!     come with the model, which the operator chose.
+//!   - a template has a limit of bytes, a rendering of instructions, of nested macro calls and of bytes
+//!     written. None bounds the values that a template builds without writing them: doubling a string
+//!     exhausts the memory, a list nested a million deep the stack, and one instruction may work on all
+//!     of it. Either ends the process, which is the trainer or the command line, never the server.
+//!     Templates come with the model, which the operator chose.
 
 use std::fmt::Write;
+use std::io;
+use std::thread;
 
 use minijinja::value::{Kwargs, Value, ValueKind};
 use minijinja::{context, Environment, Error, ErrorKind, Output, State};
 
 use crate::clock::strftime;
-use crate::ffi::{entry, invalid, text, Buffer, Fault, Outcome, RESOURCE_EXHAUSTED};
+use crate::ffi::{caught, entry, invalid, text, Buffer, Fault, Outcome, INTERNAL, RESOURCE_EXHAUSTED};
 use crate::python_json::{dumps, python_float, Style};
 
-/// Instructions of one rendering; a turn of a usual template takes about 50. Bounds a hostile one to
+/// Bytes of a template; the largest in use have some 20,000.
+const MAX_SOURCE: usize = 256 * 1024;
+/// Bytes that one rendering writes; a row of a dataset is at most 4 MiB.
+const MAX_OUTPUT: usize = 16 << 20;
+/// Stack for reading a template, of which only what is used takes memory: minijinja walks chains
+/// ("1+1+1...") by recursion, without a limit of its own. Enough for MAX_SOURCE bytes of them.
+const STACK: usize = 256 << 20;
+/// Instructions of one rendering; a turn of a usual template takes about 50. Bounds a hostile loop to
 /// about a second.
 const FUEL: u64 = 10_000_000;
 /// Nested macro and include calls; small enough for a thread with a 1 MB stack.
@@ -88,7 +100,8 @@ fn without_generation_tags(source: &str) -> String {
     let mut out = String::with_capacity(source.len());
     let mut rest = source;
     while let Some(open) = rest.find("{%") {
-        let Some(length) = rest[open..].find("%}") else { break };
+        let Some(inner) = rest[open + 2..].find("%}") else { break };
+        let length = inner + 2;
         let inside = &rest[open + 2..open + length];
         let word = inside.trim_matches(|c: char| c.is_whitespace() || c == '-' || c == '+');
         let tag = match word {
@@ -119,7 +132,44 @@ fn describe(error: &Error) -> String {
     message
 }
 
+/// What a rendering wrote so far, up to MAX_OUTPUT.
+#[derive(Default)]
+struct Page {
+    bytes: Vec<u8>,
+    is_full: bool,
+}
+
+impl io::Write for Page {
+    fn write(&mut self, more: &[u8]) -> io::Result<usize> {
+        if more.len() > MAX_OUTPUT - self.bytes.len() {
+            self.is_full = true;
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        self.bytes.extend_from_slice(more);
+        Ok(more.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Runs `body` on a thread of its own that has STACK bytes of stack. Starting it takes some 50 us.
+fn with_stack<T: Send>(body: impl FnOnce() -> Outcome<T> + Send) -> Outcome<T> {
+    let fault = |message: String| Fault { code: INTERNAL, message };
+    thread::scope(|scope| {
+        let builder = thread::Builder::new().stack_size(STACK);
+        let started = builder.spawn_scoped(scope, || caught(body));
+        let running = started.map_err(|error| fault(format!("no thread for a template: {error}")))?;
+        running.join().unwrap_or_else(|_| Err(fault("a template's thread ended".to_string())))
+    })
+}
+
 fn compile(source: &str) -> Outcome<Handle> {
+    if source.len() > MAX_SOURCE {
+        let size = source.len();
+        return Err(invalid(format!("the chat template has {size} bytes, more than {MAX_SOURCE}")));
+    }
     let mut environment = Environment::new();
     environment.set_trim_blocks(true);
     environment.set_lstrip_blocks(true);
@@ -143,14 +193,19 @@ fn render(handle: &Handle, variables: &str, now_unix_s: i64) -> Outcome<String> 
         strftime(&format, now_unix_s).map_err(refuse)
     });
     let context = context! { strftime_now => clock, ..Value::from_serialize(&variables) };
-    let fail = |error: Error| match error.kind() {
-        ErrorKind::OutOfFuel => Fault {
-            code: RESOURCE_EXHAUSTED,
-            message: format!("the chat template ran for more than {FUEL} instructions"),
-        },
-        _ => invalid(describe(&error)),
-    };
-    handle.environment.get_template(NAME).and_then(|it| it.render(context)).map_err(fail)
+    let mut page = Page::default();
+    let template = handle.environment.get_template(NAME).map_err(|it| invalid(describe(&it)))?;
+    let exhausted = |message: String| Fault { code: RESOURCE_EXHAUSTED, message };
+    match template.render_captured_to(context, &mut page) {
+        Ok(_) => String::from_utf8(page.bytes).map_err(invalid),
+        Err(_) if page.is_full => {
+            Err(exhausted(format!("the chat template wrote more than {MAX_OUTPUT} bytes")))
+        }
+        Err(error) if error.kind() == ErrorKind::OutOfFuel => {
+            Err(exhausted(format!("the chat template ran for more than {FUEL} instructions")))
+        }
+        Err(error) => Err(invalid(describe(&error))),
+    }
 }
 
 #[no_mangle]
@@ -160,7 +215,10 @@ pub unsafe extern "C" fn jenner_text_template_new(
     out: *mut *mut Handle,
     error: *mut Buffer,
 ) -> i32 {
-    let body = || compile(text(source, size, "chat template")?);
+    let body = || {
+        let source = text(source, size, "chat template")?;
+        with_stack(|| compile(source))
+    };
     entry(error, body, |handle| out.write(Box::into_raw(Box::new(handle))))
 }
 

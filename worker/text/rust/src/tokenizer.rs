@@ -4,7 +4,7 @@ use std::panic::{catch_unwind, AssertUnwindSafe};
 
 use tokenizers::{PostProcessorWrapper, Tokenizer};
 
-use crate::ffi::{entry, invalid, leak, reclaim, slice, text, Buffer, Outcome};
+use crate::ffi::{caught, entry, invalid, leak, reclaim, slice, text, Buffer, Outcome};
 
 pub struct Handle {
     tokenizer: Tokenizer,
@@ -60,7 +60,9 @@ pub unsafe extern "C" fn jenner_text_tokenizer_new(
     out: *mut *mut Handle,
     error: *mut Buffer,
 ) -> i32 {
-    entry(error, || parse(slice(json, size)), |handle| out.write(Box::into_raw(Box::new(handle))))
+    // The library panics on some broken files (an unfinished decoder): the fault is the file's.
+    let body = || caught(|| parse(slice(json, size))).map_err(|fault| invalid(fault.message));
+    entry(error, body, |handle| out.write(Box::into_raw(Box::new(handle))))
 }
 
 #[no_mangle]
