@@ -157,9 +157,9 @@ class FakeAgent {
     request.set_worker(name_);
     request.set_boot_id(boot_id_);
     request.set_slots(slots_);
-    request.add_models("tiny");
+    for (const std::string& model : models) request.add_models(model);
     request.set_host("127.0.0.1");
-    request.set_version("test");
+    request.set_version(version);
     for (const v1::RankReport& report : reports) *request.add_ranks() = report;
     last.Clear();
     return wire::FromGrpcStatus(stubs_.workers->Synchronize(&context, request, &last));
@@ -280,6 +280,8 @@ class FakeAgent {
     return reports.back();
   }
 
+  std::vector<std::string> models = {"tiny"};
+  std::string version = "test";
   std::vector<v1::RankReport> reports;  // of the next Synchronize
   v1::SynchronizeResponse last;
 
