@@ -19,6 +19,7 @@ namespace {
 
 constexpr size_t kChunkBytes = size_t{1} << 20;
 constexpr int kPageSize = 1000;
+constexpr absl::Duration kSilence = absl::Seconds(1);  // before it is told
 
 // A wait before try `attempt` (0-based): 100 ms doubling to 2 s, with full jitter.
 absl::Duration Backoff(int attempt) {
@@ -29,6 +30,12 @@ absl::Duration Backoff(int attempt) {
 
 void Wait(absl::Duration duration) {
   std::this_thread::sleep_for(absl::ToChronoNanoseconds(duration));
+}
+
+// Names the server where nothing came from it.
+absl::Status Named(const absl::Status& status, const std::string& server, absl::Duration waited) {
+  if (!absl::IsUnavailable(status) && !absl::IsDeadlineExceeded(status)) return status;
+  return Annotate(status, "no answer from " + server + " within " + absl::FormatDuration(waited));
 }
 
 }  // namespace
@@ -57,7 +64,9 @@ Client::Client(ClientOptions options) : options_(std::move(options)) {
 // Calls `call(context)` until it is not UNAVAILABLE or the deadline is over.
 template <typename Call>
 absl::Status Client::Retry(Call call) const {
-  const absl::Time deadline = absl::Now() + options_.timeout;
+  const absl::Time start = absl::Now();
+  const absl::Time deadline = start + options_.timeout;
+  bool is_told = options_.on_silence == nullptr;
   for (int attempt = 0;; ++attempt) {
     grpc::ClientContext context;
     context.set_deadline(absl::ToChronoTime(deadline));
@@ -66,7 +75,11 @@ absl::Status Client::Retry(Call call) const {
     const absl::Duration wait = Backoff(attempt);
     if (result.ok() || status.error_code() != grpc::StatusCode::UNAVAILABLE ||
         absl::Now() + wait >= deadline) {
-      return result.ok() ? result : Annotate(result, options_.server);
+      return Named(result, options_.server, options_.timeout);
+    }
+    if (!is_told && absl::Now() - start > kSilence) {
+      options_.on_silence(result);
+      is_told = true;
     }
     Wait(wait);
   }
@@ -75,7 +88,6 @@ absl::Status Client::Retry(Call call) const {
 absl::StatusOr<v1::Experiment> Client::CreateExperiment(v1::CreateExperimentRequest request) {
   if (request.request_id().empty()) request.set_request_id(NewRequestId());
   v1::CreateExperimentResponse response;
-  // Not annotated with the address: the faults of the spec come first.
   RETURN_IF_ERROR(Retry([&](grpc::ClientContext* context) {
     return experiments_->CreateExperiment(context, request, &response);
   }));
@@ -196,6 +208,8 @@ struct Watch::Stream {
   std::unique_ptr<grpc::ClientReader<v1::WatchExperimentResponse>> reader;
   bool cancelled = false;
   bool terminal = false;
+  bool is_answered = false;
+  bool is_told = false;  // of the present silence
   int failures = 0;
   absl::Time last_heard = absl::Now();
 };
@@ -249,6 +263,8 @@ bool Watch::Next(v1::WatchExperimentResponse* response) {
     if (stream_->reader->Read(response)) {
       cursor_ = response->cursor();
       stream_->terminal = response->has_terminal();
+      stream_->is_answered = true;
+      stream_->is_told = false;
       stream_->failures = 0;
       stream_->last_heard = absl::Now();
       return true;
@@ -262,7 +278,17 @@ bool Watch::Next(v1::WatchExperimentResponse* response) {
     const bool again = end.ok() || end.error_code() == grpc::StatusCode::UNAVAILABLE ||
                        end.error_code() == grpc::StatusCode::RESOURCE_EXHAUSTED ||
                        (end.error_code() == grpc::StatusCode::CANCELLED && !IsCancelled());
-    if (!again || absl::Now() - stream_->last_heard > kMaxSilence) return false;
+    const ClientOptions& options = client_->options_;
+    const absl::Duration patience = stream_->is_answered ? kMaxSilence : options.timeout;
+    const absl::Duration silence = absl::Now() - stream_->last_heard;
+    if (!again || silence > patience) {
+      status_ = Named(status_, options.server, patience);
+      return false;
+    }
+    if (!stream_->is_told && stream_->failures > 0 && silence > kSilence && options.on_silence) {
+      options.on_silence(status_);
+      stream_->is_told = true;
+    }
     Wait(Backoff(stream_->failures++));
   }
 }

@@ -1,11 +1,12 @@
 // Client: typed calls to jenner-server, one method an RPC. Each call has a deadline; UNAVAILABLE is
 // retried with jittered back-off inside that deadline, for every call here is idempotent (Create by
 // the request_id, which is made once per call if the caller gave none). Thread-safe. Errors are
-// absl::Status with the server's code; the message of a refused spec lists every fault, and
-// Faults() takes them apart.
+// absl::Status with the server's code and details (wire/status.h); one without an answer
+// (UNAVAILABLE, DEADLINE_EXCEEDED) names the server.
 #ifndef JENNER_CLIENT_CLIENT_H_
 #define JENNER_CLIENT_CLIENT_H_
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -22,6 +23,8 @@ namespace jenner::client {
 struct ClientOptions {
   std::string server = "127.0.0.1:7070";
   absl::Duration timeout = absl::Seconds(10);  // of one call, retries included
+  // Called when a call or a watch has had no answer for a while and goes on trying; in its thread.
+  std::function<void(const absl::Status&)> on_silence;
 };
 
 // A version 4 UUID.
@@ -64,7 +67,8 @@ class Client {
 };
 
 // A stream of updates that survives disconnects: it goes on from the last cursor, for up to
-// `kMaxSilence` without an answer. One reader; Cancel() may come from another thread.
+// `kMaxSilence` without an answer (before the first one: the client's timeout). One reader;
+// Cancel() may come from another thread.
 class Watch {
  public:
   ~Watch();
