@@ -14,6 +14,7 @@
 #include <sstream>
 
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_replace.h"
 #include "core/dataset.h"
 #include "core/resolve.h"
 #include "core/sha256.h"
@@ -111,39 +112,54 @@ class Converter {
   bool stopped_ = false;
 };
 
-// Sets the value at a dotted path; a step into a list is a number: "arms.0.name".
-void Override(const std::string& setting, json* root, core::Faults* faults) {
+// Where the value of a field comes from: field path -> "spec.yaml:12" or "--set seeds=[1]".
+using Origins = std::map<std::string, std::string>;
+
+// Sets the value at a path: "training.epochs", "arms[0].name" or "arms.0.name".
+void Override(const std::string& setting, json* root, Origins* origins, core::Faults* faults) {
+  const std::string flag = "--set " + setting;
   const size_t equals = setting.find('=');
   if (equals == std::string::npos || equals == 0) {
-    faults->push_back({"--set " + setting, "expected path=value"});
+    faults->push_back({flag, "expected path=value"});
     return;
   }
   std::map<std::string, int> lines;
   core::Faults own;
   const std::string value = YamlToJson(setting.substr(equals + 1), &lines, &own);
   json* at = root;
-  std::istringstream steps(setting.substr(0, equals));
+  std::string field;
+  std::istringstream steps(absl::StrReplaceAll(setting.substr(0, equals), {{"[", "."}, {"]", ""}}));
   for (std::string step; std::getline(steps, step, '.');) {
     if (at->is_array()) {
       char* end = nullptr;
       const unsigned long index = std::strtoul(step.c_str(), &end, 10);
-      if (*end != '\0' || index >= at->size()) {
-        faults->push_back({"--set " + setting, "no element \"" + step + "\""});
+      if (step.empty() || *end != '\0' || index >= at->size()) {
+        faults->push_back({flag, "no element \"" + step + "\""});
         return;
       }
       at = &(*at)[index];
+      field += absl::StrFormat("[%d]", index);
     } else if (at->is_object() || at->is_null()) {
       at = &(*at)[step];
+      field += (field.empty() ? "" : ".") + step;
     } else {
-      faults->push_back({"--set " + setting, "nothing below \"" + step + "\""});
+      faults->push_back({flag, "nothing below \"" + step + "\""});
       return;
     }
   }
   if (!own.empty()) {
-    faults->push_back({"--set " + setting, own[0].message});
+    faults->push_back({flag, own[0].message});
     return;
   }
   *at = json::parse(value);
+  // Nothing of the file is left below it.
+  for (const char* below : {".", "["}) {
+    const std::string prefix = field + below;
+    auto first = origins->lower_bound(prefix);
+    while (first != origins->end() && first->first.rfind(prefix, 0) == 0)
+      first = origins->erase(first);
+  }
+  (*origins)[field] = flag;
 }
 
 bool IsReference(const std::string& text) { return text.rfind("sha256:", 0) == 0; }
@@ -168,17 +184,15 @@ void LoadDataset(const std::string& field, const std::filesystem::path& folder, 
   file->datasets.push_back({path, *std::move(bytes), is_training});
 }
 
-// Puts "line N: " in front of the message of a fault whose field, or the nearest field above, has a
-// line.
-void AddLines(const std::string& file, const std::map<std::string, int>& lines,
-              core::Faults* faults) {
+// Puts the origin of its field, or of the nearest field above that has one, behind each message.
+void AddOrigins(const Origins& origins, core::Faults* faults) {
   for (core::Fault& fault : *faults) {
     std::string field = fault.field;
-    while (!field.empty() && lines.count(field) == 0) {
+    while (!field.empty() && origins.count(field) == 0) {
       const size_t cut = field.find_last_of(".[");
       field = cut == std::string::npos ? "" : field.substr(0, cut);
     }
-    if (!field.empty()) fault.message += absl::StrFormat(" (%s:%d)", file, lines.at(field));
+    if (!field.empty()) fault.message += " (" + origins.at(field) + ")";
   }
 }
 
@@ -225,17 +239,21 @@ std::string YamlToJson(const std::string& yaml, std::map<std::string, int>* line
 absl::StatusOr<SpecFile> ReadSpecFile(const std::string& path,
                                       const std::vector<std::string>& overrides) {
   ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kMaxSpecBytes));
+  const std::string name = path == "-" ? "standard input" : path;
   core::Faults faults;
   std::map<std::string, int> lines;
   // JSON is read as JSON, by the strict parser below; all else as YAML.
   const bool is_json = path.size() > 5 && path.substr(path.size() - 5) == ".json";
   std::string json_text = is_json ? text : YamlToJson(text, &lines, &faults);
-  if (faults.empty() && !overrides.empty()) {
-    json root = json::parse(json_text, nullptr, /*allow_exceptions=*/false);
-    for (const std::string& setting : overrides) Override(setting, &root, &faults);
+  for (core::Fault& fault : faults) fault.message += " (" + name + ")";
+  Origins origins;
+  for (const auto& [field, line] : lines) origins[field] = absl::StrFormat("%s:%d", name, line);
+  json root = json::parse(json_text, nullptr, /*allow_exceptions=*/false);
+  if (faults.empty() && !overrides.empty() && !root.is_discarded()) {
+    for (const std::string& setting : overrides) Override(setting, &root, &origins, &faults);
     json_text = root.dump(-1, ' ', false, json::error_handler_t::replace);
   }
-  if (!faults.empty()) return Annotate(core::ToStatus(faults), path);
+  if (!faults.empty()) return core::ToStatus(faults);
 
   SpecFile file;
   file.spec = core::Resolve(core::ParseExperimentSpec(json_text, &faults));
@@ -252,7 +270,7 @@ absl::StatusOr<SpecFile> ReadSpecFile(const std::string& path,
     }
     if (!known) faults.push_back(fault);
   }
-  AddLines(path, lines, &faults);
+  AddOrigins(origins, &faults);
   if (!faults.empty()) return core::ToStatus(faults);
   return file;
 }

@@ -27,9 +27,10 @@ struct SpecFile {
   std::vector<Dataset> datasets;
 };
 
-// Reads `path` ("-": standard input), applies `overrides` ("training.epochs=3", values as YAML),
-// reads the datasets relative to the file's folder. InvalidArgument lists every fault of the file,
-// of the spec and of its datasets, each with its path in the spec and, where it is known, the line.
+// Reads `path` ("-": standard input), applies `overrides` ("training.epochs=3", "arms[0].name=x";
+// values as YAML), reads the datasets relative to the file's folder. InvalidArgument lists every
+// fault of the file, of the spec and of its datasets, each with its path in the spec and, where it
+// is known, the line or the override.
 absl::StatusOr<SpecFile> ReadSpecFile(const std::string& path,
                                       const std::vector<std::string>& overrides);
 

@@ -100,6 +100,20 @@ TEST_F(SpecFileTest, MissingFiles) {
               HasSubstr("dataset: " + (folder_ / "train.jsonl").string()));
 }
 
+TEST_F(SpecFileTest, AFaultOfAnOverrideNamesIt) {
+  const std::string path = Write("s.yaml", std::string(kGood) + "training:\n  epochs: 0\n");
+  const auto message = [&](const std::vector<std::string>& overrides) {
+    return std::string(ReadSpecFile(path, overrides).status().message());
+  };
+  EXPECT_THAT(message({}), HasSubstr("(" + path + ":11)"));
+  EXPECT_THAT(message({"training.epochs=-1"}), HasSubstr("(--set training.epochs=-1)"));
+  // What the file said below an overridden field is gone.
+  EXPECT_THAT(message({"training={epochs: -1}"}), HasSubstr("(--set training={epochs: -1})"));
+  EXPECT_THAT(message({"training.epochs=1", "arms[0].name=A"}),
+              HasSubstr("(--set arms[0].name=A)"));
+  EXPECT_EQ(message({"training.epochs=1", "arms[0].name=x"}), "");
+}
+
 TEST_F(SpecFileTest, BadOverrides) {
   const std::string path = Write("s.yaml", kGood);
   for (const char* bad :
