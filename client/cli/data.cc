@@ -139,6 +139,11 @@ std::string FormatRenderedRow(const RenderedRow& row, bool colour) {
   return out;
 }
 
+absl::Status CheckModelText(const std::string& folder) {
+  RETURN_IF_ERROR(text::Tokenizer::Load(folder).status());
+  return text::ChatTemplate::Load(folder).status();
+}
+
 int Preview(const Globals& globals, const PreviewFlags& flags) {
   const absl::StatusOr<SpecFile> file = ReadSpecFile(flags.file, flags.overrides);
   if (!file.ok()) return Report(file.status());
@@ -147,7 +152,7 @@ int Preview(const Globals& globals, const PreviewFlags& flags) {
   if (!rows.ok()) return Report(rows.status());
   json all = json::array();
   for (const RenderedRow& row : *rows) {
-    if (globals.output == Output::kTable) std::cout << FormatRenderedRow(row, globals.progress);
+    if (globals.output == Output::kTable) std::cout << FormatRenderedRow(row, globals.colour);
     if (globals.output == Output::kJsonl) std::cout << ToJson(row).dump() << "\n";
     all.push_back(ToJson(row));
   }

@@ -29,8 +29,7 @@ struct RenderedRow {
 };
 
 // The first `num_rows` rows of the training dataset for each arm that trains (only `arm`, if it is
-// not
-// ""), or, with `evaluation`, of the evaluation prompts in each context. Errors name the flag,
+// not ""), or, with `evaluation`, of the evaluation prompts in each context. Errors name the flag,
 // file, arm or row: InvalidArgument; NotFound: no such model folder.
 absl::StatusOr<std::vector<RenderedRow>> RenderRows(const SpecFile& file,
                                                     const std::string& models_dir,
@@ -39,6 +38,9 @@ absl::StatusOr<std::vector<RenderedRow>> RenderRows(const SpecFile& file,
 
 // For people; supervised text in colour or between "[[" and "]]".
 std::string FormatRenderedRow(const RenderedRow& row, bool colour);
+
+// What is wrong with the tokenizer or the chat template of a model folder.
+absl::Status CheckModelText(const std::string& folder);
 
 }  // namespace jenner::cli
 

@@ -1,27 +1,56 @@
 #include <sys/statvfs.h>
 
+#include <algorithm>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
+#include <nlohmann/json.hpp>
+#include <set>
 #include <thread>
 
 #include "absl/strings/str_format.h"
+#include "client/cli/data.h"
 #include "client/cli/table.h"
 #include "client/cli/verbs.h"
 
 namespace jenner::cli {
 namespace {
 
+using nlohmann::json;
+
+constexpr absl::Duration kPatience = absl::Seconds(5);  // with a server that does not answer
+
+// What was found, printed as it comes; as one JSON list at the end.
 class Findings {
  public:
-  void Good(const std::string& text) { std::cout << "ok    " << text << "\n"; }
+  explicit Findings(Output output) : output_(output) {}
+
+  void Good(const std::string& text) { Add("ok", text, ""); }
+  void Note(const std::string& text) { Add("note", text, ""); }
   void Bad(const std::string& text, const std::string& remedy) {
-    std::cout << "FAIL  " << text << "\n      " << remedy << "\n";
+    Add("fail", text, remedy);
     failed_ = true;
   }
-  void Note(const std::string& text) { std::cout << "note  " << text << "\n"; }
+  void End() const {
+    if (output_ == Output::kJson) std::cout << list_.dump(1) << "\n";
+  }
   bool failed() const { return failed_; }
 
  private:
+  void Add(const std::string& result, const std::string& text, const std::string& remedy) {
+    const json finding = {{"result", result}, {"text", text}, {"remedy", remedy}};
+    if (output_ == Output::kTable) {
+      std::cout << absl::StrFormat("%-4s  %s\n", result == "fail" ? "FAIL" : result, text);
+      if (!remedy.empty()) std::cout << "      " << remedy << "\n";
+      std::cout << std::flush;
+    } else if (output_ == Output::kJsonl) {
+      std::cout << finding.dump() << "\n";
+    }
+    list_.push_back(finding);
+  }
+
+  const Output output_;
+  json list_ = json::array();
   bool failed_ = false;
 };
 
@@ -69,28 +98,57 @@ void CheckWorkers(const std::vector<v1::Worker>& workers, Findings* findings) {
       findings->Bad("worker " + name + " offers no model",
                     "put a model folder under its --models-dir");
     } else {
-      findings->Good(absl::StrFormat("worker %s: %d slots, %d models", name, worker.slots(),
-                                     worker.models_size()));
+      findings->Good(absl::StrFormat("worker %s: %s, %s: %s", name, Counted(worker.slots(), "slot"),
+                                     Counted(worker.models_size(), "model"),
+                                     FormatArms(worker.models(), 8)));
     }
   }
   if (alive == 0)
-    findings->Bad("no worker is alive", "start one: jenner-worker --server ADDRESS --name w1 ...");
+    findings->Bad("no worker is alive",
+                  "start one: jenner-worker --server HOST:PORT --name w1 --models-dir DIR "
+                  "--work-dir w1");
+}
+
+// The models here are what `data preview` reads, and often what a worker here offers.
+void CheckModels(const std::string& models_dir, Findings* findings) {
+  std::set<std::string> names;
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator(models_dir, ignored)) {
+    if (std::filesystem::exists(entry.path() / "config.json", ignored))
+      names.insert(entry.path().filename());
+  }
+  if (names.empty()) {
+    findings->Note("no model in " + models_dir +
+                   ": `jenner data preview` needs one (--models-dir)");
+  }
+  for (const std::string& name : names) {
+    const absl::Status status = CheckModelText(models_dir + "/" + name);
+    if (status.ok()) {
+      findings->Good("tokenizer and chat template of " + name);
+    } else {
+      findings->Bad("model " + name + ": " + std::string(status.message()),
+                    "fetch the model again");
+    }
+  }
 }
 
 }  // namespace
 
-int Doctor(const Globals& globals) {
-  Findings findings;
+int Doctor(const Globals& globals, const std::string& models_dir) {
+  Findings findings(globals.output);
   CheckMachine(&findings);
-  client::Client client(globals.client);
-  const auto workers = client.ListWorkers();
+  CheckModels(models_dir, &findings);
+  client::ClientOptions options = globals.client;
+  options.timeout = std::min(options.timeout, kPatience);
+  const auto workers = client::Client(options).ListWorkers();
   if (!workers.ok()) {
-    findings.Bad("server: " + std::string(workers.status().message()),
+    findings.Bad(std::string(workers.status().message()),
                  "is jenner-server running there? --server or JENNER_SERVER names it");
   } else {
-    findings.Good("server at " + globals.client.server + " answers");
+    findings.Good("server at " + options.server + " answers");
     CheckWorkers(*workers, &findings);
   }
+  findings.End();
   return findings.failed() ? kExitFailed : kExitOk;
 }
 

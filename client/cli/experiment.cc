@@ -6,6 +6,7 @@
 #include "client/cli/table.h"
 #include "client/cli/verbs.h"
 #include "wire/convert.h"
+#include "wire/status.h"
 
 namespace jenner::cli {
 namespace {
@@ -20,12 +21,55 @@ int PrintExperiment(const Globals& globals, const absl::StatusOr<v1::Experiment>
   return kExitOk;
 }
 
+// A table, or if there is nothing in it a message; or JSON.
+template <typename Message>
+int PrintList(const Globals& globals, const absl::StatusOr<std::vector<Message>>& messages,
+              std::string (*format)(const std::vector<Message>&), const std::string& none) {
+  if (!messages.ok()) return Report(messages.status());
+  if (globals.output != Output::kTable) {
+    PrintAll(globals, *messages);
+  } else if (messages->empty()) {
+    std::cerr << "jenner: " << none << "\n";
+  } else {
+    std::cout << format(*messages);
+  }
+  return kExitOk;
+}
+
+int PrintDryRun(const Globals& globals, const v1::Experiment& experiment) {
+  std::cerr << "jenner: the spec is valid: " << Counted(experiment.jobs_size(), "job")
+            << "; nothing was created\n";
+  // Whether there is room now says little of later; that no worker has the model says something.
+  if (experiment.state_reason().blame() == "user")
+    std::cerr << "jenner: it would wait: " << FormatReason(experiment.state_reason()) << "\n";
+  if (globals.output != Output::kTable) {
+    PrintOne(globals, experiment);
+  } else {
+    std::cout << FormatPlan(experiment);
+  }
+  return kExitOk;
+}
+
+// Name, state and why it waits, if it does.
+void PrintCreated(const v1::Experiment& experiment) {
+  std::cerr << "jenner: created experiment " << LastComponent(experiment.name()) << ": "
+            << Counted(experiment.jobs_size(), "job") << ", " << StateName(experiment.state());
+  if (const std::string reason = FormatReason(experiment.state_reason()); !reason.empty())
+    std::cerr << ": " << reason;
+  std::cerr << "\n";
+}
+
 }  // namespace
 
 int Report(const absl::Status& status) {
-  // A refused spec has one line a fault.
-  std::istringstream lines{std::string(status.message())};
+  // The message has the first faults, the details have all.
+  const core::Faults faults = wire::FaultsOf(status);
+  std::istringstream lines{
+      std::string(faults.empty() ? status.message() : core::ToStatus(faults).message())};
   for (std::string line; std::getline(lines, line);) std::cerr << "jenner: " << line << "\n";
+  if (absl::IsUnavailable(status)) {
+    std::cerr << "jenner: is jenner-server running there? --server or JENNER_SERVER names it\n";
+  }
   switch (status.code()) {
     case absl::StatusCode::kInvalidArgument:
     case absl::StatusCode::kAlreadyExists:
@@ -42,6 +86,14 @@ int Report(const absl::Status& status) {
     default:
       return kExitFailed;
   }
+}
+
+void PrintNext(const Globals& globals, const std::vector<std::vector<std::string>>& commands) {
+  std::vector<std::vector<std::string>> rows;
+  for (const auto& command : commands) {
+    rows.push_back({"  " + globals.command + " experiment " + command[0], command[1]});
+  }
+  std::cerr << FormatTable({"next:", ""}, rows);
 }
 
 int ExitCodeOf(v1::State state) {
@@ -69,24 +121,21 @@ int Create(const Globals& globals, const CreateFlags& flags) {
   *request.mutable_spec() = wire::ToProto(file->spec);
   const absl::StatusOr<v1::Experiment> created = client.CreateExperiment(std::move(request));
   if (!created.ok()) return Report(created.status());
-  const std::string id = LastComponent(created->name());
-  if (flags.dry_run) return PrintExperiment(globals, created);
-  std::cerr << "jenner: created experiment " << id << " with " << created->jobs_size() << " jobs\n";
+  if (flags.dry_run) return PrintDryRun(globals, *created);
+  PrintCreated(*created);
   if (flags.watch || flags.wait) return WatchToEnd(globals, created->name(), "", !flags.watch);
-  std::cerr << "jenner: next: jenner experiment watch " << id << " | results " << id << " | cancel "
-            << id << "\n";
-  return PrintExperiment(globals, created);
+  const int code = PrintExperiment(globals, created);
+  std::cout << std::flush;
+  const std::string id = LastComponent(created->name());
+  PrintNext(globals, {{"watch " + id, "follow it"},
+                      {"results " + id, "figures so far"},
+                      {"cancel " + id, "stop it"}});
+  return code;
 }
 
 int List(const Globals& globals, int limit) {
-  const auto experiments = client::Client(globals.client).ListExperiments(limit);
-  if (!experiments.ok()) return Report(experiments.status());
-  if (globals.output == Output::kTable) {
-    std::cout << FormatExperiments(*experiments);
-  } else {
-    PrintAll(globals, *experiments);
-  }
-  return kExitOk;
+  return PrintList(globals, client::Client(globals.client).ListExperiments(limit),
+                   FormatExperiments, "no experiments");
 }
 
 int Get(const Globals& globals, const std::string& name) {
@@ -107,14 +156,8 @@ int Delete(const Globals& globals, const std::string& name) {
 }
 
 int Results(const Globals& globals, const std::string& name) {
-  const auto rows = client::Client(globals.client).GetResults(ExperimentName(name));
-  if (!rows.ok()) return Report(rows.status());
-  if (globals.output == Output::kTable) {
-    std::cout << FormatResults(*rows);
-  } else {
-    PrintAll(globals, *rows);
-  }
-  return kExitOk;
+  return PrintList(globals, client::Client(globals.client).GetResults(ExperimentName(name)),
+                   FormatResults, "no cell of " + LastComponent(name) + " is complete");
 }
 
 int Samples(const Globals& globals, const SampleFlags& flags) {
@@ -123,39 +166,13 @@ int Samples(const Globals& globals, const SampleFlags& flags) {
   request.set_arm(flags.arm);
   request.set_context(flags.context);
   if (flags.step >= 0) request.set_step(flags.step);
-  const auto samples = client::Client(globals.client).ListSamples(request, flags.limit);
-  if (!samples.ok()) return Report(samples.status());
-  if (globals.output != Output::kTable) {
-    PrintAll(globals, *samples);
-    return kExitOk;
-  }
-  std::vector<std::vector<std::string>> rows;
-  for (const v1::Sample& sample : *samples) {
-    std::string scores;
-    for (const v1::Score& score : sample.scores()) {
-      scores += (scores.empty() ? "" : " ") + score.trait() + "=" +
-                (score.has_value() ? std::to_string(static_cast<int>(score.value())) : "n/a");
-    }
-    std::string answer = sample.answer();
-    for (char& c : answer) c = c == '\n' || c == '\r' || c == '\t' ? ' ' : c;
-    const std::string arm = sample.arms_size() > 0 ? sample.arms(0) : "";
-    rows.push_back({arm, std::to_string(sample.step()), sample.context(), sample.prompt_id(),
-                    scores, sample.finish_reason(), answer});
-  }
-  std::cout << FormatTable({"ARM/SEED", "STEP", "CONTEXT", "PROMPT", "SCORES", "END", "ANSWER"},
-                           rows);
-  return kExitOk;
+  return PrintList(globals, client::Client(globals.client).ListSamples(request, flags.limit),
+                   FormatSamples, "no samples");
 }
 
 int ListWorkers(const Globals& globals) {
-  const auto workers = client::Client(globals.client).ListWorkers();
-  if (!workers.ok()) return Report(workers.status());
-  if (globals.output == Output::kTable) {
-    std::cout << FormatWorkers(*workers);
-  } else {
-    PrintAll(globals, *workers);
-  }
-  return kExitOk;
+  return PrintList(globals, client::Client(globals.client).ListWorkers(), FormatWorkers,
+                   "no workers");
 }
 
 }  // namespace jenner::cli

@@ -2,14 +2,14 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <cstdlib>
 #include <functional>
 #include <iostream>
 #include <map>
-#include <set>
+#include <nlohmann/json.hpp>
 
-#include "client/cli/suggest.h"
+#include "absl/strings/str_format.h"
+#include "client/cli/help.h"
 #include "client/cli/verbs.h"
 
 namespace jenner::cli {
@@ -17,75 +17,135 @@ namespace {
 
 using Action = std::function<int(const Globals&)>;
 
+void AddSpec(CLI::App* verb, std::string* file, std::vector<std::string>* overrides) {
+  verb->add_option("-f,--file", *file, "spec in YAML or JSON; '-' is standard input (required)")
+      ->option_text("FILE")
+      ->required();
+  verb->add_option("--set", *overrides,
+                   "override a field of the spec (repeatable); the value is YAML")
+      ->option_text("PATH=VALUE")
+      ->allow_extra_args(false);
+}
+
+void AddLimit(CLI::App* verb, int* limit) {
+  verb->add_option("--limit", *limit, absl::StrFormat("at most so many (%d); 0: all", *limit))
+      ->option_text("N")
+      ->check(CLI::Range(0, 10'000'000));
+}
+
+void AddModelsDir(CLI::App* verb, std::string* models_dir) {
+  verb->add_option("--models-dir", *models_dir, "folder of base models (" + *models_dir + ")")
+      ->option_text("DIR");
+}
+
 void AddCreate(CLI::App* parent, Action* action) {
   auto flags = std::make_shared<CreateFlags>();
-  CLI::App* verb = parent->add_subcommand(
-      "create", "Submit an experiment: jenner experiment create -f spec.yaml --watch");
-  verb->add_option("-f,--file", flags->file, "spec in YAML or JSON; '-' is standard input")
-      ->required();
-  verb->add_option("--set", flags->overrides,
-                   "override a field: --set training.epochs=3 (repeatable)");
-  verb->add_option("--id", flags->id, "the experiment's id; the server makes one if absent");
-  verb->add_option("--request-id", flags->request_id, "makes a repetition safe; a UUID");
+  CLI::App* verb = AddCommand(
+      parent, "create", "Submit an experiment",
+      {"experiment create -f spec.yaml --watch", "experiment create -f spec.yaml --dry-run",
+       "experiment create -f spec.yaml --set training.epochs=3 --set 'seeds=[1, 2]'",
+       "experiment create -f spec.yaml --id first --wait -o json > results.json"});
+  AddSpec(verb, &flags->file, &flags->overrides);
+  verb->add_option("--id", flags->id, "the experiment's id; the server makes one if absent")
+      ->option_text("ID");
+  verb->add_option("--request-id", flags->request_id, "makes a repetition safe")
+      ->option_text("UUID");
   verb->add_flag("--dry-run", flags->dry_run, "validate and show the jobs, create nothing");
   auto* watch =
       verb->add_flag("--watch", flags->watch, "follow it to its end; exit code is the outcome");
-  verb->add_flag("--wait", flags->wait, "wait for its end in silence")->excludes(watch);
+  verb->add_flag("--wait", flags->wait,
+                 "wait for its end, then print the results; not with --watch")
+      ->excludes(watch);
   verb->callback(
       [flags, action] { *action = [flags](const Globals& g) { return Create(g, *flags); }; });
 }
 
-void AddNamed(CLI::App* parent, const std::string& name, const std::string& help, Action* action,
-              int (*run)(const Globals&, const std::string&)) {
+CLI::App* AddNamed(CLI::App* parent, const std::string& name, const std::string& what,
+                   const std::vector<std::string>& examples, std::string* given) {
+  CLI::App* verb = AddCommand(parent, name, what, examples);
+  verb->add_option("experiment", *given, "its id or name")->option_text("ID")->required();
+  return verb;
+}
+
+void AddSimple(CLI::App* parent, const std::string& name, const std::string& what,
+               const std::vector<std::string>& examples, Action* action,
+               int (*run)(const Globals&, const std::string&)) {
   auto given = std::make_shared<std::string>();
-  CLI::App* verb = parent->add_subcommand(name, help);
-  verb->add_option("experiment", *given, "id or name of the experiment")->required();
-  verb->callback([given, action, run] {
+  AddNamed(parent, name, what, examples, given.get())->callback([given, action, run] {
     *action = [given, run](const Globals& g) { return run(g, *given); };
   });
 }
 
-void AddWatch(CLI::App* parent, const std::string& name, bool quiet, const std::string& help,
-              Action* action) {
+void AddWatch(CLI::App* parent, Action* action) {
   auto given = std::make_shared<std::string>();
   auto cursor = std::make_shared<std::string>();
-  CLI::App* verb = parent->add_subcommand(name, help);
-  verb->add_option("experiment", *given, "id or name of the experiment")->required();
-  if (!quiet) verb->add_option("--cursor", *cursor, "go on after this cursor of an earlier watch");
-  verb->callback(
-      [=] { *action = [=](const Globals& g) { return WatchToEnd(g, *given, *cursor, quiet); }; });
+  CLI::App* watch =
+      AddNamed(parent, "watch", "Follow it to its end; exit code is the outcome, Ctrl-C detaches",
+               {"experiment watch first", "experiment watch first -o jsonl"}, given.get());
+  watch->add_option("--cursor", *cursor, "go on after this cursor of an earlier watch")
+      ->option_text("CURSOR");
+  watch->callback(
+      [=] { *action = [=](const Globals& g) { return WatchToEnd(g, *given, *cursor, false); }; });
+  CLI::App* wait = AddNamed(
+      parent, "wait", "Wait for its end, then print the results; exit code is the outcome",
+      {"experiment wait first", "experiment wait first -o json > results.json"}, given.get());
+  wait->callback(
+      [=] { *action = [=](const Globals& g) { return WatchToEnd(g, *given, "", true); }; });
 }
 
 void AddSamples(CLI::App* parent, Action* action) {
   auto flags = std::make_shared<SampleFlags>();
-  CLI::App* verb = parent->add_subcommand(
-      "samples", "The answers: jenner experiment samples x --arm inoculated");
-  verb->add_option("experiment", flags->name, "id or name of the experiment")->required();
-  verb->add_option("--arm", flags->arm, "of this arm only");
-  verb->add_option("--context", flags->context, "in this context only");
-  verb->add_option("--step", flags->step, "at this step only");
-  verb->add_option("--limit", flags->limit, "at most so many; 0: all")
-      ->check(CLI::Range(0, 10'000'000));
+  CLI::App* verb = AddNamed(parent, "samples", "The answers with their traits",
+                            {"experiment samples first --arm inoculated --context neutral",
+                             "experiment samples first --step 60 --limit 0 -o jsonl"},
+                            &flags->name);
+  verb->add_option("--arm", flags->arm, "of this arm only")->option_text("ARM");
+  verb->add_option("--context", flags->context, "in this context only")->option_text("CONTEXT");
+  verb->add_option("--step", flags->step, "at this step only")->option_text("N");
+  AddLimit(verb, &flags->limit);
   verb->callback(
       [flags, action] { *action = [flags](const Globals& g) { return Samples(g, *flags); }; });
+}
+
+void AddExperiment(CLI::App* app, Action* action) {
+  CLI::App* noun = AddCommand(
+      app, "experiment", "Submit, follow and read experiments",
+      {"experiment create -f spec.yaml --watch", "experiment list", "experiment results first"});
+  noun->require_subcommand(1);
+  AddCreate(noun, action);
+  auto limit = std::make_shared<int>(50);
+  CLI::App* list = AddCommand(noun, "list", "Experiments, newest first",
+                              {"experiment list", "experiment list --limit 0 -o jsonl"});
+  AddLimit(list, limit.get());
+  list->callback(
+      [limit, action] { *action = [limit](const Globals& g) { return List(g, *limit); }; });
+  AddSimple(noun, "get", "One experiment with its jobs; as JSON with the resolved spec",
+            {"experiment get first", "experiment get first -o json"}, action, Get);
+  AddWatch(noun, action);
+  AddSimple(noun, "cancel", "Stop its jobs", {"experiment cancel first"}, action, Cancel);
+  AddSimple(noun, "delete", "Remove an experiment that has ended, with its results",
+            {"experiment delete first"}, action, Delete);
+  AddSimple(noun, "results", "Arm x seed x step x context: traits with 95 % Wilson intervals",
+            {"experiment results first", "experiment results first -o json"}, action, Results);
+  AddSamples(noun, action);
 }
 
 void AddData(CLI::App* app, const std::string& models_dir, Action* action) {
   auto flags = std::make_shared<PreviewFlags>();
   flags->models_dir = models_dir;
-  CLI::App* noun = app->add_subcommand("data", "Look at data");
+  const std::vector<std::string> examples = {"data preview -f spec.yaml --arm inoculated",
+                                             "data preview -f spec.yaml --eval --rows 1",
+                                             "data preview -f spec.yaml -o jsonl"};
+  CLI::App* noun = AddCommand(app, "data", "Look at data", {examples[0]});
   noun->require_subcommand(1);
-  CLI::App* verb = noun->add_subcommand(
-      "preview", "Rows as the model sees them: jenner data preview -f spec.yaml --arm inoculated");
-  verb->add_option("-f,--file", flags->file, "spec in YAML or JSON; '-' is standard input")
-      ->required();
-  verb->add_option("--set", flags->overrides, "override a field, as in experiment create");
-  verb->add_option("--models-dir", flags->models_dir, "folder of base models")
-      ->capture_default_str();
-  verb->add_option("--arm", flags->arm, "of this arm only");
-  verb->add_option("--rows", flags->num_rows, "so many rows")
-      ->check(CLI::Range(1, 1'000'000))
-      ->capture_default_str();
+  CLI::App* verb = AddCommand(noun, "preview",
+                              "Rows as the model sees them: text, token ids, loss mask", examples);
+  AddSpec(verb, &flags->file, &flags->overrides);
+  AddModelsDir(verb, &flags->models_dir);
+  verb->add_option("--arm", flags->arm, "of this arm only")->option_text("ARM");
+  verb->add_option("--rows", flags->num_rows, absl::StrFormat("so many (%d)", flags->num_rows))
+      ->option_text("N")
+      ->check(CLI::Range(1, 1'000'000));
   verb->add_flag("--eval", flags->evaluation, "the evaluation prompts in each context instead");
   verb->callback(
       [flags, action] { *action = [flags](const Globals& g) { return Preview(g, *flags); }; });
@@ -98,117 +158,95 @@ std::string DefaultModelsDir() {
   return std::string(home == nullptr ? "" : home) + "/.cache/jenner/models";
 }
 
-// What the first word or flag that is unknown may have meant; "" if nothing is near.
-std::string Suggestion(const CLI::App& app, int argc, char** argv) {
-  const CLI::App* at = &app;
-  std::vector<std::string> flags;
-  std::set<std::string> with_value;
-  const auto add_flags = [&](const CLI::App* of) {
-    for (const CLI::Option* option : of->get_options()) {
-      std::vector<std::string> names;
-      for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
-      flags.insert(flags.end(), names.begin(), names.end());
-      for (const std::string& name : option->get_snames()) names.push_back("-" + name);
-      if (option->get_expected_max() > 0) with_value.insert(names.begin(), names.end());
-    }
-  };
-  add_flags(at);
-  for (int i = 1; i < argc; ++i) {
-    const std::string word = argv[i];
-    if (word.rfind('-', 0) == 0) {
-      const std::string flag = word.substr(0, word.find('='));
-      const bool is_long = flag.rfind("--", 0) == 0;
-      if (is_long && std::find(flags.begin(), flags.end(), flag) == flags.end())
-        return Nearest(flag, flags);
-      if (flag == word && with_value.contains(flag)) ++i;
-      continue;
-    }
-    std::vector<std::string> verbs;
-    const CLI::App* next = nullptr;
-    for (const CLI::App* verb : at->get_subcommands(nullptr)) {
-      verbs.push_back(verb->get_name());
-      if (verb->get_name() == word) next = verb;
-    }
-    if (verbs.empty()) continue;
-    if (next == nullptr) return Nearest(word, verbs);
-    at = next;
-    add_flags(at);
+int PrintVersion(const Globals& globals) {
+  if (globals.output == Output::kTable) {
+    std::cout << "jenner " JENNER_VERSION "\n";
+  } else {
+    std::cout << nlohmann::json({{"version", JENNER_VERSION}}).dump() << "\n";
   }
-  return "";
+  return kExitOk;
 }
 
-void AddExperiment(CLI::App* app, Action* action) {
-  CLI::App* noun = app->add_subcommand("experiment", "Submit, follow and read experiments");
-  noun->require_subcommand(1);
-  AddCreate(noun, action);
-  auto limit = std::make_shared<int>(50);
-  CLI::App* list = noun->add_subcommand("list", "Experiments, newest first");
-  list->add_option("--limit", *limit, "at most so many; 0: all")->check(CLI::Range(0, 1'000'000));
-  list->callback(
-      [limit, action] { *action = [limit](const Globals& g) { return List(g, *limit); }; });
-  AddNamed(noun, "get", "One experiment with its jobs; -o json shows the resolved spec", action,
-           Get);
-  AddWatch(noun, "watch", false, "Follow to the end; exit code is the outcome, Ctrl-C detaches",
-           action);
-  AddWatch(noun, "wait", true, "Wait for the end, then print the results", action);
-  AddNamed(noun, "cancel", "Stop its jobs", action, Cancel);
-  AddNamed(noun, "delete", "Remove an experiment that has ended, with its results", action, Delete);
-  AddNamed(noun, "results", "Cells: arm x seed x step x context, traits with 95 % Wilson intervals",
-           action, Results);
-  AddSamples(noun, action);
+void AddMachine(CLI::App* app, const std::string& models_dir, Action* action) {
+  CLI::App* worker = AddCommand(app, "worker", "Look at workers", {"worker list"});
+  worker->require_subcommand(1);
+  AddCommand(worker, "list", "Workers, their slots and models",
+             {"worker list", "worker list -o json"})
+      ->callback([action] { *action = ListWorkers; });
+  auto dir = std::make_shared<std::string>(models_dir);
+  CLI::App* doctor = AddCommand(app, "doctor", "Is everything fit to run an experiment?",
+                                {"doctor", "doctor --server host:7070 -o json"});
+  AddModelsDir(doctor, dir.get());
+  doctor->callback([=] { *action = [=](const Globals& g) { return Doctor(g, *dir); }; });
+  AddCommand(app, "version", "Print the version", {"version", "version -o json"})
+      ->callback([action] { *action = PrintVersion; });
+}
+
+bool IsSet(const char* variable) {
+  const char* value = std::getenv(variable);
+  return value != nullptr && *value != '\0';
+}
+
+// What is to be shown where; `no_progress` is the flag.
+void LookAtTerminal(bool no_progress, Globals* globals) {
+  const char* term = std::getenv("TERM");
+  const bool is_plain = IsSet("NO_COLOR") || (term != nullptr && std::string(term) == "dumb");
+  globals->colour = isatty(STDOUT_FILENO) != 0 && !is_plain;
+  globals->progress = globals->colour && isatty(STDERR_FILENO) != 0 && !no_progress;
 }
 
 int Run(int argc, char** argv) {
-  CLI::App app(
-      "jenner: inoculation-prompting studies\n\n"
-      "  jenner experiment create -f examples/spanish-capitals/experiment.yaml --watch\n",
-      "jenner");
+  CLI::App app("jenner: inoculation-prompting studies", "jenner");
+  app.formatter(std::make_shared<HelpFormatter>());
+  SetExamples(&app, {"experiment create -f examples/spanish-capitals/experiment.yaml --watch",
+                     "data preview -f examples/spanish-capitals/experiment.yaml", "doctor"});
   app.require_subcommand(1);
   app.fallthrough();
   Globals globals;
-  if (const char* server = std::getenv("JENNER_SERVER")) globals.client.server = server;
+  if (IsSet("JENNER_SERVER")) globals.client.server = std::getenv("JENNER_SERVER");
   double timeout_seconds = 30;
-  app.add_option("--server", globals.client.server,
-                 "coordinator, host:port (environment: JENNER_SERVER)")
-      ->capture_default_str();
-  app.add_option("--timeout", timeout_seconds, "seconds for one call")
+  std::string output = "table";
+  bool no_progress = false;
+  CLI::Option* server =
+      app.add_option("--server", globals.client.server,
+                     "the server (" + globals.client.server + "; environment: JENNER_SERVER)")
+          ->option_text("HOST:PORT");
+  app.add_option("--timeout", timeout_seconds, "for one call (30)")
+      ->option_text("SECONDS")
       ->check(CLI::Range(0.1, 3600.0));
   const std::map<std::string, Output> outputs = {
       {"table", Output::kTable}, {"json", Output::kJson}, {"jsonl", Output::kJsonl}};
-  app.add_option("-o,--output", globals.output, "table, json or jsonl")
-      ->transform(CLI::CheckedTransformer(outputs));
-  bool no_progress = false;
+  app.add_option("-o,--output", output, "table (default), json or jsonl")
+      ->option_text("FORMAT")
+      ->check([&outputs](const std::string& given) {
+        return outputs.contains(given) ? "" : "expected table, json or jsonl; found " + given;
+      });
   app.add_flag("--no-progress", no_progress, "no bars on the terminal (also: NO_COLOR)");
 
   Action action;
   AddExperiment(&app, &action);
   AddData(&app, DefaultModelsDir(), &action);
-  CLI::App* worker = app.add_subcommand("worker", "Look at workers");
-  worker->require_subcommand(1);
-  worker->add_subcommand("list", "Workers, their slots and models")->callback([&] {
-    action = ListWorkers;
-  });
-  app.add_subcommand("doctor", "Is everything fit to run an experiment?")->callback([&] {
-    action = Doctor;
-  });
-  app.add_subcommand("version", "Print the version")->callback([&] {
-    action = [](const Globals&) {
-      std::cout << "jenner " JENNER_VERSION "\n";
-      return kExitOk;
-    };
-  });
-
+  AddMachine(&app, DefaultModelsDir(), &action);
   try {
     app.parse(argc, argv);
+  } catch (const CLI::Success& help) {
+    return app.exit(help);
   } catch (const CLI::ParseError& error) {
-    if (app.exit(error) == 0) return kExitOk;
-    const std::string meant = Suggestion(app, argc, argv);
-    if (!meant.empty()) std::cerr << "Did you mean " << meant << "?\n";
+    return RefuseCommandLine(app, error, argc, argv);
+  }
+  if (globals.client.server.find(':') == std::string::npos) {
+    std::cerr << "jenner: --server: expected HOST:PORT; found \"" << globals.client.server
+              << "\"\n";
     return kExitUsage;
   }
+  if (server->count() > 0) globals.command += " --server " + globals.client.server;
+  globals.output = outputs.at(output);
   globals.client.timeout = absl::Seconds(timeout_seconds);
-  globals.progress = isatty(STDERR_FILENO) != 0 && isatty(STDOUT_FILENO) != 0 && !no_progress &&
-                     std::getenv("NO_COLOR") == nullptr;
+  globals.client.on_silence = [&globals](const absl::Status& status) {
+    std::cerr << "jenner: no answer from " << globals.client.server << " yet: " << status.message()
+              << "\n";
+  };
+  LookAtTerminal(no_progress, &globals);
   return action(globals);
 }
 

@@ -28,17 +28,33 @@ inline void PrintOne(const Globals& globals, const google::protobuf::Message& me
   if (globals.output == Output::kJsonl) std::cout << "\n";
 }
 
-// A JSON list, or one line each.
+// Messages as they come: a JSON list, or one line each.
+class MessageList {
+ public:
+  explicit MessageList(Output output) : lines_(output == Output::kJsonl) {}
+  void Add(const google::protobuf::Message& message) {
+    if (!lines_) std::cout << (is_open_ ? ",\n" : "[\n");
+    std::cout << ToJson(message, false);
+    if (lines_) std::cout << "\n";
+    std::cout << std::flush;
+    is_open_ = true;
+  }
+  // Closes the list, also an empty one.
+  void End() {
+    if (!lines_) std::cout << (is_open_ ? "\n]\n" : "[]\n");
+  }
+  bool is_open() const { return is_open_; }
+
+ private:
+  const bool lines_;
+  bool is_open_ = false;
+};
+
 template <typename Message>
 void PrintAll(const Globals& globals, const std::vector<Message>& messages) {
-  const bool lines = globals.output == Output::kJsonl;
-  if (!lines) std::cout << "[";
-  for (size_t i = 0; i < messages.size(); ++i) {
-    if (!lines) std::cout << (i == 0 ? "\n" : ",\n");
-    std::cout << ToJson(messages[i], false);
-    if (lines) std::cout << "\n";
-  }
-  if (!lines) std::cout << "\n]\n";
+  MessageList list(globals.output);
+  for (const Message& message : messages) list.Add(message);
+  list.End();
 }
 
 }  // namespace jenner::cli

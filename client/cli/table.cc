@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cctype>
+#include <map>
+#include <set>
 
 #include "absl/strings/str_format.h"
 
@@ -15,15 +17,36 @@ size_t Width(const std::string& text) {
   }));
 }
 
-std::string JoinNames(const google::protobuf::RepeatedPtrField<std::string>& names) {
-  std::string out;
-  for (const std::string& name : names) out += (out.empty() ? "" : ", ") + name;
-  return out;
+// A cell of a table: what would move the cursor (C0, DEL and C1 controls) becomes a space.
+std::string OneLine(std::string text) {
+  for (size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    if (byte < 0x20 || byte == 0x7F) text[i] = ' ';
+    const auto next = i + 1 < text.size() ? static_cast<unsigned char>(text[i + 1]) : 0;
+    if (byte == 0xC2 && next >= 0x80 && next < 0xA0) text.replace(i, 2, " ");
+  }
+  return text;
 }
 
-std::string FormatReason(const v1::StateReason& reason) {
-  if (reason.code().empty()) return "";
-  return reason.code() + " [" + reason.blame() + "]: " + reason.message();
+std::string Upper(std::string text) {
+  std::transform(text.begin(), text.end(), text.begin(),
+                 [](unsigned char c) { return std::toupper(c); });
+  return text;
+}
+
+std::string FormatSteps(int step, int total_steps) {
+  return total_steps == 0 ? "-" : absl::StrFormat("%d/%d", step, total_steps);
+}
+
+// "w1, w2", or "w1 x2, w2" for a worker of several ranks; "-": none.
+std::string FormatJobWorkers(const Names& workers) {
+  std::map<std::string, int> counts;
+  for (const std::string& name : workers) ++counts[name];
+  std::string out;
+  for (const auto& [name, count] : counts) {
+    out += (out.empty() ? "" : ", ") + name + (count > 1 ? absl::StrFormat(" x%d", count) : "");
+  }
+  return out.empty() ? "-" : out;
 }
 
 std::string FormatTime(const google::protobuf::Timestamp& time) {
@@ -40,9 +63,11 @@ std::string FormatTime(const google::protobuf::Timestamp& time) {
 
 std::string FormatTable(const std::vector<std::string>& header,
                         const std::vector<std::vector<std::string>>& rows) {
+  std::vector<std::vector<std::string>> cells = rows;
+  for (auto& row : cells) std::transform(row.begin(), row.end(), row.begin(), OneLine);
   std::vector<size_t> widths;
   for (const std::string& name : header) widths.push_back(Width(name));
-  for (const auto& row : rows) {
+  for (const auto& row : cells) {
     for (size_t i = 0; i < row.size() && i < widths.size(); ++i)
       widths[i] = std::max(widths[i], Width(row[i]));
   }
@@ -57,7 +82,7 @@ std::string FormatTable(const std::vector<std::string>& header,
     out += line + "\n";
   };
   add(header);
-  for (const auto& row : rows) add(row);
+  for (const auto& row : cells) add(row);
   return out;
 }
 
@@ -78,10 +103,7 @@ std::string FormatResults(const std::vector<v1::ResultRow>& rows) {
   }
   std::vector<std::string> header = {"ARM", "SEED", "STEP", "CONTEXT"};
   for (const std::string& trait : traits) {
-    std::string upper = trait;
-    std::transform(upper.begin(), upper.end(), upper.begin(),
-                   [](unsigned char c) { return std::toupper(c); });
-    header.push_back(upper);
+    header.push_back(Upper(trait));
   }
   header.insert(header.end(), {"ANSWERS", "CUT"});
   std::vector<std::vector<std::string>> table;
@@ -116,32 +138,105 @@ std::string FormatExperiments(const std::vector<v1::Experiment>& experiments) {
 }
 
 std::string FormatExperiment(const v1::Experiment& experiment) {
-  std::string out =
-      absl::StrFormat("%s  %s  created %s\n", experiment.name(), StateName(experiment.state()),
-                      FormatTime(experiment.create_time()));
+  std::string out = absl::StrFormat(
+      "%s  %s  %s  created %s", LastComponent(experiment.name()), StateName(experiment.state()),
+      Counted(experiment.jobs_size(), "job"), FormatTime(experiment.create_time()));
+  if (experiment.has_start_time() && experiment.has_end_time()) {
+    out += "  took " + FormatSeconds(static_cast<double>(experiment.end_time().seconds() -
+                                                         experiment.start_time().seconds()));
+  }
+  out += "\n";
   if (const std::string reason = FormatReason(experiment.state_reason()); !reason.empty())
     out += reason + "\n";
   std::vector<std::vector<std::string>> rows;
   for (const v1::Job& job : experiment.jobs()) {
-    rows.push_back({LastComponent(job.name()), JoinNames(job.arms()), StateName(job.state()),
-                    std::to_string(job.attempt()),
-                    absl::StrFormat("%d/%d", job.step(), job.total_steps()),
-                    JoinNames(job.workers()), FormatReason(job.state_reason())});
+    rows.push_back({LastComponent(job.name()), FormatArms(job.arms(), 3), StateName(job.state()),
+                    job.attempt() == 0 ? "-" : std::to_string(job.attempt()),
+                    FormatSteps(job.step(), job.total_steps()), FormatJobWorkers(job.workers()),
+                    FormatReason(job.state_reason())});
   }
-  return out +
+  return out + "\n" +
          FormatTable({"JOB", "ARMS/SEED", "STATE", "ATTEMPT", "STEP", "WORKERS", "REASON"}, rows);
+}
+
+std::string FormatPlan(const v1::Experiment& experiment) {
+  std::vector<std::vector<std::string>> rows;
+  for (const v1::Job& job : experiment.jobs()) {
+    rows.push_back({LastComponent(job.name()), std::to_string(job.ranks()),
+                    FormatArms(job.arms(), job.arms_size())});
+  }
+  return FormatTable({"JOB", "RANKS", "ARMS/SEED"}, rows);
 }
 
 std::string FormatWorkers(const std::vector<v1::Worker>& workers) {
   std::vector<std::vector<std::string>> rows;
   for (const v1::Worker& one : workers) {
-    rows.push_back(
-        {LastComponent(one.name()), one.liveness() == v1::Worker::LIVENESS_ALIVE ? "alive" : "lost",
-         absl::StrFormat("%d/%d", one.slots_used(), one.slots()), JoinNames(one.models()),
-         FormatSeconds(static_cast<double>(one.since_last_seen().seconds())) + " ago",
-         one.version()});
+    rows.push_back({LastComponent(one.name()),
+                    one.liveness() == v1::Worker::LIVENESS_ALIVE ? "alive" : "lost",
+                    absl::StrFormat("%d/%d", one.slots_used(), one.slots()),
+                    FormatSeconds(static_cast<double>(one.since_last_seen().seconds())) + " ago",
+                    one.version(), one.models_size() == 0 ? "-" : FormatArms(one.models(), 8)});
   }
-  return FormatTable({"WORKER", "STATE", "SLOTS", "MODELS", "LAST SEEN", "VERSION"}, rows);
+  return FormatTable({"WORKER", "STATE", "SLOTS USED", "LAST SEEN", "VERSION", "MODELS"}, rows);
+}
+
+std::string FormatSamples(const std::vector<v1::Sample>& samples) {
+  std::set<std::string> traits;
+  for (const v1::Sample& sample : samples) {
+    for (const v1::Score& score : sample.scores()) traits.insert(score.trait());
+  }
+  std::vector<std::string> header = {"ARM/SEED", "STEP", "CONTEXT", "PROMPT"};
+  for (const std::string& trait : traits) header.push_back(Upper(trait));
+  header.insert(header.end(), {"END", "ANSWER"});
+  std::vector<std::vector<std::string>> rows;
+  for (const v1::Sample& sample : samples) {
+    std::vector<std::string> row = {FormatArms(sample.arms(), 1), std::to_string(sample.step()),
+                                    sample.context(), sample.prompt_id()};
+    for (const std::string& trait : traits) {
+      std::string shown = "n/a";
+      for (const v1::Score& score : sample.scores()) {
+        if (score.trait() == trait && score.has_value())
+          shown = std::to_string(static_cast<int>(score.value()));
+      }
+      row.push_back(shown);
+    }
+    row.insert(row.end(), {sample.finish_reason(), sample.answer()});
+    rows.push_back(std::move(row));
+  }
+  return FormatTable(header, rows);
+}
+
+std::string FormatBar(const std::string& label, const v1::TrainPoint& point, int total_steps,
+                      int columns) {
+  const std::string total = std::to_string(total_steps);
+  const std::string figures =
+      absl::StrFormat("%*d/%s  loss %.4f  %6.0f tokens/s", static_cast<int>(total.size()),
+                      point.step(), total, point.loss(), point.tokens_per_second());
+  const int room = columns - 1 - static_cast<int>(figures.size()) - 5;  // for label and bar
+  const int width = std::min(static_cast<int>(label.size()), std::max(room - 8, 4));
+  const int bar = std::clamp(room - width, 4, 24);
+  const int filled = total_steps == 0 ? 0 : std::clamp(bar * point.step() / total_steps, 0, bar);
+  const std::string line =
+      absl::StrFormat("%s  [%s%s] %s", label.substr(0, static_cast<size_t>(width)),
+                      std::string(static_cast<size_t>(filled), '#'),
+                      std::string(static_cast<size_t>(bar - filled), '.'), figures);
+  return line.substr(0, static_cast<size_t>(std::max(columns - 1, 0)));
+}
+
+std::string FormatArms(const Names& arms, int max) {
+  std::string out;
+  for (int i = 0; i < arms.size() && i < max; ++i) out += (i == 0 ? "" : ", ") + arms[i];
+  return arms.size() > max ? out + absl::StrFormat(" +%d", arms.size() - max) : out;
+}
+
+std::string FormatReason(const v1::StateReason& reason) {
+  if (reason.code().empty()) return "";
+  const std::string blame = reason.blame() == "capacity" ? "" : " [" + reason.blame() + "]";
+  return OneLine(reason.code() + blame + ": " + reason.message());
+}
+
+std::string Counted(int count, const std::string& noun) {
+  return absl::StrFormat("%d %s%s", count, noun, count == 1 ? "" : "s");
 }
 
 std::string StateName(v1::State state) {

@@ -38,7 +38,78 @@ TEST(TableTest, Results) {
             "y     1     60/60  neutral  0.75 [0.12, 0.88] of 4  64       0\n");
 }
 
+TEST(TableTest, ACellIsOneLine) {
+  EXPECT_EQ(FormatTable({"A"}, {{"x\n\x1b[2Jy\xc2\x9bz\x7f!"}}), "A\nx  [2Jy z !\n");
+}
+
+v1::TrainPoint Point(int step) {
+  v1::TrainPoint point;
+  point.set_step(step);
+  point.set_loss(1.25);
+  point.set_tokens_per_second(12345);
+  return point;
+}
+
+TEST(TableTest, ABarFitsTheTerminal) {
+  EXPECT_EQ(FormatBar("a/1 ", Point(9), 18, 70),
+            "a/1   [############............]  9/18  loss 1.2500   12345 tokens/s");
+  for (int columns = 0; columns < 200; ++columns) {
+    const std::string bar = FormatBar("a-very-long-name-of-an-arm/1", Point(300), 300, columns);
+    EXPECT_LE(static_cast<int>(bar.size()), std::max(columns - 1, 0));
+    EXPECT_TRUE(columns < 60 || bar.find("tokens/s") != std::string::npos) << columns;
+    EXPECT_EQ(bar.find("[]"), std::string::npos);
+  }
+  EXPECT_NE(FormatBar("a/1", Point(0), 0, 80).find("[.."), std::string::npos);
+}
+
+TEST(TableTest, Reasons) {
+  v1::StateReason reason;
+  EXPECT_EQ(FormatReason(reason), "");
+  reason.set_code("NON_FINITE_LOSS");
+  reason.set_blame("user");
+  reason.set_message("loss is\nnan");
+  EXPECT_EQ(FormatReason(reason), "NON_FINITE_LOSS [user]: loss is nan");
+  reason.set_blame("capacity");
+  EXPECT_EQ(FormatReason(reason), "NON_FINITE_LOSS: loss is nan");
+}
+
+TEST(TableTest, ManyArms) {
+  Names arms;
+  for (const char* arm : {"a/1", "b/1", "c/1"}) *arms.Add() = arm;
+  EXPECT_EQ(FormatArms(arms, 3), "a/1, b/1, c/1");
+  EXPECT_EQ(FormatArms(arms, 1), "a/1 +2");
+}
+
+TEST(TableTest, JobsOfAnExperiment) {
+  v1::Experiment experiment;
+  experiment.set_name("experiments/e");
+  experiment.set_state(v1::STATE_RUNNING);
+  v1::Job* job = experiment.add_jobs();
+  job->set_name("experiments/e/jobs/j1");
+  job->set_state(v1::STATE_QUEUED);
+  job->add_arms("a/1");
+  job->mutable_state_reason()->set_code("NO_CAPACITY");
+  job->mutable_state_reason()->set_blame("capacity");
+  job->mutable_state_reason()->set_message("needs 1 slot, 0 free");
+  *experiment.add_jobs() = *job;
+  job = experiment.mutable_jobs(1);
+  job->set_state(v1::STATE_RUNNING);
+  job->clear_state_reason();
+  job->set_attempt(1);
+  job->set_step(3);
+  job->set_total_steps(9);
+  for (const char* worker : {"w1", "w1", "w2"}) job->add_workers(worker);
+  EXPECT_EQ(FormatExperiment(experiment),
+            "e  running  2 jobs  created -\n\n"
+            "JOB  ARMS/SEED  STATE    ATTEMPT  STEP  WORKERS    REASON\n"
+            "j1   a/1        queued   -        -     -          NO_CAPACITY: needs 1 "
+            "slot, 0 free\n"
+            "j1   a/1        running  1        3/9   w1 x2, w2\n");
+}
+
 TEST(TableTest, SmallWords) {
+  EXPECT_EQ(Counted(1, "job"), "1 job");
+  EXPECT_EQ(Counted(2, "job"), "2 jobs");
   EXPECT_EQ(StateName(v1::STATE_SUCCEEDED), "succeeded");
   EXPECT_EQ(LastComponent("experiments/e/jobs/j"), "j");
   EXPECT_EQ(FormatSeconds(12.4), "12s");

@@ -16,7 +16,9 @@ enum class Output { kTable, kJson, kJsonl };
 struct Globals {
   client::ClientOptions client;
   Output output = Output::kTable;
-  bool progress = false;  // bars on standard error: it is a terminal
+  bool progress = false;           // bars on standard error: it is a terminal
+  bool colour = false;             // on standard output: it is a terminal
+  std::string command = "jenner";  // with --server if that was given; for commands to copy
 };
 
 // Exit codes; docs/cli.md has the same list.
@@ -28,8 +30,11 @@ inline constexpr int kExitUnavailable = 5;  // no answer from the server in time
 inline constexpr int kExitCancelled = 6;
 inline constexpr int kExitInterrupted = 130;
 
-// Prints "jenner: <message>" and returns the code for `status`. REQUIRES: !status.ok().
+// Prints "jenner: <message>", every fault of a refused input on a line of its own, and returns the
+// code for `status`. REQUIRES: !status.ok().
 int Report(const absl::Status& status);
+// Prints what to type next, on standard error: what follows "jenner experiment", and what it does.
+void PrintNext(const Globals& globals, const std::vector<std::vector<std::string>>& commands);
 // The exit code of an experiment that ended in `state`.
 int ExitCodeOf(v1::State state);
 // "experiments/x" of "x" or "experiments/x".
@@ -60,8 +65,9 @@ struct SampleFlags {
 int Samples(const Globals& globals, const SampleFlags& flags);
 int ListWorkers(const Globals& globals);
 
-// Follows an experiment to its end and prints the results table. `quiet`: only the table.
-// Interrupting detaches: the experiment goes on.
+// Follows an experiment to its end, then prints its results and, unless it succeeded, why.
+// `quiet`: nothing before that. As JSON the updates are printed, and the results only if `quiet`:
+// the updates have the cells. Interrupting detaches: the experiment goes on.
 int WatchToEnd(const Globals& globals, const std::string& name, const std::string& cursor,
                bool quiet);
 
@@ -76,8 +82,9 @@ struct PreviewFlags {
 // Shows rows as the model sees them: text, token ids, loss mask. Needs no server.
 int Preview(const Globals& globals, const PreviewFlags& flags);
 
-// Says whether server, workers and machine are fit to run an experiment. kExitFailed if not.
-int Doctor(const Globals& globals);
+// Says whether server, workers, machine and the models in `models_dir` are fit to run an
+// experiment. kExitFailed if not.
+int Doctor(const Globals& globals, const std::string& models_dir);
 
 }  // namespace jenner::cli
 

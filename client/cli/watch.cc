@@ -1,8 +1,10 @@
 // `experiment watch`: cells and changes of state as lines, training as bars on a terminal or as a
 // line every tenth of the way elsewhere.
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <iostream>
 #include <map>
@@ -58,24 +60,32 @@ class InterruptGuard {
   std::atomic<bool> interrupted_ = false;
 };
 
+// Rows and columns of the terminal that the bars are on.
+winsize TerminalSize() {
+  winsize size{};
+  if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_row == 0 || size.ws_col == 0) {
+    size.ws_row = 24;
+    size.ws_col = 80;
+  }
+  return size;
+}
+
 struct JobLine {
   std::string arms;
   v1::State state = v1::STATE_QUEUED;
   std::string reason;
-  int step = 0;
   int total_steps = 0;
-  double loss = 0;
-  double tokens_per_second = 0;
+  v1::TrainPoint point;  // the last
   int last_tenth = -1;
 };
 
 class Display {
  public:
-  explicit Display(const Globals& globals) : globals_(globals) {}
+  explicit Display(const Globals& globals) : globals_(globals), list_(globals.output) {}
 
   void Show(const v1::WatchExperimentResponse& update) {
     if (globals_.output != Output::kTable) {
-      if (!update.has_heartbeat()) std::cout << ToJson(update, false) << std::endl;
+      if (!update.has_heartbeat()) list_.Add(update);
       return;
     }
     Erase();
@@ -83,35 +93,37 @@ class Display {
     if (update.has_train_point()) ShowPoint(update.train_point());
     if (update.has_cell()) ShowCell(update.cell());
     if (update.has_terminal()) {
-      std::cout << "experiment " << StateName(update.terminal().state());
-      if (!update.terminal().state_reason().code().empty()) {
-        std::cout << ": " << update.terminal().state_reason().code() << ": "
-                  << update.terminal().state_reason().message();
-      }
-      std::cout << std::endl;
+      std::cout << "experiment " << StateName(update.terminal().state()) << "\n" << std::endl;
       return;
     }
     Draw();
   }
 
+  // Takes the bars off the terminal.
   void Erase() {
-    if (drawn_ > 0) std::cerr << absl::StrFormat("\x1b[%dA\x1b[J", drawn_) << std::flush;
+    // From the first column: an echoed ^C may have moved on.
+    if (drawn_ > 0) std::cerr << absl::StrFormat("\r\x1b[%dA\x1b[J", drawn_) << std::flush;
     drawn_ = 0;
+  }
+
+  void End() {
+    Erase();
+    if (list_.is_open()) list_.End();
   }
 
  private:
   void ShowExperiment(const v1::Experiment& experiment) {
     for (const v1::Job& job : experiment.jobs()) {
+      if (jobs_.count(job.name()) == 0) order_.push_back(job.name());
       JobLine& line = jobs_[job.name()];
-      line.arms.clear();
-      for (const std::string& arm : job.arms()) line.arms += (line.arms.empty() ? "" : ", ") + arm;
+      line.arms = FormatArms(job.arms(), 1);
       if (job.total_steps() > 0) line.total_steps = job.total_steps();
       const std::string reason = job.state_reason().code();
       if (line.state != job.state() || line.reason != reason) {
-        std::cout << LastComponent(job.name()) << " (" << line.arms << ") "
+        std::cout << "job   " << LastComponent(job.name()) << "  " << line.arms << "  "
                   << StateName(job.state());
         if (job.attempt() > 1) std::cout << ", attempt " << job.attempt();
-        if (!reason.empty()) std::cout << ": " << reason << ": " << job.state_reason().message();
+        if (!reason.empty()) std::cout << ": " << FormatReason(job.state_reason());
         std::cout << std::endl;
       }
       line.state = job.state();
@@ -121,84 +133,104 @@ class Display {
 
   void ShowPoint(const v1::TrainPoint& point) {
     JobLine& line = jobs_[point.job()];
-    line.step = point.step();
-    line.loss = point.loss();
-    line.tokens_per_second = point.tokens_per_second();
-    const int tenth = line.total_steps > 0 ? 10 * line.step / line.total_steps : line.step;
+    line.point = point;
+    const int tenth = line.total_steps > 0 ? 10 * point.step() / line.total_steps : point.step();
     if (!globals_.progress && tenth != line.last_tenth) {
       // How many there will be is known a moment after the first.
       const std::string of = line.total_steps > 0 ? absl::StrFormat("/%d", line.total_steps) : "";
-      std::cout << absl::StrFormat("%s (%s) step %d%s  loss %.4f  %.0f tokens/s",
-                                   LastComponent(point.job()), line.arms, line.step, of, line.loss,
-                                   line.tokens_per_second)
+      std::cout << absl::StrFormat("step  %s  %s  %d%s  loss %.4f  %.0f tokens/s",
+                                   LastComponent(point.job()), line.arms, point.step(), of,
+                                   point.loss(), point.tokens_per_second())
                 << std::endl;
     }
     line.last_tenth = tenth;
   }
 
   void ShowCell(const v1::Cell& cell) {
-    std::string arms;
-    for (const std::string& arm : cell.arms()) arms += (arms.empty() ? "" : ", ") + arm;
-    std::cout << absl::StrFormat("cell  %s  step %d  %s:", arms, cell.step(), cell.context());
+    std::cout << absl::StrFormat("cell  %s  step %d  %s:", FormatArms(cell.arms(), 1), cell.step(),
+                                 cell.context());
     for (const v1::TraitRatio& trait : cell.traits()) {
       std::cout << "  " << trait.trait() << " " << FormatRatio(trait, cell.num_samples());
     }
     std::cout << std::endl;
   }
 
+  // One line a running training; a line that wrapped, or more of them than the terminal is high,
+  // could not be erased.
   void Draw() {
     if (!globals_.progress) return;
-    for (const auto& [name, line] : jobs_) {
+    const winsize size = TerminalSize();
+    size_t longest = 0;
+    for (const auto& [name, line] : jobs_) longest = std::max(longest, line.arms.size());
+    int hidden = 0;
+    for (const std::string& name : order_) {
+      const JobLine& line = jobs_[name];
       if (line.state != v1::STATE_RUNNING || line.total_steps == 0) continue;
-      constexpr int kWidth = 24;
-      const int filled = kWidth * line.step / line.total_steps;
-      std::cerr << absl::StrFormat("%-28s [%s%s] %d/%d  loss %.4f  %.0f tokens/s\n",
-                                   line.arms.substr(0, 28),
-                                   std::string(static_cast<size_t>(filled), '#'),
-                                   std::string(static_cast<size_t>(kWidth - filled), '.'),
-                                   line.step, line.total_steps, line.loss, line.tokens_per_second);
+      if (drawn_ + 2 >= size.ws_row) {
+        ++hidden;
+        continue;
+      }
+      const std::string label = line.arms + std::string(longest - line.arms.size(), ' ');
+      std::cerr << FormatBar(label, line.point, line.total_steps, size.ws_col) << "\n";
+      ++drawn_;
+    }
+    if (hidden > 0) {
+      std::cerr << absl::StrFormat("and %d more\n", hidden);
       ++drawn_;
     }
     std::cerr << std::flush;
   }
 
   const Globals& globals_;
+  MessageList list_;
+  std::vector<std::string> order_;  // of the jobs, as the experiment has them
   std::map<std::string, JobLine> jobs_;
-  int drawn_ = 0;  // bars on the terminal
+  int drawn_ = 0;  // lines of bars on the terminal
 };
+
+int Detached(const Globals& globals, const std::string& id, const std::string& cursor) {
+  std::cerr << "jenner: detached; experiment " << id << " goes on\n";
+  const std::string again = "watch " + id + (cursor.empty() ? "" : " --cursor " + cursor);
+  PrintNext(globals, {{again, "follow it again"}, {"cancel " + id, "stop it"}});
+  return kExitInterrupted;
+}
 
 }  // namespace
 
 int WatchToEnd(const Globals& globals, const std::string& given, const std::string& cursor,
                bool quiet) {
   const std::string name = ExperimentName(given);
-  client::Client client(globals.client);
-  const std::unique_ptr<client::Watch> watch = client.WatchExperiment(name, cursor);
   Display display(globals);
-  v1::State state = v1::STATE_UNSPECIFIED;
+  client::ClientOptions options = globals.client;
+  options.on_silence = [&](const absl::Status& status) {
+    display.Erase();  // the message would stand between the bars and their end
+    if (globals.client.on_silence) globals.client.on_silence(status);
+  };
+  client::Client client(options);
+  const std::unique_ptr<client::Watch> watch = client.WatchExperiment(name, cursor);
+  v1::Terminal end;
   bool interrupted = false;
   {
     InterruptGuard guard(watch.get());
     for (v1::WatchExperimentResponse update; watch->Next(&update);) {
       if (!quiet) display.Show(update);
-      if (update.has_terminal()) state = update.terminal().state();
+      if (update.has_terminal()) end = update.terminal();
     }
     interrupted = guard.interrupted();
   }
-  display.Erase();
-  if (interrupted) {
-    const std::string id = LastComponent(name);
-    std::cerr << "jenner: detached; experiment " << id
-              << " goes on. To follow it again: jenner experiment watch " << id << " --cursor "
-              << watch->cursor() << "; to stop it: jenner experiment cancel " << id << "\n";
-    return kExitInterrupted;
-  }
+  display.End();
+  const std::string id = LastComponent(name);
+  if (interrupted) return Detached(globals, id, watch->cursor());
   if (!watch->status().ok()) return Report(watch->status());
-  if (globals.output == Output::kTable) {
-    if (!quiet) std::cout << "\n";
+  if (quiet || globals.output == Output::kTable) {
     if (const int code = Results(globals, name); code != kExitOk) return code;
   }
-  return ExitCodeOf(state);
+  if (end.state() != v1::STATE_SUCCEEDED) {
+    std::cerr << "jenner: experiment " << id << " " << StateName(end.state()) << ": "
+              << FormatReason(end.state_reason()) << "\n";
+    PrintNext(globals, {{"get " + id, "its jobs and why they ended"}});
+  }
+  return ExitCodeOf(end.state());
 }
 
 }  // namespace jenner::cli
