@@ -79,8 +79,7 @@ core::Faults FaultsOf(const absl::Status& status) {
 }
 
 absl::Status WithReason(absl::Status status, const std::string& reason) {
-  google::rpc::ErrorInfo info;
-  info.set_domain(kErrorDomain);
+  google::rpc::ErrorInfo info = InfoOf(status);
   info.set_reason(reason);
   SetPayload(&status, kErrorInfoUrl, info);
   return status;
@@ -89,6 +88,19 @@ absl::Status WithReason(absl::Status status, const std::string& reason) {
 std::string ReasonOf(const absl::Status& status) {
   const auto info = Payload<google::rpc::ErrorInfo>(status, kErrorInfoUrl);
   return info.has_value() ? info->reason() : "";
+}
+
+absl::Status WithMetadata(absl::Status status, const std::string& key, const std::string& value) {
+  google::rpc::ErrorInfo info = InfoOf(status);
+  (*info.mutable_metadata())[key] = value;
+  SetPayload(&status, kErrorInfoUrl, info);
+  return status;
+}
+
+std::map<std::string, std::string> MetadataOf(const absl::Status& status) {
+  const auto info = Payload<google::rpc::ErrorInfo>(status, kErrorInfoUrl);
+  if (!info.has_value()) return {};
+  return {info->metadata().begin(), info->metadata().end()};
 }
 
 grpc::Status ToGrpcStatus(const absl::Status& status) {

@@ -7,6 +7,7 @@
 
 #include <grpcpp/support/status.h>
 
+#include <map>
 #include <string>
 
 #include "absl/status/status.h"
@@ -30,6 +31,10 @@ core::Faults FaultsOf(const absl::Status& status);
 absl::Status WithReason(absl::Status status, const std::string& reason);
 // "" if it has none.
 std::string ReasonOf(const absl::Status& status);
+
+// Adds to ErrorInfo.metadata: whatever in the message is not the same each time, for programs.
+absl::Status WithMetadata(absl::Status status, const std::string& key, const std::string& value);
+std::map<std::string, std::string> MetadataOf(const absl::Status& status);
 
 // Details over half of kMaxMetadataBytes lose their last faults and say so.
 grpc::Status ToGrpcStatus(const absl::Status& status);

@@ -16,6 +16,7 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Pair;
 using ::testing::SizeIs;
 
 core::ExperimentSpec FullSpec() {
@@ -162,6 +163,16 @@ TEST(Status, TheWireFormIsGoogleRpcStatus) {
   google::rpc::BadRequest bad;
   ASSERT_TRUE(details.details(1).UnpackTo(&bad));
   EXPECT_EQ(bad.field_violations(0).field(), "dataset");
+}
+
+TEST(Status, ReasonAndMetadataGoTogether) {
+  const absl::Status status = WithReason(
+      WithMetadata(WithMetadata(absl::OutOfRangeError("ahead"), "a", "1"), "b", "2"), "AHEAD");
+  const absl::Status back = FromGrpcStatus(ToGrpcStatus(status));
+  EXPECT_EQ(ReasonOf(back), "AHEAD");
+  EXPECT_THAT(MetadataOf(back), ElementsAre(Pair("a", "1"), Pair("b", "2")));
+  EXPECT_EQ(ReasonOf(WithMetadata(absl::AbortedError("x"), "a", "1")), "ABORTED");
+  EXPECT_THAT(MetadataOf(absl::AbortedError("x")), IsEmpty());
 }
 
 TEST(Status, WhatHasNoDetailsKeepsCodeAndMessage) {

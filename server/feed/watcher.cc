@@ -6,12 +6,11 @@
 
 namespace jenner::feed {
 
-Watcher::Watcher(std::string experiment, Cursor cursor, absl::Duration heartbeat, absl::Time now,
-                 Hooks hooks)
-    : experiment_(std::move(experiment)),
+Watcher::Watcher(Cursor cursor, absl::Duration heartbeat, absl::Time now, Hooks hooks)
+    : experiment_(cursor.experiment),
       heartbeat_(heartbeat),
       hooks_(std::move(hooks)),
-      cursor_(cursor),
+      cursor_(std::move(cursor)),
       now_(now),
       last_write_(now) {}
 
@@ -140,13 +139,7 @@ Watcher::Action Watcher::Write(Update update) {
 Watcher::Action Watcher::Finish(const absl::Status& status) {
   is_finished_ = true;
   rows_.clear();
-  absl::Status told = status;
-  if (absl::IsUnavailable(status) || absl::IsResourceExhausted(status)) {
-    told = absl::Status(status.code(),
-                        absl::StrFormat("%s; resume from cursor %s", std::string(status.message()),
-                                        ToString(cursor_)));
-  }
-  return [self = shared_from_this(), told] { self->hooks_.finish(told); };
+  return [self = shared_from_this(), status, last = cursor_] { self->hooks_.finish(status, last); };
 }
 
 void Watcher::GotSnapshot(absl::StatusOr<std::shared_ptr<const Snapshot>> snapshot) {

@@ -57,15 +57,16 @@ class Watcher : public std::enable_shared_from_this<Watcher> {
     std::function<void(SnapshotCallback)> snapshot;
     std::function<void(int64_t after, int limit, RowsCallback)> rows;
     std::function<void(const Update&)> write;  // ends with WriteDone(); one at a time
-    // Once, and last but for `abort`; may come while a write is under way (a slow reader).
-    std::function<void(const absl::Status&)> finish;
+    // Once, and last but for `abort`; may come while a write is under way (a slow reader). `last`
+    // is the cursor of the last update: where to resume.
+    std::function<void(const absl::Status&, const Cursor& last)> finish;
     // After finish, if the reader still does not take the end: cut the connection.
     std::function<void()> abort;
   };
 
-  // REQUIRES: owned by a shared_ptr. `heartbeat`: the silence after which a Heartbeat is sent.
-  Watcher(std::string experiment, Cursor cursor, absl::Duration heartbeat, absl::Time now,
-          Hooks hooks);
+  // REQUIRES: owned by a shared_ptr. Of the cursor's experiment, from the cursor on. `heartbeat`:
+  // the silence after which a Heartbeat is sent.
+  Watcher(Cursor cursor, absl::Duration heartbeat, absl::Time now, Hooks hooks);
 
   const std::string& experiment() const { return experiment_; }
 
@@ -77,8 +78,7 @@ class Watcher : public std::enable_shared_from_this<Watcher> {
   // ResourceExhausted, twice that aborts it.
   void Tick(absl::Time now);
   void WriteDone(bool ok, absl::Time now);
-  // The reader went away, or the server ends: finishes with `status` as soon as it may. The message
-  // of an Unavailable or ResourceExhausted end names the cursor of the last update.
+  // The reader went away, or the server ends: finishes with `status` as soon as it may.
   void End(const absl::Status& status);
 
  private:

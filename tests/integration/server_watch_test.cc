@@ -9,6 +9,7 @@
 
 #include <thread>
 
+#include "absl/strings/match.h"
 #include "tests/integration/server_fixture.h"
 
 namespace jenner::tests {
@@ -186,6 +187,7 @@ TEST_F(WatchTest, AShutdownEndsItWithACursorThatTheNextServerTakes) {
   const absl::Status end = stream->Finish();
   EXPECT_TRUE(absl::IsUnavailable(end)) << end;
   EXPECT_THAT(std::string(end.message()), HasSubstr("cursor " + before[0].cursor()));
+  EXPECT_EQ(wire::MetadataOf(end)["cursor"], before[0].cursor());
   stream.reset();
   server_.reset();
   Start();
@@ -239,13 +241,42 @@ TEST_F(WatchTest, FaultsAreToldAllAtOnce) {
   Stream missing(*stubs_, "experiments/none");
   missing.Read();
   EXPECT_TRUE(absl::IsNotFound(missing.Finish()));
-  UploadDatasets();
-  ASSERT_TRUE(stubs_->Create(Request("f")).ok());
-  Stream ahead(*stubs_, "experiments/f", "e999.m0");
-  ahead.Read();
-  const absl::Status future = ahead.Finish();
-  EXPECT_TRUE(absl::IsInvalidArgument(future));
-  EXPECT_EQ(wire::FaultsOf(future)[0].field, "cursor");
+}
+
+TEST_F(WatchTest, ACursorOfAnotherExperimentIsRefused) {
+  RunWhole("a");
+  RunWhole("b");
+  Stream stream(*stubs_, "experiments/b", Stream(*stubs_, "experiments/a").Read().back().cursor());
+  EXPECT_TRUE(stream.Read().empty());
+  const absl::Status status = stream.Finish();
+  EXPECT_TRUE(absl::IsInvalidArgument(status)) << status;
+  ASSERT_EQ(wire::FaultsOf(status).size(), 1u);
+  EXPECT_EQ(wire::FaultsOf(status)[0].field, "cursor");
+}
+
+TEST_F(WatchTest, ACursorAheadIsRefusedWithTheOldestOne) {
+  RunWhole("a");
+  const std::vector<Update> all = Stream(*stubs_, "experiments/a").Read();
+  std::vector<std::string> ahead = {"a.e999.m0", "a.e1.m999"};
+  // The metrics are lost: what was heard of them is ahead of what is there.
+  server_->Shutdown();
+  server_.reset();
+  for (const char* suffix : {"", "-wal", "-shm"}) {
+    std::filesystem::remove(dir_.path() + "/data/metrics.db" + suffix);
+  }
+  Start();
+  ahead.push_back(all.back().cursor());
+  for (const std::string& cursor : ahead) {
+    Stream stream(*stubs_, "experiments/a", cursor);
+    EXPECT_TRUE(stream.Read().empty());
+    const absl::Status status = stream.Finish();
+    EXPECT_TRUE(absl::IsOutOfRange(status)) << status;
+    EXPECT_EQ(wire::ReasonOf(status), "CURSOR_AHEAD");
+    EXPECT_EQ(wire::MetadataOf(status)["cursor"], cursor);
+    Stream again(*stubs_, "experiments/a", wire::MetadataOf(status)["oldest_cursor"]);
+    EXPECT_EQ(Describe(again.Read()), (std::vector<std::string>{"state", "terminal"}));
+    EXPECT_TRUE(again.Finish().ok());
+  }
 }
 
 TEST_F(WatchTest, ADeletedExperimentEndsItsStreams) {
