@@ -2,6 +2,8 @@
 
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/health_check_service_interface.h>
+#include <grpcpp/impl/server_builder_option.h>
+#include <grpcpp/impl/server_builder_plugin.h>
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
 
@@ -37,6 +39,17 @@ void Die(const absl::Status& status) {
       {{"status", status.ToString()}});
   std::_Exit(EXIT_FAILURE);
 }
+
+// The reflection library adds its plugin to every builder of the process that it is linked into.
+class WithoutReflection final : public grpc::ServerBuilderOption {
+ public:
+  void UpdateArguments(grpc::ChannelArguments*) override {}
+  void UpdatePlugins(std::vector<std::unique_ptr<grpc::ServerBuilderPlugin>>* plugins) override {
+    std::erase_if(*plugins, [](const auto& plugin) {
+      return dynamic_cast<grpc::reflection::ProtoServerReflectionPlugin*>(plugin.get()) != nullptr;
+    });
+  }
+};
 
 void RunTasks(feed::TaskQueue& queue) {
   for (;;) {
@@ -151,8 +164,10 @@ absl::Status Server::Impl::Listen() {
     ASSIGN_OR_RETURN(exposer, telemetry::Exposer::Start(options.metrics_listen, metrics));
   }
   grpc::EnableDefaultHealthCheckService(true);
-  if (options.reflection) grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  // Does nothing the second time, but keeps a static library's object in the program.
+  grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::ServerBuilder builder;
+  if (!options.reflection) builder.SetOption(std::make_unique<WithoutReflection>());
   wire::ConfigureServer(&builder);
   builder.AddListeningPort(options.listen, grpc::InsecureServerCredentials(), &port);
   builder.RegisterService(experiments_service.get());

@@ -461,17 +461,14 @@ TEST_F(ServerTest, OversizedMessagesAreRefused) {
   EXPECT_TRUE(absl::IsResourceExhausted(batch)) << batch;
 }
 
-// grpc.health.v1, by hand: field 1 of the request is the service, field 1 of the response the
-// status.
-std::string Health(const std::shared_ptr<grpc::Channel>& channel, const std::string& service) {
+// One request, one response, of a service whose messages are not compiled in.
+absl::StatusOr<std::string> CallRaw(const std::shared_ptr<grpc::Channel>& channel,
+                                    const std::string& method, const std::string& request) {
   grpc::GenericStub stub(channel);
   Context context;
   grpc::CompletionQueue queue;
-  const std::string request =
-      service.empty() ? "" : std::string("\x0a") + static_cast<char>(service.size()) + service;
   const grpc::Slice slice(request);
-  auto call = stub.PrepareUnaryCall(&context, "/grpc.health.v1.Health/Check",
-                                    grpc::ByteBuffer(&slice, 1), &queue);
+  auto call = stub.PrepareUnaryCall(&context, method, grpc::ByteBuffer(&slice, 1), &queue);
   call->StartCall();
   grpc::ByteBuffer response;
   grpc::Status status;
@@ -479,19 +476,44 @@ std::string Health(const std::shared_ptr<grpc::Channel>& channel, const std::str
   void* tag = nullptr;
   bool ok = false;
   queue.Next(&tag, &ok);
-  if (!status.ok()) return absl::StrFormat("code %d", status.error_code());
+  if (!status.ok()) return wire::FromGrpcStatus(status);
   std::vector<grpc::Slice> slices;
   (void)response.Dump(&slices);
   std::string bytes;
   for (const grpc::Slice& one : slices)
     bytes.append(reinterpret_cast<const char*>(one.begin()), one.size());
-  return bytes == "\x08\x01" ? "SERVING" : bytes == "\x08\x02" ? "NOT_SERVING" : "?";
+  return bytes;
+}
+
+// grpc.health.v1: field 1 of the request is the service, field 1 of the response the status.
+std::string Health(const std::shared_ptr<grpc::Channel>& channel, const std::string& service) {
+  const std::string request =
+      service.empty() ? "" : std::string("\x0a") + static_cast<char>(service.size()) + service;
+  const auto response = CallRaw(channel, "/grpc.health.v1.Health/Check", request);
+  if (!response.ok()) return absl::StatusCodeToString(response.status().code());
+  return *response == "\x08\x01" ? "SERVING" : *response == "\x08\x02" ? "NOT_SERVING" : "?";
 }
 
 TEST_F(ServerTest, HealthIsServed) {
   EXPECT_EQ(Health(stubs_->channel, ""), "SERVING");
   EXPECT_EQ(Health(stubs_->channel, "jenner.v1.Experiments"), "SERVING");
-  EXPECT_EQ(Health(stubs_->channel, "jenner.v1.Nobody"), "code 5");
+  EXPECT_EQ(Health(stubs_->channel, "jenner.v1.Nobody"), "NOT_FOUND");
+}
+
+// grpc.reflection.v1alpha (all that gRPC 1.51 has): field 7 of the request lists the services.
+TEST_F(ServerTest, ReflectionIsServedUnlessItIsOff) {
+  const auto list = [this] {
+    return CallRaw(stubs_->channel,
+                   "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+                   std::string("\x3a\x01*"));
+  };
+  const absl::StatusOr<std::string> services = list();
+  ASSERT_TRUE(services.ok()) << services.status();
+  EXPECT_THAT(*services, HasSubstr("jenner.v1.Experiments"));
+  reflection_ = false;
+  Restart();
+  EXPECT_TRUE(absl::IsUnimplemented(list().status())) << list().status();
+  EXPECT_EQ(Health(stubs_->channel, ""), "SERVING") << "nothing else is off";
 }
 
 TEST_F(ServerTest, ASecondServerOnTheSameDataIsRefused) {
