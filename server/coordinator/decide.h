@@ -6,6 +6,7 @@
 #ifndef JENNER_SERVER_COORDINATOR_DECIDE_H_
 #define JENNER_SERVER_COORDINATOR_DECIDE_H_
 
+#include <map>
 #include <optional>
 #include <vector>
 
@@ -60,9 +61,15 @@ std::vector<Assignment> Desired(const State& state, const std::string& worker);
 // of them together keeps nothing. After a failed attempt a job waits 1 s, then 2 s.
 std::vector<AttemptStarted> Place(const State& state, absl::Time now);
 
-// Why a queued job waits: NO_WORKERS, MODEL_NOT_FOUND, BACK_OFF or NO_CAPACITY. `job` is in
-// `state`. Takes a walk through the queue.
-Reason PendingReason(const State& state, const Job& job, absl::Time now);
+// Why each queued job waits: NO_WORKERS, MODEL_NOT_FOUND, BACK_OFF or NO_CAPACITY. Holds pointers
+// into the State it was made from.
+struct PendingReasons {
+  std::map<const Job*, Reason> of;
+  int64_t num_steps = 0;  // jobs looked at, each against the workers: what it cost
+};
+
+// One walk through all jobs. `newcomer`: an experiment that is not in `state`, as if it came last.
+PendingReasons WhyPending(const State& state, absl::Time now, const Experiment* newcomer = nullptr);
 
 }  // namespace jenner::coordinator
 

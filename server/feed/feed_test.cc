@@ -61,10 +61,11 @@ class World {
     Watcher::Hooks hooks;
     hooks.snapshot = [this](Watcher::SnapshotCallback answer) {
       if (!snapshot_error.ok()) return answer(snapshot_error);
-      auto snapshot = std::make_shared<Snapshot>();
-      snapshot->version = version;
-      snapshot->is_terminal = is_terminal;
-      answer(std::shared_ptr<const Snapshot>(std::move(snapshot)));
+      ++num_looks;
+      if (shown == nullptr || shown->version != version || shown->is_terminal != is_terminal) {
+        Renew();
+      }
+      answer(shown);
     };
     hooks.rows = [this](int64_t after, int limit, Watcher::RowsCallback answer) {
       ++num_reads;
@@ -93,6 +94,13 @@ class World {
     watcher = std::make_shared<Watcher>(*ParseCursor(cursor), absl::Seconds(10), now, hooks);
     watcher->Start();
     return watcher;
+  }
+  void Renew() {
+    auto snapshot = std::make_shared<Snapshot>();
+    snapshot->version = version;
+    snapshot->is_terminal = is_terminal;
+    snapshot->is_waiting = is_waiting;
+    shown = std::move(snapshot);
   }
   // Takes what is there, and says what it was.
   std::vector<std::string> TakeAll(size_t limit = 1000) {
@@ -126,6 +134,9 @@ class World {
   absl::Time now = absl::UnixEpoch();
   int64_t version = 3;
   bool is_terminal = false;
+  bool is_waiting = false;
+  std::shared_ptr<const Snapshot> shown;
+  int num_looks = 0;
   absl::Status snapshot_error;
   std::vector<store::FeedRow> rows;
   int num_reads = 0;
@@ -185,6 +196,26 @@ TEST(Watcher, AWakeWithoutNewsWritesNothing) {
   world.watcher->WakeForEvent();
   world.watcher->WakeForRows();
   EXPECT_FALSE(world.is_writing);
+}
+
+TEST(Watcher, LooksAgainAtWhatWaits) {
+  World world;
+  world.is_waiting = true;
+  world.Watch();
+  EXPECT_THAT(world.TakeAll(), ElementsAre("v3 @e1.e3.m0"));
+  world.now += Watcher::kLookAgain;
+  world.watcher->Tick(world.now);
+  world.watcher->Tick(world.now);
+  EXPECT_EQ(world.num_looks, 2);
+  EXPECT_FALSE(world.is_writing) << "it waits for the same reason";
+  world.is_waiting = false;
+  world.Renew();
+  world.now += Watcher::kLookAgain;
+  world.watcher->Tick(world.now);
+  EXPECT_THAT(world.TakeAll(), ElementsAre("v3 @e1.e3.m0"));
+  world.now += Watcher::kLookAgain - absl::Seconds(1);
+  world.watcher->Tick(world.now);
+  EXPECT_EQ(world.num_looks, 3) << "nothing waits";
 }
 
 TEST(Watcher, AWakeDuringAReadIsNotLost) {

@@ -12,7 +12,8 @@ Watcher::Watcher(Cursor cursor, absl::Duration heartbeat, absl::Time now, Hooks 
       hooks_(std::move(hooks)),
       cursor_(std::move(cursor)),
       now_(now),
-      last_write_(now) {}
+      last_write_(now),
+      last_look_(now) {}
 
 void Watcher::Start() {
   Action action;
@@ -50,14 +51,17 @@ void Watcher::Tick(absl::Time now) {
     const MutexLock lock(&mutex_);
     now_ = now;
     const absl::Duration silence = now - last_write_;
+    if (snapshot_ != nullptr && snapshot_->is_waiting && now - last_look_ >= kLookAgain) {
+      is_snapshot_old_ = true;
+    }
     if (wait_ == Wait::kWrite && silence >= 2 * kWriteLimit && !is_aborted_) {
       is_aborted_ = true;
       action = hooks_.abort;
     } else if (wait_ == Wait::kWrite && silence >= kWriteLimit && !is_finished_) {
       action = Finish(absl::ResourceExhaustedError(
           absl::StrFormat("the reader took nothing for %s", absl::FormatDuration(kWriteLimit))));
-    } else if (wait_ != Wait::kWrite && silence >= heartbeat_) {
-      is_heartbeat_due_ = true;
+    } else {
+      is_heartbeat_due_ |= wait_ != Wait::kWrite && silence >= heartbeat_;
       action = Next();
     }
   }
@@ -109,6 +113,7 @@ Watcher::Action Watcher::Next() {
 Watcher::Action Watcher::NextRead() {
   if (is_snapshot_old_) {
     is_snapshot_old_ = false;
+    last_look_ = now_;
     wait_ = Wait::kSnapshot;
     return [self = shared_from_this()] {
       self->hooks_.snapshot([self](auto snapshot) { self->GotSnapshot(std::move(snapshot)); });
@@ -148,11 +153,12 @@ void Watcher::GotSnapshot(absl::StatusOr<std::shared_ptr<const Snapshot>> snapsh
     const MutexLock lock(&mutex_);
     wait_ = Wait::kNothing;
     if (snapshot.ok()) {
-      const bool is_new = snapshot_ == nullptr || snapshot_->version != (*snapshot)->version;
-      snapshot_ = *std::move(snapshot);
-      if (is_new) is_snapshot_sent_ = false;
-      // What the rows say up to here is read after this look: nothing is missed before Terminal.
-      may_have_rows_ = true;
+      if (snapshot_ != *snapshot) {
+        snapshot_ = *std::move(snapshot);
+        is_snapshot_sent_ = false;
+        // What the rows say up to here is read after this look: nothing is missed before Terminal.
+        may_have_rows_ = true;
+      }
     } else if (end_.ok()) {
       end_ = snapshot.status();
     }

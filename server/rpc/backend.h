@@ -15,6 +15,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "server/coordinator/command.h"
+#include "server/coordinator/decide.h"
 #include "server/coordinator/state.h"
 #include "server/feed/hub.h"
 #include "server/feed/mailbox.h"
@@ -31,6 +32,14 @@ struct View {
   const std::map<std::string, int64_t>& versions;  // experiment -> number of its last event
   int64_t last_event = 0;
   absl::Time now;
+
+  mutable std::optional<coordinator::PendingReasons> pending = {};  // see Pending()
+
+  // Why queued jobs wait: one walk through the queue for all who look through this View.
+  const coordinator::PendingReasons& Pending() const {
+    if (!pending.has_value()) pending = coordinator::WhyPending(state, now);
+    return *pending;
+  }
 };
 
 // What goes to the coordinator thread. `answer` runs there, once, after what the command (and all

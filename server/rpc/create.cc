@@ -64,7 +64,9 @@ void Preview(const Call& call, const coordinator::CreateExperiment& command,
       experiment.jobs.emplace_back();
       experiment.jobs.back().plan = std::move(plan);
     }
-    *response->mutable_experiment() = Encode(experiment, view, Detail::kFull);
+    const View with_it{view.state, view.versions, view.last_event, view.now,
+                       coordinator::WhyPending(view.state, view.now, &experiment)};
+    *response->mutable_experiment() = Encode(experiment, with_it, Detail::kFull);
     call.Finish(absl::OkStatus());
   });
 }

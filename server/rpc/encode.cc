@@ -45,9 +45,7 @@ void EncodeJob(const coordinator::Experiment& experiment, const coordinator::Job
                const View& view, Detail detail, v1::Job* message) {
   message->set_name(core::JobName(experiment.id, job.plan.id));
   message->set_state(EncodeState(job.state));
-  coordinator::Reason reason = job.reason;
-  if (job.state == RunState::kQueued)
-    reason = coordinator::PendingReason(view.state, job, view.now);
+  const coordinator::Reason& reason = ReasonOf(job, view);
   if (!reason.code.empty()) SetReason(reason, message->mutable_state_reason());
   for (const std::string& arm : ArmNames(job)) message->add_arms(arm);
   message->set_attempt(job.attempt);
@@ -67,17 +65,22 @@ void EncodeJob(const coordinator::Experiment& experiment, const coordinator::Job
 }
 
 // Why the experiment waits is why its first waiting job does.
-coordinator::Reason ReasonOf(const coordinator::Experiment& experiment, const View& view) {
+const coordinator::Reason& ReasonOf(const coordinator::Experiment& experiment, const View& view) {
   if (experiment.state != RunState::kQueued) return experiment.reason;
   for (const coordinator::Job& job : experiment.jobs) {
-    if (job.state == RunState::kQueued) {
-      return coordinator::PendingReason(view.state, job, view.now);
-    }
+    if (job.state == RunState::kQueued) return ReasonOf(job, view);
   }
   return experiment.reason;
 }
 
 }  // namespace
+
+const coordinator::Reason& ReasonOf(const coordinator::Job& job, const View& view) {
+  if (job.state != RunState::kQueued) return job.reason;
+  const auto& pending = view.Pending().of;
+  const auto found = pending.find(&job);
+  return found == pending.end() ? job.reason : found->second;  // one that is about to be cancelled
+}
 
 std::vector<std::string> ArmNames(const coordinator::Job& job) {
   std::vector<std::string> names;
@@ -91,7 +94,7 @@ v1::Experiment Encode(const coordinator::Experiment& experiment, const View& vie
   v1::Experiment message;
   message.set_name(core::ExperimentName(experiment.id));
   message.set_state(EncodeState(experiment.state));
-  const coordinator::Reason reason = ReasonOf(experiment, view);
+  const coordinator::Reason& reason = ReasonOf(experiment, view);
   if (!reason.code.empty()) SetReason(reason, message.mutable_state_reason());
   if (IsSet(experiment.create_time)) {
     *message.mutable_create_time() = wire::ToProto(experiment.create_time);

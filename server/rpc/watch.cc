@@ -222,12 +222,18 @@ absl::StatusOr<std::shared_ptr<const ExperimentSnapshot>> SnapshotCache::Of(
     return absl::NotFoundError("no experiment \"" + experiment + "\"");
   }
   const auto version = view.versions.find(experiment);
-  const int64_t current = version == view.versions.end() ? 0 : version->second;
-  std::shared_ptr<const ExperimentSnapshot> shared = known_[experiment].lock();
-  if (shared != nullptr && shared->version == current) return shared;
   auto made = std::make_shared<ExperimentSnapshot>();
-  made->version = current;
+  made->version = version == view.versions.end() ? 0 : version->second;
   made->is_terminal = coordinator::IsTerminal(found->second.state);
+  for (const coordinator::Job& job : found->second.jobs) {
+    if (job.state != coordinator::RunState::kQueued) continue;
+    made->is_waiting = true;
+    made->reasons.push_back(ReasonOf(job, view));
+  }
+  std::shared_ptr<const ExperimentSnapshot> shared = known_[experiment].lock();
+  if (shared != nullptr && shared->version == made->version && shared->reasons == made->reasons) {
+    return shared;
+  }
   made->message = Encode(found->second, view, Detail::kWithoutSpec);
   for (const coordinator::Job& job : found->second.jobs) made->arms[job.plan.id] = ArmNames(job);
   known_[experiment] = made;

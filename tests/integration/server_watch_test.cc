@@ -155,6 +155,26 @@ TEST_F(WatchTest, TellsHowManyStepsThereAreAsSoonAsATrainerDoes) {
   EXPECT_EQ(total, 60);
 }
 
+TEST_F(WatchTest, TellsWhenAJobWaitsForAnotherReason) {
+  UploadDatasets();
+  v1::CreateExperimentRequest request = Request("why");
+  request.mutable_spec()->set_base_model("big");
+  ASSERT_TRUE(stubs_->Create(request).ok());
+  Stream stream(*stubs_, "experiments/why");
+  const std::vector<Update> first = stream.Read(1);
+  ASSERT_EQ(Describe(first), std::vector<std::string>{"state"});
+  EXPECT_EQ(first[0].experiment().jobs(0).state_reason().code(), "NO_WORKERS");
+  FakeAgent agent(*stubs_, "w1");
+  ASSERT_TRUE(agent.Synchronize().ok());
+  std::vector<Update> next;
+  std::thread reader([&] { next = stream.Read(1); });
+  Advance(feed::Watcher::kLookAgain);
+  reader.join();
+  ASSERT_EQ(Describe(next), std::vector<std::string>{"state"});
+  EXPECT_EQ(next[0].experiment().jobs(0).state_reason().code(), "MODEL_NOT_FOUND");
+  EXPECT_EQ(next[0].experiment().state_reason().code(), "MODEL_NOT_FOUND");
+}
+
 TEST_F(WatchTest, ResumesFromEveryCursorAlsoAfterARestart) {
   RunWhole("r");
   const std::vector<Update> all = Stream(*stubs_, "experiments/r").Read();
