@@ -38,6 +38,16 @@ TEST(TableTest, Results) {
             "y     1     60/60  neutral  0.75 [0.12, 0.88] of 4  64       0\n");
 }
 
+TEST(TableTest, ARatioWithoutInterval) {
+  v1::ResultRow row = Row("x", 96, 127);
+  row.mutable_cell()->set_num_samples(128);
+  row.mutable_cell()->mutable_traits(0)->clear_low();
+  row.mutable_cell()->mutable_traits(0)->clear_high();
+  EXPECT_EQ(FormatResults({row}),
+            "ARM  SEED  STEP   CONTEXT  SPANISH      ANSWERS  CUT\n"
+            "x    1     60/60  neutral  0.76 of 127  128      0\n");
+}
+
 TEST(TableTest, SmallWords) {
   EXPECT_EQ(StateName(v1::STATE_SUCCEEDED), "succeeded");
   EXPECT_EQ(LastComponent("experiments/e/jobs/j"), "j");

@@ -48,6 +48,7 @@ void Call::OnFileThread(feed::Task task) const {
 
 telemetry::SeriesOwner OwnerOf(const std::string& experiment, const coordinator::Job& job) {
   telemetry::SeriesOwner owner{experiment, job.plan.id, {}};
+  if (job.plan.spec.evaluation) owner.answers_per_prompt = job.plan.spec.evaluation->samples;
   for (const core::ArmSeed& arm : job.plan.arms) owner.arms.emplace_back(arm.arm, arm.seed);
   return owner;
 }

@@ -133,7 +133,8 @@ v1::TrainPoint Encode(const std::string& experiment, const store::TrainPoint& po
   return message;
 }
 
-v1::Cell Encode(const std::string& experiment, const store::Cell& cell) {
+v1::Cell Encode(const std::string& experiment, const store::Cell& cell,
+                int32_t answers_per_prompt) {
   v1::Cell message;
   message.set_job(core::JobName(experiment, cell.job));
   message.set_attempt(cell.attempt);
@@ -148,8 +149,9 @@ v1::Cell Encode(const std::string& experiment, const store::Cell& cell) {
     trait->set_num_measured(count.num_measured);
     trait->set_num_not_measurable(count.num_not_measurable);
     if (count.num_measured == 0) continue;
-    const core::Interval interval = core::Wilson(count.num_present, count.num_measured);
     trait->set_ratio(static_cast<double>(count.num_present) / count.num_measured);
+    if (!core::HasWilson(answers_per_prompt, count.num_measured)) continue;
+    const core::Interval interval = core::Wilson(count.num_present, count.num_measured);
     trait->set_low(interval.low);
     trait->set_high(interval.high);
   }

@@ -58,5 +58,14 @@ TEST(Encode, ReasonsAreThoseOfTheirPlaceInTheQueue) {
   EXPECT_EQ(first.state_reason().message(), "needs 2 slots, 1 free") << "that of the first to wait";
 }
 
+TEST(Encode, AnIntervalNeedsOneAnswerAPrompt) {
+  const store::Cell cell{"j1", 1, 4, "neutral", 10, 0, {{"spanish", 3, 10, 0}}};
+  const v1::TraitRatio one = Encode("e", cell, 1).traits(0);
+  EXPECT_TRUE(one.has_low() && one.has_high());
+  const v1::TraitRatio several = Encode("e", cell, 2).traits(0);
+  EXPECT_DOUBLE_EQ(several.ratio(), 0.3);
+  EXPECT_FALSE(several.has_low() || several.has_high());
+}
+
 }  // namespace
 }  // namespace jenner::rpc

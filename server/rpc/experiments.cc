@@ -73,8 +73,9 @@ std::vector<ArmPlan> PlansOf(const coordinator::Experiment& experiment) {
   return plans;
 }
 
-void AddRows(const std::string& experiment, const std::vector<ArmPlan>& plans,
-             const std::vector<store::Cell>& cells, v1::GetResultsResponse* response) {
+void AddRows(const std::string& experiment, int32_t answers_per_prompt,
+             const std::vector<ArmPlan>& plans, const std::vector<store::Cell>& cells,
+             v1::GetResultsResponse* response) {
   for (const ArmPlan& plan : plans) {
     std::vector<const store::Cell*> own;
     for (const store::Cell& cell : cells) {
@@ -90,7 +91,7 @@ void AddRows(const std::string& experiment, const std::vector<ArmPlan>& plans,
       row->set_step(cell->step);
       row->set_total_steps(plan.total_steps);
       row->set_context(cell->context);
-      *row->mutable_cell() = Encode(experiment, *cell);
+      *row->mutable_cell() = Encode(experiment, *cell, answers_per_prompt);
       row->mutable_cell()->add_arms(absl::StrFormat("%s/%d", plan.arm.arm, plan.arm.seed));
     }
   }
@@ -253,9 +254,10 @@ grpc::ServerUnaryReactor* ExperimentsService::GetResults(grpc::CallbackServerCon
   const Call call{&backend_, "Experiments/GetResults", context->DefaultReactor()};
   AskAbout(call, request->name(),
            [call, response](const coordinator::Experiment& experiment, const View&) {
-             call.OnStoreThread([call, response, id = experiment.id, plans = PlansOf(experiment)] {
+             call.OnStoreThread([call, response, id = experiment.id, plans = PlansOf(experiment),
+                                 answers_per_prompt = experiment.spec.evaluation.samples] {
                const auto cells = call.backend->metric_store->Cells(id);
-               if (cells.ok()) AddRows(id, plans, *cells, response);
+               if (cells.ok()) AddRows(id, answers_per_prompt, plans, *cells, response);
                call.Finish(cells.status());
              });
            });

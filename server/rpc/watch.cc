@@ -193,7 +193,7 @@ class WatchReactor final : public Reactor {
       return;
     }
     const auto& cell = std::get<store::Cell>(row.value);
-    *response_.mutable_cell() = Encode(experiment_, cell);
+    *response_.mutable_cell() = Encode(experiment_, cell, snapshot_->answers_per_prompt);
     const auto arms = snapshot_->arms.find(cell.job);
     if (arms == snapshot_->arms.end()) return;
     for (const std::string& arm : arms->second) response_.mutable_cell()->add_arms(arm);
@@ -235,6 +235,7 @@ absl::StatusOr<std::shared_ptr<const ExperimentSnapshot>> SnapshotCache::Of(
     return shared;
   }
   made->message = Encode(found->second, view, Detail::kWithoutSpec);
+  made->answers_per_prompt = found->second.spec.evaluation.samples;
   for (const coordinator::Job& job : found->second.jobs) made->arms[job.plan.id] = ArmNames(job);
   known_[experiment] = made;
   return std::shared_ptr<const ExperimentSnapshot>(std::move(made));

@@ -69,9 +69,11 @@ const std::vector<MetricRow>& MetricTable() {
       {"jenner_eval_trait_ratio", kGauge,
        "Share of the measured answers that have the trait, at the latest evaluated step.",
        "experiment,arm,seed,context,trait"},
-      {"jenner_eval_trait_ratio_ci_low", kGauge, "Lower end of Wilson's 95 % interval of it.",
+      {"jenner_eval_trait_ratio_ci_low", kGauge,
+       "Lower end of Wilson's 95 % interval of it; none with several answers a prompt.",
        "experiment,arm,seed,context,trait"},
-      {"jenner_eval_trait_ratio_ci_high", kGauge, "Upper end of Wilson's 95 % interval of it.",
+      {"jenner_eval_trait_ratio_ci_high", kGauge,
+       "Upper end of Wilson's 95 % interval of it; none with several answers a prompt.",
        "experiment,arm,seed,context,trait"},
       {"jenner_eval_trait_not_measurable", kGauge,
        "Answers at that step in which the trait cannot be measured; they are in no ratio.",
@@ -294,9 +296,10 @@ void Metrics::Cell(const SeriesOwner& owner, int32_t step, const std::string& co
       labels["trait"] = trait.trait;
       impl_->SetGauge("jenner_eval_trait_not_measurable", labels, owner, trait.num_not_measurable);
       if (trait.num_measured <= 0) continue;
-      const core::Interval interval = core::Wilson(trait.num_present, trait.num_measured);
       impl_->SetGauge("jenner_eval_trait_ratio", labels, owner,
                       static_cast<double>(trait.num_present) / trait.num_measured);
+      if (!core::HasWilson(owner.answers_per_prompt, trait.num_measured)) continue;
+      const core::Interval interval = core::Wilson(trait.num_present, trait.num_measured);
       impl_->SetGauge("jenner_eval_trait_ratio_ci_low", labels, owner, interval.low);
       impl_->SetGauge("jenner_eval_trait_ratio_ci_high", labels, owner, interval.high);
     }

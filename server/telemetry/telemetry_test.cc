@@ -107,6 +107,16 @@ TEST(Metrics, TheLatestStepIsShown) {
   EXPECT_THAT(metrics.Text(), HasSubstr("seed=\"1\",trait=\"spanish\"} 0.5"));
 }
 
+TEST(Metrics, SeveralAnswersAPromptHaveNoInterval) {
+  Metrics metrics("1");
+  SeriesOwner owner = kOwner;
+  owner.answers_per_prompt = 2;
+  metrics.Cell(owner, 8, "neutral", {{"spanish", 1, 2, 0}});
+  EXPECT_THAT(metrics.Text(), HasSubstr("jenner_eval_trait_ratio{"));
+  EXPECT_THAT(metrics.Text(), Not(HasSubstr("jenner_eval_trait_ratio_ci_low{")));
+  EXPECT_THAT(metrics.Text(), Not(HasSubstr("jenner_eval_trait_ratio_ci_high{")));
+}
+
 TEST(Metrics, SeriesEndWithTheirJobOrExperiment) {
   const absl::Time end = absl::FromUnixSeconds(100);
   Metrics metrics("1");
