@@ -143,8 +143,8 @@ struct Decider {
     if (!c.request_id.empty() && known != state.request_ids.end()) {
       if (state.experiments.at(known->second).fingerprint == c.fingerprint)
         return std::vector<Event>{};
-      return absl::InvalidArgumentError("request_id: used before for experiment \"" +
-                                        known->second + "\" with another body");
+      return absl::InvalidArgumentError("the request was made before, for experiment \"" +
+                                        known->second + "\", with another body");
     }
     if (state.experiments.count(c.id) > 0) {
       return absl::AlreadyExistsError("experiment_id: \"" + c.id + "\" is taken");

@@ -16,7 +16,9 @@ void CountCall(Backend& backend, const char* method, const absl::Status& status)
 
 void Call::Finish(const absl::Status& status) const {
   CountCall(*backend, method, status);
-  reactor->Finish(wire::ToGrpcStatus(status));
+  const bool is_about = !status.ok() && !resource.type.empty();
+  reactor->Finish(wire::ToGrpcStatus(
+      is_about ? wire::WithResource(status, resource.type, resource.name) : status));
 }
 
 void Call::Ask(std::function<void(const View&)> answer) const {
@@ -28,13 +30,18 @@ void Call::Ask(std::function<void(const View&)> answer) const {
 }
 
 void Call::Do(coordinator::Command command, std::function<void(const View&)> answer) const {
+  Try(std::move(command),
+      [call = *this, answer = std::move(answer)](const absl::Status& decided, const View& view) {
+        if (!decided.ok()) return call.Finish(decided);
+        answer(view);
+      });
+}
+
+void Call::Try(coordinator::Command command,
+               std::function<void(const absl::Status&, const View&)> answer) const {
   Request request;
   request.command = std::move(command);
-  request.answer = [call = *this, answer = std::move(answer)](const absl::Status& decided,
-                                                              const View& view) {
-    if (!decided.ok()) return call.Finish(decided);
-    answer(view);
-  };
+  request.answer = std::move(answer);
   if (!backend->coordinator->Push(std::move(request))) Finish(Busy());
 }
 

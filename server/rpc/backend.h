@@ -73,18 +73,29 @@ struct Backend {
 // The answer when a mailbox is full or closed.
 absl::Status Busy();
 
+// What a call is about; the name as in "experiments/e1". Nothing: no type.
+struct Resource {
+  std::string type;
+  std::string name;
+};
+
 // One unary call on its way through the threads; copied into each step. Exactly one of the steps
 // calls Finish (those below do so when they cannot go on).
 struct Call {
   Backend* backend = nullptr;
   const char* method = "";  // "Experiments/GetExperiment"
   grpc::ServerUnaryReactor* reactor = nullptr;
+  Resource resource = {};
 
+  // An error is told with the resource.
   void Finish(const absl::Status& status) const;
   // `answer` on the coordinator thread.
   void Ask(std::function<void(const View&)> answer) const;
   // The same once `command` is durable; a refused command finishes the call with the reason.
   void Do(coordinator::Command command, std::function<void(const View&)> answer) const;
+  // The same, but the refusal is `answer`'s, too.
+  void Try(coordinator::Command command,
+           std::function<void(const absl::Status& decided, const View&)> answer) const;
   void OnStoreThread(feed::Task task) const;
   void OnFileThread(feed::Task task) const;
 };

@@ -29,6 +29,11 @@ absl::StatusOr<std::string> IdIn(const std::string& name) {
       absl::StrFormat("expected experiments/{experiment}; found \"%s\"", name.substr(0, 80)));
 }
 
+Resource About(const std::string& name) {
+  if (!core::IdIn("experiments", name).has_value()) return {};
+  return {"experiment", name};
+}
+
 absl::Status NotThere(const std::string& id) {
   return absl::NotFoundError("no experiment \"" + id + "\"");
 }
@@ -159,7 +164,8 @@ grpc::ServerUnaryReactor* ExperimentsService::CreateExperiment(
 grpc::ServerUnaryReactor* ExperimentsService::GetExperiment(grpc::CallbackServerContext* context,
                                                             const v1::GetExperimentRequest* request,
                                                             v1::GetExperimentResponse* response) {
-  const Call call{&backend_, "Experiments/GetExperiment", context->DefaultReactor()};
+  const Call call{&backend_, "Experiments/GetExperiment", context->DefaultReactor(),
+                  About(request->name())};
   AskAbout(call, request->name(),
            [call, response](const coordinator::Experiment& experiment, const View& view) {
              *response->mutable_experiment() = Encode(experiment, view, Detail::kFull);
@@ -210,7 +216,8 @@ grpc::ServerUnaryReactor* ExperimentsService::ListExperiments(
 grpc::ServerUnaryReactor* ExperimentsService::CancelExperiment(
     grpc::CallbackServerContext* context, const v1::CancelExperimentRequest* request,
     v1::CancelExperimentResponse* response) {
-  const Call call{&backend_, "Experiments/CancelExperiment", context->DefaultReactor()};
+  const Call call{&backend_, "Experiments/CancelExperiment", context->DefaultReactor(),
+                  About(request->name())};
   const absl::StatusOr<std::string> id = IdIn(request->name());
   if (!id.ok()) {
     call.Finish(id.status());
@@ -228,7 +235,8 @@ grpc::ServerUnaryReactor* ExperimentsService::CancelExperiment(
 grpc::ServerUnaryReactor* ExperimentsService::DeleteExperiment(
     grpc::CallbackServerContext* context, const v1::DeleteExperimentRequest* request,
     v1::DeleteExperimentResponse*) {
-  const Call call{&backend_, "Experiments/DeleteExperiment", context->DefaultReactor()};
+  const Call call{&backend_, "Experiments/DeleteExperiment", context->DefaultReactor(),
+                  About(request->name())};
   const absl::StatusOr<std::string> id = IdIn(request->name());
   if (!id.ok()) {
     call.Finish(id.status());
@@ -251,7 +259,8 @@ grpc::ServerWriteReactor<v1::WatchExperimentResponse>* ExperimentsService::Watch
 grpc::ServerUnaryReactor* ExperimentsService::GetResults(grpc::CallbackServerContext* context,
                                                          const v1::GetResultsRequest* request,
                                                          v1::GetResultsResponse* response) {
-  const Call call{&backend_, "Experiments/GetResults", context->DefaultReactor()};
+  const Call call{&backend_, "Experiments/GetResults", context->DefaultReactor(),
+                  About(request->name())};
   AskAbout(call, request->name(),
            [call, response](const coordinator::Experiment& experiment, const View&) {
              call.OnStoreThread([call, response, id = experiment.id, plans = PlansOf(experiment),
@@ -267,7 +276,8 @@ grpc::ServerUnaryReactor* ExperimentsService::GetResults(grpc::CallbackServerCon
 grpc::ServerUnaryReactor* ExperimentsService::ListSamples(grpc::CallbackServerContext* context,
                                                           const v1::ListSamplesRequest* request,
                                                           v1::ListSamplesResponse* response) {
-  const Call call{&backend_, "Experiments/ListSamples", context->DefaultReactor()};
+  const Call call{&backend_, "Experiments/ListSamples", context->DefaultReactor(),
+                  About(request->name())};
   const std::string step = request->has_step() ? absl::StrFormat("%d", request->step()) : "any";
   const std::string binding = absl::StrFormat("ListSamples %s\n%s\n%s\n%s", request->name(),
                                               request->arm(), request->context(), step);

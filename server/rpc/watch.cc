@@ -156,7 +156,10 @@ class WatchReactor final : public Reactor {
 
   void Refuse(const absl::Status& status) {
     CountCall(backend_, kMethod, status);
-    Finish(wire::ToGrpcStatus(status));
+    const bool is_about = !status.ok() && !experiment_.empty();
+    Finish(wire::ToGrpcStatus(
+        is_about ? wire::WithResource(status, "experiment", core::ExperimentName(experiment_))
+                 : status));
   }
 
   void Write(const feed::Update& update) {

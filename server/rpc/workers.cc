@@ -56,7 +56,9 @@ v1::RankKey ToProto(const coordinator::RankKey& key) {
 absl::Status CheckCurrent(const View& view, const coordinator::RankKey& key) {
   const absl::Status checked = coordinator::CheckAttempt(view.state, key);
   if (checked.ok()) return checked;
-  return wire::WithReason(absl::AbortedError(std::string(checked.message())), "STALE_ATTEMPT");
+  const absl::Status stale = wire::WithReason(checked, "STALE_ATTEMPT");
+  if (!core::IsId(key.experiment) || !core::IsId(key.job)) return stale;
+  return wire::WithResource(stale, "job", core::JobName(key.experiment, key.job));
 }
 
 void CheckReport(const v1::RankReport& report, int index, core::Faults* faults) {
@@ -181,9 +183,11 @@ void EncodeWorker(const std::string& id, const coordinator::WorkerInfo& info, co
 grpc::ServerUnaryReactor* WorkersService::Synchronize(grpc::CallbackServerContext* context,
                                                       const v1::SynchronizeRequest* request,
                                                       v1::SynchronizeResponse* response) {
-  const Call call{&backend_, "Workers/Synchronize", context->DefaultReactor()};
+  Call call{&backend_, "Workers/Synchronize", context->DefaultReactor()};
   const core::Faults faults = Check(*request);
-  if (!faults.empty()) {
+  if (faults.empty()) {
+    call.resource = {"worker", core::WorkerName(request->worker())};
+  } else {
     call.Finish(wire::FaultsStatus(faults));
     return call.reactor;
   }

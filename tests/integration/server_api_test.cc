@@ -7,6 +7,7 @@
 #include <fstream>
 #include <utility>
 
+#include "google/rpc/error_details.pb.h"
 #include "tests/integration/server_fixture.h"
 
 namespace jenner::tests {
@@ -57,7 +58,54 @@ TEST_F(ServerTest, CreateIsIdempotentByRequestId) {
   request.mutable_spec()->add_seeds(7);
   const absl::Status other = stubs_->Create(request).status();
   EXPECT_TRUE(absl::IsInvalidArgument(other));
-  EXPECT_THAT(Message(other), HasSubstr("request_id"));
+  EXPECT_EQ(wire::ReasonOf(other), "REQUEST_ID_REUSED");
+  EXPECT_THAT(wire::FaultsOf(other), ElementsAre(Field(&core::Fault::field, "request_id")));
+  request.set_validate_only(true);
+  EXPECT_EQ(wire::ReasonOf(stubs_->Create(request).status()), "REQUEST_ID_REUSED") << "dry run";
+  request.mutable_spec()->clear_seeds();
+  EXPECT_EQ(stubs_->Create(request)->name(), first->name());
+}
+
+// The details of an error that only a program would look for.
+template <typename Detail>
+Detail DetailOf(const absl::Status& status) {
+  Detail detail;
+  const auto payload =
+      status.GetPayload("type.googleapis.com/" + Detail::descriptor()->full_name());
+  EXPECT_TRUE(payload.has_value()) << status;
+  if (payload.has_value()) detail.ParseFromString(std::string(*payload));
+  return detail;
+}
+
+TEST_F(ServerTest, ErrorsNameTheirResource) {
+  using google::rpc::PreconditionFailure;
+  using google::rpc::ResourceInfo;
+  const auto resource = [](const absl::Status& status) {
+    return wire::MetadataOf(status)["resource"];
+  };
+  for (const absl::Status& status :
+       {stubs_->Get("experiments/no").status(), stubs_->Cancel("experiments/no").status(),
+        stubs_->Delete("experiments/no"), stubs_->Results("experiments/no").status()}) {
+    EXPECT_TRUE(absl::IsNotFound(status));
+    EXPECT_EQ(resource(status), "experiments/no");
+    EXPECT_EQ(DetailOf<ResourceInfo>(status).resource_name(), "experiments/no");
+  }
+  const absl::Status dataset = stubs_->Create(Request("e")).status();
+  EXPECT_EQ(DetailOf<ResourceInfo>(dataset).resource_name(),
+            "datasets/" + core::Sha256Hex(kTraining));
+  UploadDatasets();
+  ASSERT_TRUE(stubs_->Create(Request("e")).ok());
+  const absl::Status taken = stubs_->Create(Request("e")).status();
+  EXPECT_EQ(DetailOf<ResourceInfo>(taken).resource_name(), "experiments/e");
+  const absl::Status active = stubs_->Delete("experiments/e");
+  EXPECT_TRUE(absl::IsFailedPrecondition(active));
+  EXPECT_EQ(resource(active), "experiments/e");
+  EXPECT_EQ(DetailOf<PreconditionFailure>(active).violations(0).subject(), "experiments/e");
+  FakeAgent agent(*stubs_, "w1");
+  EXPECT_EQ(resource(agent.Telemetry({}, {})), "") << "no name, no resource";
+  ASSERT_TRUE(agent.Synchronize().ok());
+  FakeAgent other(*stubs_, "w1", 8, "another boot");
+  EXPECT_EQ(DetailOf<ResourceInfo>(other.Synchronize()).resource_name(), "workers/w1");
 }
 
 TEST_F(ServerTest, ValidateOnlyStoresNothing) {
