@@ -121,7 +121,7 @@ absl::Status Server::Impl::OpenStores() {
 absl::Status Server::Impl::Replay() {
   loop = std::make_unique<CoordinatorLoop>(*events, hub, metrics, options.limits.lease);
   ASSIGN_OR_RETURN(const int64_t num_events, loop->Replay());
-  // What a deletion left behind when the process ended in the midst of it.
+  // What a deletion by an older version left behind when it did not come to its end.
   ASSIGN_OR_RETURN(const std::vector<std::string> with_rows, metric_store->Experiments());
   int num_removed = 0;
   for (const std::string& experiment : with_rows) {

@@ -25,7 +25,8 @@ namespace jenner::coordinator {
 //                       (an agent with a new boot_id takes it over only with ranks of the old one)
 //   ResourceExhausted   CreateExperiment: kMaxExperiments are stored; delete some
 //   NotFound            no such experiment
-//   FailedPrecondition  cancel of a terminal, delete of an active experiment
+//   FailedPrecondition  cancel of a terminal, delete of an active experiment; CreateExperiment: the
+//                       experiment of that request_id was deleted (kMaxDeletedRequests are known)
 // A CreateExperiment that repeats a request_id with the same body decides nothing: its answer is
 // the experiment of that request. Events carry `now` to the microsecond, as the log keeps it.
 absl::StatusOr<std::vector<Event>> Decide(const State& state, const Command& command,

@@ -50,20 +50,26 @@ std::string Fingerprint(v1::CreateExperimentRequest request) {
   return core::Sha256Hex(bytes);
 }
 
-// The coordinator knows no fields; all that it finds invalid in a create command is its request_id.
-absl::Status Refusal(const absl::Status& decided, const std::string& request_id) {
-  if (!absl::IsInvalidArgument(decided)) return decided;
-  const absl::Status status = wire::FaultStatus("request_id", std::string(decided.message()));
-  return wire::WithMetadata(wire::WithReason(status, "REQUEST_ID_REUSED"), "request_id",
-                            request_id);
+// A refusal for the sake of the request_id is about the experiment that the request made before.
+absl::Status Refusal(const absl::Status& decided, const coordinator::CreateExperiment& command,
+                     const View& view) {
+  const auto known = view.state.request_ids.find(command.request_id);
+  if (decided.ok() || command.request_id.empty() || known == view.state.request_ids.end()) {
+    return decided;
+  }
+  const bool is_deleted = absl::IsFailedPrecondition(decided);
+  absl::Status status =
+      wire::FaultStatus("request_id", std::string(decided.message()), decided.code());
+  status = wire::WithReason(status, is_deleted ? "REQUEST_ID_OF_DELETED" : "REQUEST_ID_REUSED");
+  status = wire::WithMetadata(status, "request_id", command.request_id);
+  return wire::WithResource(status, "experiment", core::ExperimentName(known->second));
 }
 
-// The experiment that `command` made now or when it was sent before; null if it was deleted since.
+// The experiment that `command` made now or when it was sent before; null if it is not there.
 const coordinator::Experiment* MadeBy(const coordinator::CreateExperiment& command,
                                       const View& view) {
-  const auto known = view.state.request_ids.find(command.request_id);
-  const bool is_known = !command.request_id.empty() && known != view.state.request_ids.end();
-  const auto made = view.state.experiments.find(is_known ? known->second : command.id);
+  if (!command.request_id.empty()) return view.state.MadeBy(command.request_id);
+  const auto made = view.state.experiments.find(command.id);
   return made == view.state.experiments.end() ? nullptr : &made->second;
 }
 
@@ -155,11 +161,11 @@ void Create(const Call& given, const v1::CreateExperimentRequest* request,
       return call.Ask([call, command, response](const View& view) {
         const absl::Status decided = coordinator::Decide(view.state, command, view.now).status();
         if (decided.ok()) *response->mutable_experiment() = Preview(command, view);
-        call.Finish(Refusal(decided, command.request_id));
+        call.Finish(Refusal(decided, command, view));
       });
     }
     call.Try(command, [call, command, response](const absl::Status& decided, const View& view) {
-      if (!decided.ok()) return call.Finish(Refusal(decided, command.request_id));
+      if (!decided.ok()) return call.Finish(Refusal(decided, command, view));
       const coordinator::Experiment* made = MadeBy(command, view);
       if (made == nullptr) {
         return call.Finish(absl::AbortedError("the experiment was deleted at the same time"));

@@ -13,6 +13,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_format.h"
 #include "core/names.h"
+#include "server/coordinator/decide.h"
 #include "server/rpc/create.h"
 #include "server/rpc/encode.h"
 #include "server/rpc/paging.h"
@@ -237,17 +238,20 @@ grpc::ServerUnaryReactor* ExperimentsService::DeleteExperiment(
     v1::DeleteExperimentResponse*) {
   const Call call{&backend_, "Experiments/DeleteExperiment", context->DefaultReactor(),
                   About(request->name())};
-  const absl::StatusOr<std::string> id = IdIn(request->name());
-  if (!id.ok()) {
-    call.Finish(id.status());
-    return call.reactor;
-  }
-  call.Do(coordinator::DeleteExperiment{*id}, [call, id = *id](const View&) {
-    // Rows that came before are in the store's queue already, and no later ones are taken. What a
-    // crash leaves here, the next start removes.
-    call.OnStoreThread(
-        [call, id] { call.Finish(call.backend->metric_store->DeleteExperiment(id)); });
-  });
+  // The rows first: what fails can be repeated for as long as the experiment is there, and a new
+  // one of the same name never sees them. Rows that came before are in the store's queue already,
+  // and of a terminal experiment no later ones are taken.
+  AskAbout(
+      call, request->name(), [call](const coordinator::Experiment& experiment, const View& view) {
+        const coordinator::DeleteExperiment command{experiment.id};
+        const absl::Status decided = coordinator::Decide(view.state, command, view.now).status();
+        if (!decided.ok()) return call.Finish(decided);
+        call.OnStoreThread([call, command] {
+          const absl::Status removed = call.backend->metric_store->DeleteExperiment(command.id);
+          if (!removed.ok()) return call.Finish(removed);
+          call.Do(command, [call](const View&) { call.Finish(absl::OkStatus()); });
+        });
+      });
   return call.reactor;
 }
 

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "google/rpc/error_details.pb.h"
+#include "server/store/sqlite.h"
 #include "tests/integration/server_fixture.h"
 
 namespace jenner::tests {
@@ -341,6 +342,37 @@ TEST_F(ServerTest, CancelStopsTheWorkAndDeleteRemovesIt) {
   EXPECT_THAT(*stubs_->Results("experiments/c"), IsEmpty());
   RunWhole("d");
   EXPECT_TRUE(absl::IsFailedPrecondition(stubs_->Cancel("experiments/d").status()));
+}
+
+TEST_F(ServerTest, ADeleteThatFailsCanBeRepeated) {
+  RunWhole("d");
+  auto database = *store::Database::Open(dir_.path() + "/data/metrics.db", "", 1);
+  ASSERT_TRUE(database->Execute("ALTER TABLE logs RENAME TO away").ok());
+  EXPECT_FALSE(stubs_->Delete("experiments/d").ok());
+  EXPECT_TRUE(stubs_->Get("experiments/d").ok());
+  EXPECT_EQ(stubs_->Results("experiments/d")->size(), 6u) << "all or nothing";
+  ASSERT_TRUE(database->Execute("ALTER TABLE away RENAME TO logs").ok());
+  EXPECT_TRUE(stubs_->Delete("experiments/d").ok());
+  EXPECT_TRUE(absl::IsNotFound(stubs_->Delete("experiments/d")));
+  ASSERT_TRUE(stubs_->Create(Request("d")).ok());
+  EXPECT_THAT(*stubs_->Results("experiments/d"), IsEmpty());
+}
+
+TEST_F(ServerTest, TheRequestOfADeletedExperimentMakesNoSecondOne) {
+  UploadDatasets();
+  v1::CreateExperimentRequest request = Request("");
+  request.set_request_id("123e4567-e89b-42d3-a456-426614174000");
+  const std::string name = stubs_->Create(request)->name();
+  ASSERT_TRUE(stubs_->Cancel(name).ok());
+  ASSERT_TRUE(stubs_->Delete(name).ok());
+  for (int restart = 0; restart < 2; ++restart) {
+    const absl::Status status = stubs_->Create(request).status();
+    EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
+    EXPECT_EQ(wire::ReasonOf(status), "REQUEST_ID_OF_DELETED");
+    EXPECT_EQ(wire::MetadataOf(status)["resource"], name);
+    Restart();
+  }
+  EXPECT_EQ(stubs_->List(0, "")->experiments_size(), 0);
 }
 
 TEST_F(ServerTest, TelemetryIsStoredOnceAndStaleAttemptsAreFenced) {
