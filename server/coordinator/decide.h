@@ -1,5 +1,5 @@
 // The decider. One thread drives it:
-//   Observe(command, now, lease, &state)            volatile part only
+//   Observe(command, now, lease, &state)            volatile part only; lease with its grace
 //   events = Decide(state, command, now)            pure; may refuse
 //   make the events durable; for each: Apply(event, &state); answer the caller
 // and after each group of commands Decide(state, Tick{}, now) until it returns no event.

@@ -52,7 +52,7 @@ struct Request {
 struct Limits {
   int64_t max_blob_bytes = int64_t{16} << 30;
   int64_t max_dataset_bytes = int64_t{1} << 30;
-  absl::Duration lease = absl::Seconds(15);
+  absl::Duration lease = coordinator::kLease;  // as agents are told it
   absl::Duration next_synchronize = absl::Milliseconds(500);
 };
 

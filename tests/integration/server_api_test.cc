@@ -394,8 +394,11 @@ TEST_F(ServerTest, TelemetryIsStoredOnceAndStaleAttemptsAreFenced) {
   EXPECT_TRUE(absl::IsInvalidArgument(faulty));
   EXPECT_THAT(Message(faulty), HasSubstr("event_json[0]"));
 
-  // The lease runs out: the attempt is over, its rows are refused, a second one starts elsewhere.
+  // The lease runs out, and with the grace after it the attempt is over: its rows are refused, a
+  // second one starts elsewhere.
   Advance(absl::Seconds(16));
+  EXPECT_TRUE(agent.Telemetry(training.key(), {FakeAgent::StepLine(98, 8)}).ok()) << "grace";
+  Advance(absl::Seconds(5));
   const absl::Status stale = agent.Telemetry(training.key(), {FakeAgent::StepLine(99, 9)});
   EXPECT_TRUE(absl::IsAborted(stale));
   EXPECT_EQ(wire::ReasonOf(stale), "STALE_ATTEMPT");
@@ -428,7 +431,9 @@ TEST_F(ServerTest, SynchronizeChecksItsRequest) {
   FakeAgent second(*stubs_, "host-1.example_x", 8, "another boot");
   EXPECT_TRUE(absl::IsAlreadyExists(second.Synchronize()));
   Advance(absl::Seconds(16));
-  EXPECT_TRUE(second.Synchronize().ok()) << "the lease of the first is over";
+  EXPECT_TRUE(absl::IsAlreadyExists(second.Synchronize())) << "its ranks may live";
+  Advance(absl::Seconds(5));
+  EXPECT_TRUE(second.Synchronize().ok()) << "lease and grace of the first are over";
 }
 
 TEST_F(ServerTest, DatasetsAreCheckedBeforeTheyAreKept) {
