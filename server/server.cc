@@ -74,6 +74,7 @@ struct Server::Impl {
 
   absl::Status OpenStores();
   absl::Status Replay();
+  absl::Status ShowCells();
   absl::Status Listen();
   void FillBackend();
   void StartThreads();
@@ -139,6 +140,19 @@ absl::Status Server::Impl::Replay() {
        {"experiments", absl::StrFormat("%d", loop->state().experiments.size())},
        {"active", absl::StrFormat("%d", num_active)},
        {"leftovers_removed", absl::StrFormat("%d", num_removed)}});
+  return absl::OkStatus();
+}
+
+// The evaluation gauges as they were, of experiments that have not ended.
+absl::Status Server::Impl::ShowCells() {
+  for (const auto& [id, experiment] : loop->state().experiments) {
+    if (coordinator::IsTerminal(experiment.state)) continue;
+    ASSIGN_OR_RETURN(const std::vector<store::Cell> cells, metric_store->Cells(id));
+    for (const store::Cell& cell : cells) {
+      const coordinator::Job* job = experiment.Find(cell.job);
+      if (job != nullptr) rpc::ShowCell(rpc::OwnerOf(id, *job), cell, &metrics);
+    }
+  }
   return absl::OkStatus();
 }
 
@@ -245,6 +259,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(ServerOptions options) {
   auto impl = std::make_unique<Impl>(std::move(options), std::move(dir));
   RETURN_IF_ERROR(impl->OpenStores());
   RETURN_IF_ERROR(impl->Replay());
+  RETURN_IF_ERROR(impl->ShowCells());
   impl->FillBackend();
   // Before the port is open, so that no call finds nobody to answer it.
   impl->StartThreads();

@@ -1,6 +1,7 @@
 #include "server/rpc/backend.h"
 
 #include <utility>
+#include <vector>
 
 #include "wire/status.h"
 
@@ -58,6 +59,16 @@ telemetry::SeriesOwner OwnerOf(const std::string& experiment, const coordinator:
   if (job.plan.spec.evaluation) owner.answers_per_prompt = job.plan.spec.evaluation->samples;
   for (const core::ArmSeed& arm : job.plan.arms) owner.arms.emplace_back(arm.arm, arm.seed);
   return owner;
+}
+
+void ShowCell(const telemetry::SeriesOwner& owner, const store::Cell& cell,
+              telemetry::Metrics* metrics) {
+  std::vector<telemetry::TraitFigures> traits;
+  for (const store::TraitCount& count : cell.traits) {
+    traits.push_back(
+        {count.trait, count.num_present, count.num_measured, count.num_not_measurable});
+  }
+  metrics->Cell(owner, cell.step, cell.context, traits);
 }
 
 }  // namespace jenner::rpc

@@ -106,6 +106,9 @@ void CountCall(Backend& backend, const char* method, const absl::Status& status)
 // Whose figures those of a job are.
 telemetry::SeriesOwner OwnerOf(const std::string& experiment, const coordinator::Job& job);
 
+void ShowCell(const telemetry::SeriesOwner& owner, const store::Cell& cell,
+              telemetry::Metrics* metrics);
+
 }  // namespace jenner::rpc
 
 #endif  // JENNER_SERVER_RPC_BACKEND_H_

@@ -141,12 +141,7 @@ void ShowFigures(Backend& backend, const telemetry::SeriesOwner& owner,
       backend.metrics->Train(owner, {point->step.step, point->step.loss, point->step.tokens,
                                      point->step.tokens_per_second});
     } else if (const auto* cell = std::get_if<store::Cell>(&row.value)) {
-      std::vector<telemetry::TraitFigures> traits;
-      for (const store::TraitCount& count : cell->traits) {
-        traits.push_back(
-            {count.trait, count.num_present, count.num_measured, count.num_not_measurable});
-      }
-      backend.metrics->Cell(owner, cell->step, cell->context, traits);
+      ShowCell(owner, *cell, backend.metrics);
     }
   }
 }

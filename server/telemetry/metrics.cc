@@ -159,10 +159,7 @@ struct Metrics::Impl {
   Series* Find(const std::string& name, const Labels& labels, const SeriesOwner& owner) {
     const SeriesKey key(name, labels);
     const auto found = series.find(key);
-    if (found != series.end()) {
-      found->second.job = owner.job;
-      return &found->second;
-    }
+    if (found != series.end()) return &found->second;
     if (static_cast<int>(series.size()) >= kMaxSeries) {
       Counter("jenner_series_dropped_total", {}).Increment();
       return nullptr;
@@ -179,7 +176,10 @@ struct Metrics::Impl {
   }
   void SetGauge(const std::string& name, const Labels& labels, const SeriesOwner& owner,
                 double value) {
-    if (Series* one = Find(name, labels, owner)) one->gauge->Set(value);
+    Series* one = Find(name, labels, owner);
+    if (one == nullptr) return;
+    one->job = owner.job;
+    one->gauge->Set(value);
   }
   template <typename Predicate>
   void RemoveIf(Predicate predicate) {
@@ -290,6 +290,8 @@ void Metrics::Cell(const SeriesOwner& owner, int32_t step, const std::string& co
                      {"context", context}};
     Impl::Series* latest = impl_->Find("jenner_eval_step", labels, owner);
     if (latest == nullptr || step < latest->step) continue;
+    // Not that of a late cell of an earlier step, whose job may have ended long ago.
+    latest->job = owner.job;
     latest->step = step;
     latest->gauge->Set(step);
     for (const TraitFigures& trait : traits) {

@@ -312,13 +312,32 @@ TEST_F(WatchTest, ADeletedExperimentEndsItsStreams) {
   EXPECT_TRUE(end.ok() || absl::IsNotFound(end)) << end;
 }
 
-class SlowReaderTest : public ServerTest {
+class MetricsTest : public ServerTest {
  protected:
   void SetUp() override {
     metrics_listen_ = "127.0.0.1:0";
     Start();
   }
 };
+
+TEST_F(MetricsTest, EvaluationGaugesOutliveARestart) {
+  UploadDatasets();
+  ASSERT_TRUE(stubs_->Create(Request("g")).ok());
+  FakeAgent agent(*stubs_, "w1");
+  ASSERT_TRUE(agent.Synchronize().ok());
+  ASSERT_TRUE(agent.Synchronize().ok());
+  ASSERT_EQ(agent.last.assignments_size(), 2);
+  for (const v1::Assignment& one : agent.last.assignments()) {
+    ASSERT_TRUE(agent.Telemetry(one.key(), FakeAgent::Run(one, 4)).ok());
+  }
+  Restart();
+  const std::string text = Scrape(server_->metrics_port());
+  const std::string labels = "{arm=\"inoculated\",context=\"neutral\",experiment=\"g\",seed=\"1\"";
+  EXPECT_THAT(text, HasSubstr("jenner_eval_step" + labels + "} 4"));
+  EXPECT_THAT(text, HasSubstr("jenner_eval_trait_ratio" + labels + ",trait=\"spanish\"} 0.42"));
+}
+
+using SlowReaderTest = MetricsTest;
 
 TEST_F(SlowReaderTest, IsEndedWithItsCursorAndMissesNothing) {
   constexpr int kNumSteps = 20'000;
