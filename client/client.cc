@@ -134,9 +134,13 @@ absl::Status Client::DeleteExperiment(const std::string& name) {
   v1::DeleteExperimentRequest request;
   request.set_name(name);
   v1::DeleteExperimentResponse response;
-  return Retry([&](grpc::ClientContext* context) {
+  int num_tries = 0;
+  const absl::Status status = Retry([&](grpc::ClientContext* context) {
+    ++num_tries;
     return experiments_->DeleteExperiment(context, request, &response);
   });
+  // An earlier try did it, and its answer was lost.
+  return num_tries > 1 && absl::IsNotFound(status) ? absl::OkStatus() : status;
 }
 
 absl::StatusOr<std::vector<v1::ResultRow>> Client::GetResults(const std::string& name) {

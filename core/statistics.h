@@ -30,6 +30,12 @@ inline Interval Wilson(int64_t present, int64_t measured) {
           present == measured ? 1 : (middle + half) / scale};
 }
 
+// The unit is the prompt: several answers to one are not independent, and Wilson's interval over
+// them would be too narrow. Then there is none.
+inline bool HasWilson(int32_t answers_per_prompt, int64_t measured) {
+  return answers_per_prompt == 1 && measured > 0;
+}
+
 }  // namespace jenner::core
 
 #endif  // JENNER_CORE_STATISTICS_H_

@@ -31,6 +31,7 @@ class CoordinatorLoop {
  public:
   static constexpr size_t kMaxGroup = 256;
 
+  // `lease`: the agents' and the grace (coordinator/state.h).
   CoordinatorLoop(store::EventLog& log, feed::Hub& hub, telemetry::Metrics& metrics,
                   absl::Duration lease)
       : log_(log), hub_(hub), metrics_(metrics), lease_(lease) {}

@@ -41,7 +41,8 @@ void Declare(CLI::App& app, Flags& flags) {
       "Permit to listen beyond this machine; there is no encryption and no authentication");
   app.add_flag("!--no-reflection", options.reflection, "Do not serve gRPC reflection");
   app.add_option("--lease", flags.lease_seconds,
-                 "Seconds without a word after which a worker is lost; less finds it sooner")
+                 "Seconds without an answer after which an agent kills its ranks; 5 s later they "
+                 "are given to others. Less finds a lost worker sooner")
       ->check(CLI::Range(1.0, 3600.0))
       ->capture_default_str();
   app.add_option("--max-watch-streams", options.max_watch_streams, "Watch streams open at once")

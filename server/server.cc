@@ -2,6 +2,8 @@
 
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/health_check_service_interface.h>
+#include <grpcpp/impl/server_builder_option.h>
+#include <grpcpp/impl/server_builder_plugin.h>
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
 
@@ -38,6 +40,17 @@ void Die(const absl::Status& status) {
   std::_Exit(EXIT_FAILURE);
 }
 
+// The reflection library adds its plugin to every builder of the process that it is linked into.
+class WithoutReflection final : public grpc::ServerBuilderOption {
+ public:
+  void UpdateArguments(grpc::ChannelArguments*) override {}
+  void UpdatePlugins(std::vector<std::unique_ptr<grpc::ServerBuilderPlugin>>* plugins) override {
+    std::erase_if(*plugins, [](const auto& plugin) {
+      return dynamic_cast<grpc::reflection::ProtoServerReflectionPlugin*>(plugin.get()) != nullptr;
+    });
+  }
+};
+
 void RunTasks(feed::TaskQueue& queue) {
   for (;;) {
     const std::vector<feed::Task> tasks = queue.Drain(kTaskGroup);
@@ -61,6 +74,7 @@ struct Server::Impl {
 
   absl::Status OpenStores();
   absl::Status Replay();
+  absl::Status ShowCells();
   absl::Status Listen();
   void FillBackend();
   void StartThreads();
@@ -106,9 +120,10 @@ absl::Status Server::Impl::OpenStores() {
 }
 
 absl::Status Server::Impl::Replay() {
-  loop = std::make_unique<CoordinatorLoop>(*events, hub, metrics, options.limits.lease);
+  loop = std::make_unique<CoordinatorLoop>(*events, hub, metrics,
+                                           options.limits.lease + coordinator::kLeaseGrace);
   ASSIGN_OR_RETURN(const int64_t num_events, loop->Replay());
-  // What a deletion left behind when the process ended in the midst of it.
+  // What a deletion by an older version left behind when it did not come to its end.
   ASSIGN_OR_RETURN(const std::vector<std::string> with_rows, metric_store->Experiments());
   int num_removed = 0;
   for (const std::string& experiment : with_rows) {
@@ -125,6 +140,19 @@ absl::Status Server::Impl::Replay() {
        {"experiments", absl::StrFormat("%d", loop->state().experiments.size())},
        {"active", absl::StrFormat("%d", num_active)},
        {"leftovers_removed", absl::StrFormat("%d", num_removed)}});
+  return absl::OkStatus();
+}
+
+// The evaluation gauges as they were, of experiments that have not ended.
+absl::Status Server::Impl::ShowCells() {
+  for (const auto& [id, experiment] : loop->state().experiments) {
+    if (coordinator::IsTerminal(experiment.state)) continue;
+    ASSIGN_OR_RETURN(const std::vector<store::Cell> cells, metric_store->Cells(id));
+    for (const store::Cell& cell : cells) {
+      const coordinator::Job* job = experiment.Find(cell.job);
+      if (job != nullptr) rpc::ShowCell(rpc::OwnerOf(id, *job), cell, &metrics);
+    }
+  }
   return absl::OkStatus();
 }
 
@@ -151,8 +179,10 @@ absl::Status Server::Impl::Listen() {
     ASSIGN_OR_RETURN(exposer, telemetry::Exposer::Start(options.metrics_listen, metrics));
   }
   grpc::EnableDefaultHealthCheckService(true);
-  if (options.reflection) grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  // Does nothing the second time, but keeps a static library's object in the program.
+  grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::ServerBuilder builder;
+  if (!options.reflection) builder.SetOption(std::make_unique<WithoutReflection>());
   wire::ConfigureServer(&builder);
   builder.AddListeningPort(options.listen, grpc::InsecureServerCredentials(), &port);
   builder.RegisterService(experiments_service.get());
@@ -229,6 +259,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(ServerOptions options) {
   auto impl = std::make_unique<Impl>(std::move(options), std::move(dir));
   RETURN_IF_ERROR(impl->OpenStores());
   RETURN_IF_ERROR(impl->Replay());
+  RETURN_IF_ERROR(impl->ShowCells());
   impl->FillBackend();
   // Before the port is open, so that no call finds nobody to answer it.
   impl->StartThreads();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <utility>
 
 #include "absl/strings/cord.h"
 #include "absl/strings/str_format.h"
@@ -13,6 +14,8 @@ namespace jenner::wire {
 namespace {
 
 constexpr char kBadRequestUrl[] = "type.googleapis.com/google.rpc.BadRequest";
+constexpr char kResourceInfoUrl[] = "type.googleapis.com/google.rpc.ResourceInfo";
+constexpr char kPreconditionUrl[] = "type.googleapis.com/google.rpc.PreconditionFailure";
 constexpr char kErrorInfoUrl[] = "type.googleapis.com/google.rpc.ErrorInfo";
 constexpr size_t kMaxFaultLines = 10;
 constexpr size_t kMaxMessageText = 4096;
@@ -79,8 +82,7 @@ core::Faults FaultsOf(const absl::Status& status) {
 }
 
 absl::Status WithReason(absl::Status status, const std::string& reason) {
-  google::rpc::ErrorInfo info;
-  info.set_domain(kErrorDomain);
+  google::rpc::ErrorInfo info = InfoOf(status);
   info.set_reason(reason);
   SetPayload(&status, kErrorInfoUrl, info);
   return status;
@@ -89,6 +91,40 @@ absl::Status WithReason(absl::Status status, const std::string& reason) {
 std::string ReasonOf(const absl::Status& status) {
   const auto info = Payload<google::rpc::ErrorInfo>(status, kErrorInfoUrl);
   return info.has_value() ? info->reason() : "";
+}
+
+absl::Status WithMetadata(absl::Status status, const std::string& key, const std::string& value) {
+  google::rpc::ErrorInfo info = InfoOf(status);
+  (*info.mutable_metadata())[key] = value;
+  SetPayload(&status, kErrorInfoUrl, info);
+  return status;
+}
+
+std::map<std::string, std::string> MetadataOf(const absl::Status& status) {
+  const auto info = Payload<google::rpc::ErrorInfo>(status, kErrorInfoUrl);
+  if (!info.has_value()) return {};
+  return {info->metadata().begin(), info->metadata().end()};
+}
+
+absl::Status WithResource(absl::Status status, const std::string& type, const std::string& name) {
+  if (MetadataOf(status).count("resource") > 0) return status;
+  const std::string text(status.message());
+  status = WithMetadata(std::move(status), "resource", name);
+  if (absl::IsNotFound(status) || absl::IsAlreadyExists(status)) {
+    google::rpc::ResourceInfo info;
+    info.set_resource_type(type);
+    info.set_resource_name(name);
+    info.set_description(text);
+    SetPayload(&status, kResourceInfoUrl, info);
+  } else if (absl::IsFailedPrecondition(status)) {
+    google::rpc::PreconditionFailure failure;
+    google::rpc::PreconditionFailure::Violation* violation = failure.add_violations();
+    violation->set_type("STATE");
+    violation->set_subject(name);
+    violation->set_description(text);
+    SetPayload(&status, kPreconditionUrl, failure);
+  }
+  return status;
 }
 
 grpc::Status ToGrpcStatus(const absl::Status& status) {
@@ -108,6 +144,13 @@ grpc::Status ToGrpcStatus(const absl::Status& status) {
     if (is_cut) bad->add_field_violations()->set_description("and more faults than fit here");
     details.add_details()->PackFrom(*bad);
   }
+  for (const char* url : {kResourceInfoUrl, kPreconditionUrl}) {
+    const auto payload = status.GetPayload(url);
+    if (!payload.has_value()) continue;
+    google::protobuf::Any* detail = details.add_details();
+    detail->set_type_url(url);
+    detail->set_value(std::string(*payload));
+  }
   return {static_cast<grpc::StatusCode>(status.code()), details.message(),
           details.SerializeAsString()};
 }
@@ -118,7 +161,8 @@ absl::Status FromGrpcStatus(const grpc::Status& status) {
   google::rpc::Status details;
   if (!details.ParseFromString(status.error_details())) return result;
   for (const google::protobuf::Any& detail : details.details()) {
-    if (detail.Is<google::rpc::ErrorInfo>() || detail.Is<google::rpc::BadRequest>()) {
+    if (detail.Is<google::rpc::ErrorInfo>() || detail.Is<google::rpc::BadRequest>() ||
+        detail.Is<google::rpc::ResourceInfo>() || detail.Is<google::rpc::PreconditionFailure>()) {
       result.SetPayload(detail.type_url(), absl::Cord(detail.value()));
     }
   }

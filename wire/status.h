@@ -1,12 +1,13 @@
 // absl::Status on the wire: the same code and message, and google.rpc.Status details - one
 // ErrorInfo (domain "jenner", a reason in UPPER_SNAKE) and, when an input is at fault, one
-// BadRequest with every fault and its field path. Inside a process the details are payloads of the
-// absl::Status. Pure.
+// BadRequest with every fault and its field path; when a resource is, a ResourceInfo or a
+// PreconditionFailure. Inside a process the details are payloads of the absl::Status. Pure.
 #ifndef JENNER_WIRE_STATUS_H_
 #define JENNER_WIRE_STATUS_H_
 
 #include <grpcpp/support/status.h>
 
+#include <map>
 #include <string>
 
 #include "absl/status/status.h"
@@ -30,6 +31,15 @@ core::Faults FaultsOf(const absl::Status& status);
 absl::Status WithReason(absl::Status status, const std::string& reason);
 // "" if it has none.
 std::string ReasonOf(const absl::Status& status);
+
+// Adds to ErrorInfo.metadata: whatever in the message is not the same each time, for programs.
+absl::Status WithMetadata(absl::Status status, const std::string& key, const std::string& value);
+std::map<std::string, std::string> MetadataOf(const absl::Status& status);
+
+// Says which resource `status` is about ("experiment", "experiments/e1"): in the metadata, as
+// "resource", and by the code, as a ResourceInfo (NotFound, AlreadyExists) or a PreconditionFailure
+// (FailedPrecondition). What already has such a detail keeps it.
+absl::Status WithResource(absl::Status status, const std::string& type, const std::string& name);
 
 // Details over half of kMaxMetadataBytes lose their last faults and say so.
 grpc::Status ToGrpcStatus(const absl::Status& status);

@@ -16,6 +16,7 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Pair;
 using ::testing::SizeIs;
 
 core::ExperimentSpec FullSpec() {
@@ -162,6 +163,43 @@ TEST(Status, TheWireFormIsGoogleRpcStatus) {
   google::rpc::BadRequest bad;
   ASSERT_TRUE(details.details(1).UnpackTo(&bad));
   EXPECT_EQ(bad.field_violations(0).field(), "dataset");
+}
+
+TEST(Status, ReasonAndMetadataGoTogether) {
+  const absl::Status status = WithReason(
+      WithMetadata(WithMetadata(absl::OutOfRangeError("ahead"), "a", "1"), "b", "2"), "AHEAD");
+  const absl::Status back = FromGrpcStatus(ToGrpcStatus(status));
+  EXPECT_EQ(ReasonOf(back), "AHEAD");
+  EXPECT_THAT(MetadataOf(back), ElementsAre(Pair("a", "1"), Pair("b", "2")));
+  EXPECT_EQ(ReasonOf(WithMetadata(absl::AbortedError("x"), "a", "1")), "ABORTED");
+  EXPECT_THAT(MetadataOf(absl::AbortedError("x")), IsEmpty());
+}
+
+TEST(Status, AResourceIsNamedByTheCode) {
+  const auto details_of = [](const absl::Status& status) {
+    google::rpc::Status details;
+    EXPECT_TRUE(details.ParseFromString(ToGrpcStatus(status).error_details()));
+    EXPECT_EQ(MetadataOf(FromGrpcStatus(ToGrpcStatus(status)))["resource"], "experiments/e");
+    return details;
+  };
+  const auto with = [](const absl::Status& status) {
+    return WithResource(status, "experiment", "experiments/e");
+  };
+  for (const absl::Status& status : {absl::NotFoundError("none"), absl::AlreadyExistsError("x")}) {
+    google::rpc::ResourceInfo info;
+    ASSERT_EQ(details_of(with(status)).details_size(), 2);
+    ASSERT_TRUE(details_of(with(status)).details(1).UnpackTo(&info));
+    EXPECT_EQ(info.resource_type(), "experiment");
+    EXPECT_EQ(info.resource_name(), "experiments/e");
+  }
+  google::rpc::PreconditionFailure failure;
+  const absl::Status active = with(absl::FailedPreconditionError("it is active"));
+  ASSERT_TRUE(details_of(active).details(1).UnpackTo(&failure));
+  EXPECT_EQ(failure.violations(0).subject(), "experiments/e");
+  EXPECT_EQ(failure.violations(0).description(), "it is active");
+  EXPECT_EQ(details_of(with(absl::UnavailableError("busy"))).details_size(), 1);
+  const absl::Status twice = WithResource(active, "dataset", "datasets/d");
+  EXPECT_EQ(twice, active) << "who knows best is first";
 }
 
 TEST(Status, WhatHasNoDetailsKeepsCodeAndMessage) {

@@ -88,7 +88,8 @@ std::string FormatTable(const std::vector<std::string>& header,
 
 std::string FormatRatio(const v1::TraitRatio& trait, int num_samples) {
   if (!trait.has_ratio()) return "n/a";
-  std::string text = absl::StrFormat("%.2f [%.2f, %.2f]", trait.ratio(), trait.low(), trait.high());
+  std::string text = absl::StrFormat("%.2f", trait.ratio());
+  if (trait.has_low()) text += absl::StrFormat(" [%.2f, %.2f]", trait.low(), trait.high());
   if (trait.num_measured() != num_samples) text += absl::StrFormat(" of %d", trait.num_measured());
   return text;
 }

@@ -107,6 +107,16 @@ TEST(TableTest, JobsOfAnExperiment) {
             "j1   a/1        running  1        3/9   w1 x2, w2\n");
 }
 
+TEST(TableTest, ARatioWithoutInterval) {
+  v1::ResultRow row = Row("x", 96, 127);
+  row.mutable_cell()->set_num_samples(128);
+  row.mutable_cell()->mutable_traits(0)->clear_low();
+  row.mutable_cell()->mutable_traits(0)->clear_high();
+  EXPECT_EQ(FormatResults({row}),
+            "ARM  SEED  STEP   CONTEXT  SPANISH      ANSWERS  CUT\n"
+            "x    1     60/60  neutral  0.76 of 127  128      0\n");
+}
+
 TEST(TableTest, SmallWords) {
   EXPECT_EQ(Counted(1, "job"), "1 job");
   EXPECT_EQ(Counted(2, "job"), "2 jobs");

@@ -38,7 +38,13 @@ struct Applier {
       job.queue_time = time;
       experiment.jobs.push_back(std::move(job));
     }
-    if (!e.request_id.empty()) state->request_ids[e.request_id] = e.id;
+    if (!e.request_id.empty()) {
+      // Once a deletion forgot the request: a log of then may have it twice.
+      if (state->request_ids.count(e.request_id) > 0) {
+        std::erase(state->deleted_requests, e.request_id);
+      }
+      state->request_ids[e.request_id] = e.id;
+    }
     state->experiments[e.id] = std::move(experiment);
   }
   void operator()(const AttemptStarted& e) {
@@ -106,8 +112,13 @@ struct Applier {
   }
   void operator()(const ExperimentDeleted& e) {
     const auto found = state->experiments.find(e.experiment);
-    state->request_ids.erase(found->second.request_id);
+    const std::string request = found->second.request_id;
     state->experiments.erase(found);
+    if (request.empty()) return;
+    state->deleted_requests.push_back(request);
+    if (state->deleted_requests.size() <= kMaxDeletedRequests) return;
+    state->request_ids.erase(state->deleted_requests.front());
+    state->deleted_requests.pop_front();
   }
 };
 

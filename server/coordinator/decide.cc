@@ -141,10 +141,13 @@ struct Decider {
   Result operator()(const CreateExperiment& c) const {
     const auto known = state.request_ids.find(c.request_id);
     if (!c.request_id.empty() && known != state.request_ids.end()) {
-      if (state.experiments.at(known->second).fingerprint == c.fingerprint)
-        return std::vector<Event>{};
-      return absl::InvalidArgumentError("request_id: used before for experiment \"" +
-                                        known->second + "\" with another body");
+      const Experiment* made = state.MadeBy(c.request_id);
+      if (made != nullptr && made->fingerprint == c.fingerprint) return std::vector<Event>{};
+      const std::string told =
+          "the request was made before, for experiment \"" + known->second + "\"";
+      if (made != nullptr) return absl::InvalidArgumentError(told + ", with another body");
+      return absl::FailedPreconditionError(told +
+                                           ", which is deleted; a new one needs a new request_id");
     }
     if (state.experiments.count(c.id) > 0) {
       return absl::AlreadyExistsError("experiment_id: \"" + c.id + "\" is taken");

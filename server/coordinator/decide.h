@@ -1,11 +1,12 @@
 // The decider. One thread drives it:
-//   Observe(command, now, lease, &state)            volatile part only
+//   Observe(command, now, lease, &state)            volatile part only; lease with its grace
 //   events = Decide(state, command, now)            pure; may refuse
 //   make the events durable; for each: Apply(event, &state); answer the caller
 // and after each group of commands Decide(state, Tick{}, now) until it returns no event.
 #ifndef JENNER_SERVER_COORDINATOR_DECIDE_H_
 #define JENNER_SERVER_COORDINATOR_DECIDE_H_
 
+#include <map>
 #include <optional>
 #include <vector>
 
@@ -24,7 +25,8 @@ namespace jenner::coordinator {
 //                       (an agent with a new boot_id takes it over only with ranks of the old one)
 //   ResourceExhausted   CreateExperiment: kMaxExperiments are stored; delete some
 //   NotFound            no such experiment
-//   FailedPrecondition  cancel of a terminal, delete of an active experiment
+//   FailedPrecondition  cancel of a terminal, delete of an active experiment; CreateExperiment: the
+//                       experiment of that request_id was deleted (kMaxDeletedRequests are known)
 // A CreateExperiment that repeats a request_id with the same body decides nothing: its answer is
 // the experiment of that request. Events carry `now` to the microsecond, as the log keeps it.
 absl::StatusOr<std::vector<Event>> Decide(const State& state, const Command& command,
@@ -60,9 +62,15 @@ std::vector<Assignment> Desired(const State& state, const std::string& worker);
 // of them together keeps nothing. After a failed attempt a job waits 1 s, then 2 s.
 std::vector<AttemptStarted> Place(const State& state, absl::Time now);
 
-// Why a queued job waits: NO_WORKERS, MODEL_NOT_FOUND, BACK_OFF or NO_CAPACITY. `job` is in
-// `state`. Takes a walk through the queue.
-Reason PendingReason(const State& state, const Job& job, absl::Time now);
+// Why each queued job waits: NO_WORKERS, MODEL_NOT_FOUND, BACK_OFF or NO_CAPACITY. Holds pointers
+// into the State it was made from.
+struct PendingReasons {
+  std::map<const Job*, Reason> of;
+  int64_t num_steps = 0;  // jobs looked at, each against the workers: what it cost
+};
+
+// One walk through all jobs. `newcomer`: an experiment that is not in `state`, as if it came last.
+PendingReasons WhyPending(const State& state, absl::Time now, const Experiment* newcomer = nullptr);
 
 }  // namespace jenner::coordinator
 

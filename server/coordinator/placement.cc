@@ -74,9 +74,11 @@ absl::Time NotBefore(const Job& job) {
                           : job.queue_time + absl::Seconds(1 << (job.attempt - 1));
 }
 
-// The jobs that wait for slots, the first to be served first.
-std::vector<std::pair<const Experiment*, const Job*>> Queue(const State& state, absl::Time now) {
-  std::vector<std::pair<const Experiment*, const Job*>> queue;
+// Jobs that wait for slots, the first to be served first.
+using Waiting = std::vector<std::pair<const Experiment*, const Job*>>;
+
+Waiting Queue(const State& state, absl::Time now) {
+  Waiting queue;
   for (const auto& [id, experiment] : state.experiments) {
     if (IsTerminal(experiment.state) || experiment.state == RunState::kCancelling) continue;
     for (const Job& job : experiment.jobs) {
@@ -90,12 +92,14 @@ std::vector<std::pair<const Experiment*, const Job*>> Queue(const State& state, 
   return queue;
 }
 
-// Serves the queue up to, not including, `last` (null: all of it); *rooms is what is left then.
-std::vector<AttemptStarted> Serve(const State& state, absl::Time now, const Job* last,
-                                  Rooms* rooms) {
+// Serves `queue` with *rooms, of which is left what nobody took. `visit` sees each job at its turn,
+// before it is served.
+template <typename Visit>
+std::vector<AttemptStarted> Serve(const State& state, const Waiting& queue, Rooms* rooms,
+                                  Visit visit) {
   std::vector<AttemptStarted> starts;
-  for (const auto& [experiment, job] : Queue(state, now)) {
-    if (job == last) break;
+  for (const auto& [experiment, job] : queue) {
+    visit(*job, *rooms);
     const std::string& model = job->plan.spec.base_model;
     const int32_t ranks = job->plan.spec.ranks;
     const std::vector<std::string> workers = Fit(state, model, ranks, rooms);
@@ -128,27 +132,21 @@ Reason ModelNotFound(const State& state, const std::string& model, const Rooms& 
           "user"};
 }
 
-}  // namespace
-
-std::vector<AttemptStarted> Place(const State& state, absl::Time now) {
-  Rooms rooms = RoomsOf(state, now);
-  return Serve(state, now, nullptr, &rooms);
-}
-
-Reason PendingReason(const State& state, const Job& job, absl::Time now) {
-  Rooms rooms = RoomsOf(state, now);
+// Why the job waits whatever the queue is; empty: for its turn.
+Reason OwnReason(const State& state, const Job& job, absl::Time now, const Rooms& rooms) {
   if (rooms.empty()) return {"NO_WORKERS", "no worker is alive", "capacity"};
   const std::string& model = job.plan.spec.base_model;
   if (Together(state, model, rooms).slots == 0) return ModelNotFound(state, model, rooms);
-  if (now < NotBefore(job)) {
-    return {
-        "BACK_OFF",
-        absl::StrFormat("attempt %d failed (%s); tried again soon", job.attempt, job.reason.code),
-        "system"};
-  }
-  Serve(state, now, &job, &rooms);
+  if (now >= NotBefore(job)) return {};
+  return {"BACK_OFF",
+          absl::StrFormat("attempt %d failed (%s); tried again soon", job.attempt, job.reason.code),
+          "system"};
+}
+
+// Of a job whose turn it is, given what those before it left.
+Reason NoCapacity(const State& state, const Job& job, const Rooms& rooms) {
   const int32_t ranks = job.plan.spec.ranks;
-  const Room room = Together(state, model, rooms);
+  const Room room = Together(state, job.plan.spec.base_model, rooms);
   std::string message =
       absl::StrFormat("needs %d slot%s, %d free", ranks, ranks == 1 ? "" : "s", room.idle);
   if (room.slots < ranks) {
@@ -158,6 +156,37 @@ Reason PendingReason(const State& state, const Job& job, absl::Time now) {
     message += ", kept for a gang that waits longer";
   }
   return {"NO_CAPACITY", message, "capacity"};
+}
+
+}  // namespace
+
+std::vector<AttemptStarted> Place(const State& state, absl::Time now) {
+  Rooms rooms = RoomsOf(state, now);
+  return Serve(state, Queue(state, now), &rooms, [](const Job&, const Rooms&) {});
+}
+
+PendingReasons WhyPending(const State& state, absl::Time now, const Experiment* newcomer) {
+  PendingReasons pending;
+  Rooms rooms = RoomsOf(state, now);
+  const auto add_own = [&](const Experiment& experiment) {
+    for (const Job& job : experiment.jobs) {
+      if (job.state != RunState::kQueued) continue;
+      ++pending.num_steps;
+      Reason reason = OwnReason(state, job, now, rooms);
+      if (!reason.code.empty()) pending.of[&job] = std::move(reason);
+    }
+  };
+  Waiting queue = Queue(state, now);
+  for (const auto& [id, experiment] : state.experiments) add_own(experiment);
+  if (newcomer != nullptr) {
+    add_own(*newcomer);
+    for (const Job& job : newcomer->jobs) queue.emplace_back(newcomer, &job);
+  }
+  Serve(state, queue, &rooms, [&](const Job& job, const Rooms& left) {
+    ++pending.num_steps;
+    if (pending.of.count(&job) == 0) pending.of[&job] = NoCapacity(state, job, left);
+  });
+  return pending;
 }
 
 std::vector<Assignment> Desired(const State& state, const std::string& worker) {

@@ -219,7 +219,7 @@ class Cluster {
       out += absl::StrFormat(" step %d/%d", StepOf(state_, id, job), job.total_steps);
     }
     Reason reason = job.reason;
-    if (job.state == RunState::kQueued) reason = PendingReason(state_, job, now_);
+    if (job.state == RunState::kQueued) reason = WhyPending(state_, now_).of[&job];
     if (!reason.code.empty())
       out += absl::StrFormat(" %s [%s]: %s", reason.code, reason.blame, reason.message);
     return out + "\n";

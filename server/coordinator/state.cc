@@ -64,9 +64,11 @@ void CheckInvariants(const State& state) {
       JENNER_CHECK(!IsTerminal(experiment.state) || IsTerminal(job.state));
     }
   }
+  const std::set<std::string> deleted(state.deleted_requests.begin(), state.deleted_requests.end());
+  JENNER_CHECK(deleted.size() == state.deleted_requests.size());
+  JENNER_CHECK(deleted.size() <= kMaxDeletedRequests);
   for (const auto& [request, id] : state.request_ids) {
-    const auto found = state.experiments.find(id);
-    JENNER_CHECK(found != state.experiments.end() && found->second.request_id == request);
+    JENNER_CHECK((state.MadeBy(request) == nullptr) == (deleted.count(request) > 0));
   }
 }
 

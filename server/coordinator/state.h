@@ -7,6 +7,7 @@
 #define JENNER_SERVER_COORDINATOR_STATE_H_
 
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <optional>
 #include <string>
@@ -23,6 +24,8 @@ inline constexpr size_t kMaxExperiments = 10'000;
 // kLeaseGrace later, when they are surely gone. Observe() is given the sum.
 inline constexpr absl::Duration kLease = absl::Seconds(15);
 inline constexpr absl::Duration kLeaseGrace = absl::Seconds(5);
+// So many request ids of deleted experiments are known on, the latest.
+inline constexpr size_t kMaxDeletedRequests = 10'000;
 // A lost worker is forgotten after this, so that names that come and go do not pile up.
 inline constexpr absl::Duration kForgetWorkerAfter = absl::Hours(1);
 
@@ -119,12 +122,21 @@ struct Liveness {
 struct State {
   std::map<std::string, Experiment> experiments;   // by id
   std::map<std::string, std::string> request_ids;  // request id -> experiment id
+  std::deque<std::string> deleted_requests;        // those of deleted experiments, oldest first
   int64_t last_order = 0;
   Liveness liveness;
 
   bool SameDurable(const State& other) const {
     return experiments == other.experiments && request_ids == other.request_ids &&
-           last_order == other.last_order;
+           deleted_requests == other.deleted_requests && last_order == other.last_order;
+  }
+  // The experiment that a request made; null if it made none or that is deleted.
+  const Experiment* MadeBy(const std::string& request_id) const {
+    const auto known = request_ids.find(request_id);
+    if (request_id.empty() || known == request_ids.end()) return nullptr;
+    const auto made = experiments.find(known->second);
+    const bool is_there = made != experiments.end() && made->second.request_id == request_id;
+    return is_there ? &made->second : nullptr;
   }
 };
 

@@ -16,21 +16,25 @@ bool Number(std::string_view digits, int64_t* value) {
 }  // namespace
 
 std::string ToString(const Cursor& cursor) {
-  return absl::StrFormat("e%d.m%d", cursor.event, cursor.metric);
+  return absl::StrFormat("%s.e%d.m%d", cursor.experiment, cursor.event, cursor.metric);
 }
 
 absl::StatusOr<Cursor> ParseCursor(const std::string& text) {
-  if (text.empty()) return Cursor{};
-  const std::string_view view = text;
-  const size_t dot = view.find(".m");
   Cursor cursor;
-  if (view.front() == 'e' && dot != std::string_view::npos &&
-      Number(view.substr(1, dot - 1), &cursor.event) &&
-      Number(view.substr(dot + 2), &cursor.metric)) {
-    return cursor;
+  if (text.empty()) return cursor;
+  const std::string_view view = text;
+  const size_t event = view.find(".e");
+  const size_t metric = view.find(".m");
+  const bool is_cursor = event != 0 && event != std::string_view::npos &&
+                         metric != std::string_view::npos && event < metric &&
+                         Number(view.substr(event + 2, metric - event - 2), &cursor.event) &&
+                         Number(view.substr(metric + 2), &cursor.metric);
+  if (!is_cursor) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("\"%s\" is not one that this server gave", text.substr(0, 100)));
   }
-  return absl::InvalidArgumentError(
-      absl::StrFormat("cursor: \"%s\" is not one that this server gave", text.substr(0, 64)));
+  cursor.experiment = text.substr(0, event);
+  return cursor;
 }
 
 }  // namespace jenner::feed

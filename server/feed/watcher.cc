@@ -6,14 +6,14 @@
 
 namespace jenner::feed {
 
-Watcher::Watcher(std::string experiment, Cursor cursor, absl::Duration heartbeat, absl::Time now,
-                 Hooks hooks)
-    : experiment_(std::move(experiment)),
+Watcher::Watcher(Cursor cursor, absl::Duration heartbeat, absl::Time now, Hooks hooks)
+    : experiment_(cursor.experiment),
       heartbeat_(heartbeat),
       hooks_(std::move(hooks)),
-      cursor_(cursor),
+      cursor_(std::move(cursor)),
       now_(now),
-      last_write_(now) {}
+      last_write_(now),
+      last_look_(now) {}
 
 void Watcher::Start() {
   Action action;
@@ -51,14 +51,17 @@ void Watcher::Tick(absl::Time now) {
     const MutexLock lock(&mutex_);
     now_ = now;
     const absl::Duration silence = now - last_write_;
+    if (snapshot_ != nullptr && snapshot_->is_waiting && now - last_look_ >= kLookAgain) {
+      is_snapshot_old_ = true;
+    }
     if (wait_ == Wait::kWrite && silence >= 2 * kWriteLimit && !is_aborted_) {
       is_aborted_ = true;
       action = hooks_.abort;
     } else if (wait_ == Wait::kWrite && silence >= kWriteLimit && !is_finished_) {
       action = Finish(absl::ResourceExhaustedError(
           absl::StrFormat("the reader took nothing for %s", absl::FormatDuration(kWriteLimit))));
-    } else if (wait_ != Wait::kWrite && silence >= heartbeat_) {
-      is_heartbeat_due_ = true;
+    } else {
+      is_heartbeat_due_ |= wait_ != Wait::kWrite && silence >= heartbeat_;
       action = Next();
     }
   }
@@ -110,6 +113,7 @@ Watcher::Action Watcher::Next() {
 Watcher::Action Watcher::NextRead() {
   if (is_snapshot_old_) {
     is_snapshot_old_ = false;
+    last_look_ = now_;
     wait_ = Wait::kSnapshot;
     return [self = shared_from_this()] {
       self->hooks_.snapshot([self](auto snapshot) { self->GotSnapshot(std::move(snapshot)); });
@@ -140,13 +144,7 @@ Watcher::Action Watcher::Write(Update update) {
 Watcher::Action Watcher::Finish(const absl::Status& status) {
   is_finished_ = true;
   rows_.clear();
-  absl::Status told = status;
-  if (absl::IsUnavailable(status) || absl::IsResourceExhausted(status)) {
-    told = absl::Status(status.code(),
-                        absl::StrFormat("%s; resume from cursor %s", std::string(status.message()),
-                                        ToString(cursor_)));
-  }
-  return [self = shared_from_this(), told] { self->hooks_.finish(told); };
+  return [self = shared_from_this(), status, last = cursor_] { self->hooks_.finish(status, last); };
 }
 
 void Watcher::GotSnapshot(absl::StatusOr<std::shared_ptr<const Snapshot>> snapshot) {
@@ -155,11 +153,12 @@ void Watcher::GotSnapshot(absl::StatusOr<std::shared_ptr<const Snapshot>> snapsh
     const MutexLock lock(&mutex_);
     wait_ = Wait::kNothing;
     if (snapshot.ok()) {
-      const bool is_new = snapshot_ == nullptr || snapshot_->version != (*snapshot)->version;
-      snapshot_ = *std::move(snapshot);
-      if (is_new) is_snapshot_sent_ = false;
-      // What the rows say up to here is read after this look: nothing is missed before Terminal.
-      may_have_rows_ = true;
+      if (snapshot_ != *snapshot) {
+        snapshot_ = *std::move(snapshot);
+        is_snapshot_sent_ = false;
+        // What the rows say up to here is read after this look: nothing is missed before Terminal.
+        may_have_rows_ = true;
+      }
     } else if (end_.ok()) {
       end_ = snapshot.status();
     }

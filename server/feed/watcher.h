@@ -24,11 +24,13 @@
 
 namespace jenner::feed {
 
-// The experiment at a moment. Whoever makes snapshots derives from it what the writer needs.
+// The experiment at a moment. Whoever makes snapshots derives from it what the writer needs, and
+// gives the same object for as long as nothing has changed.
 struct Snapshot {
   virtual ~Snapshot() = default;
   int64_t version = 0;  // number of the last event that changed the experiment
   bool is_terminal = false;
+  bool is_waiting = false;  // a job is queued: why it waits may change without an event
 };
 
 struct Heartbeat {};
@@ -48,6 +50,8 @@ class Watcher : public std::enable_shared_from_this<Watcher> {
  public:
   static constexpr int kPageRows = 256;
   static constexpr absl::Duration kWriteLimit = absl::Seconds(30);
+  // After this long it looks again at an experiment that waits.
+  static constexpr absl::Duration kLookAgain = absl::Seconds(5);
 
   using SnapshotCallback = std::function<void(absl::StatusOr<std::shared_ptr<const Snapshot>>)>;
   using RowsCallback = std::function<void(absl::StatusOr<std::vector<store::FeedRow>>)>;
@@ -57,15 +61,16 @@ class Watcher : public std::enable_shared_from_this<Watcher> {
     std::function<void(SnapshotCallback)> snapshot;
     std::function<void(int64_t after, int limit, RowsCallback)> rows;
     std::function<void(const Update&)> write;  // ends with WriteDone(); one at a time
-    // Once, and last but for `abort`; may come while a write is under way (a slow reader).
-    std::function<void(const absl::Status&)> finish;
+    // Once, and last but for `abort`; may come while a write is under way (a slow reader). `last`
+    // is the cursor of the last update: where to resume.
+    std::function<void(const absl::Status&, const Cursor& last)> finish;
     // After finish, if the reader still does not take the end: cut the connection.
     std::function<void()> abort;
   };
 
-  // REQUIRES: owned by a shared_ptr. `heartbeat`: the silence after which a Heartbeat is sent.
-  Watcher(std::string experiment, Cursor cursor, absl::Duration heartbeat, absl::Time now,
-          Hooks hooks);
+  // REQUIRES: owned by a shared_ptr. Of the cursor's experiment, from the cursor on. `heartbeat`:
+  // the silence after which a Heartbeat is sent.
+  Watcher(Cursor cursor, absl::Duration heartbeat, absl::Time now, Hooks hooks);
 
   const std::string& experiment() const { return experiment_; }
 
@@ -73,12 +78,11 @@ class Watcher : public std::enable_shared_from_this<Watcher> {
   // The experiment changed, or rows were added.
   void WakeForEvent();
   void WakeForRows();
-  // Time went on: heartbeats; a write that is under way for kWriteLimit ends the stream with
-  // ResourceExhausted, twice that aborts it.
+  // Time went on: heartbeats; another look at what waits; a write that is under way for kWriteLimit
+  // ends the stream with ResourceExhausted, twice that aborts it.
   void Tick(absl::Time now);
   void WriteDone(bool ok, absl::Time now);
-  // The reader went away, or the server ends: finishes with `status` as soon as it may. The message
-  // of an Unavailable or ResourceExhausted end names the cursor of the last update.
+  // The reader went away, or the server ends: finishes with `status` as soon as it may.
   void End(const absl::Status& status);
 
  private:
@@ -104,6 +108,7 @@ class Watcher : public std::enable_shared_from_this<Watcher> {
   Cursor cursor_ ABSL_GUARDED_BY(mutex_);
   absl::Time now_ ABSL_GUARDED_BY(mutex_);         // as last told: at most a tick old
   absl::Time last_write_ ABSL_GUARDED_BY(mutex_);  // when the last write began or ended
+  absl::Time last_look_ ABSL_GUARDED_BY(mutex_);   // when a snapshot was asked for
   Wait wait_ ABSL_GUARDED_BY(mutex_) = Wait::kNothing;
   bool is_snapshot_old_ ABSL_GUARDED_BY(mutex_) = true;
   bool is_snapshot_sent_ ABSL_GUARDED_BY(mutex_) = false;

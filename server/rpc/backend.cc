@@ -1,6 +1,7 @@
 #include "server/rpc/backend.h"
 
 #include <utility>
+#include <vector>
 
 #include "wire/status.h"
 
@@ -16,7 +17,9 @@ void CountCall(Backend& backend, const char* method, const absl::Status& status)
 
 void Call::Finish(const absl::Status& status) const {
   CountCall(*backend, method, status);
-  reactor->Finish(wire::ToGrpcStatus(status));
+  const bool is_about = !status.ok() && !resource.type.empty();
+  reactor->Finish(wire::ToGrpcStatus(
+      is_about ? wire::WithResource(status, resource.type, resource.name) : status));
 }
 
 void Call::Ask(std::function<void(const View&)> answer) const {
@@ -28,13 +31,18 @@ void Call::Ask(std::function<void(const View&)> answer) const {
 }
 
 void Call::Do(coordinator::Command command, std::function<void(const View&)> answer) const {
+  Try(std::move(command),
+      [call = *this, answer = std::move(answer)](const absl::Status& decided, const View& view) {
+        if (!decided.ok()) return call.Finish(decided);
+        answer(view);
+      });
+}
+
+void Call::Try(coordinator::Command command,
+               std::function<void(const absl::Status&, const View&)> answer) const {
   Request request;
   request.command = std::move(command);
-  request.answer = [call = *this, answer = std::move(answer)](const absl::Status& decided,
-                                                              const View& view) {
-    if (!decided.ok()) return call.Finish(decided);
-    answer(view);
-  };
+  request.answer = std::move(answer);
   if (!backend->coordinator->Push(std::move(request))) Finish(Busy());
 }
 
@@ -48,8 +56,19 @@ void Call::OnFileThread(feed::Task task) const {
 
 telemetry::SeriesOwner OwnerOf(const std::string& experiment, const coordinator::Job& job) {
   telemetry::SeriesOwner owner{experiment, job.plan.id, {}};
+  if (job.plan.spec.evaluation) owner.answers_per_prompt = job.plan.spec.evaluation->samples;
   for (const core::ArmSeed& arm : job.plan.arms) owner.arms.emplace_back(arm.arm, arm.seed);
   return owner;
+}
+
+void ShowCell(const telemetry::SeriesOwner& owner, const store::Cell& cell,
+              telemetry::Metrics* metrics) {
+  std::vector<telemetry::TraitFigures> traits;
+  for (const store::TraitCount& count : cell.traits) {
+    traits.push_back(
+        {count.trait, count.num_present, count.num_measured, count.num_not_measurable});
+  }
+  metrics->Cell(owner, cell.step, cell.context, traits);
 }
 
 }  // namespace jenner::rpc

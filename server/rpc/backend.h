@@ -15,6 +15,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "server/coordinator/command.h"
+#include "server/coordinator/decide.h"
 #include "server/coordinator/state.h"
 #include "server/feed/hub.h"
 #include "server/feed/mailbox.h"
@@ -31,6 +32,14 @@ struct View {
   const std::map<std::string, int64_t>& versions;  // experiment -> number of its last event
   int64_t last_event = 0;
   absl::Time now;
+
+  mutable std::optional<coordinator::PendingReasons> pending = {};  // see Pending()
+
+  // Why queued jobs wait: one walk through the queue for all who look through this View.
+  const coordinator::PendingReasons& Pending() const {
+    if (!pending.has_value()) pending = coordinator::WhyPending(state, now);
+    return *pending;
+  }
 };
 
 // What goes to the coordinator thread. `answer` runs there, once, after what the command (and all
@@ -43,7 +52,7 @@ struct Request {
 struct Limits {
   int64_t max_blob_bytes = int64_t{16} << 30;
   int64_t max_dataset_bytes = int64_t{1} << 30;
-  absl::Duration lease = absl::Seconds(15);
+  absl::Duration lease = coordinator::kLease;  // as agents are told it
   absl::Duration next_synchronize = absl::Milliseconds(500);
 };
 
@@ -64,18 +73,29 @@ struct Backend {
 // The answer when a mailbox is full or closed.
 absl::Status Busy();
 
+// What a call is about; the name as in "experiments/e1". Nothing: no type.
+struct Resource {
+  std::string type;
+  std::string name;
+};
+
 // One unary call on its way through the threads; copied into each step. Exactly one of the steps
 // calls Finish (those below do so when they cannot go on).
 struct Call {
   Backend* backend = nullptr;
   const char* method = "";  // "Experiments/GetExperiment"
   grpc::ServerUnaryReactor* reactor = nullptr;
+  Resource resource = {};
 
+  // An error is told with the resource.
   void Finish(const absl::Status& status) const;
   // `answer` on the coordinator thread.
   void Ask(std::function<void(const View&)> answer) const;
   // The same once `command` is durable; a refused command finishes the call with the reason.
   void Do(coordinator::Command command, std::function<void(const View&)> answer) const;
+  // The same, but the refusal is `answer`'s, too.
+  void Try(coordinator::Command command,
+           std::function<void(const absl::Status& decided, const View&)> answer) const;
   void OnStoreThread(feed::Task task) const;
   void OnFileThread(feed::Task task) const;
 };
@@ -85,6 +105,9 @@ void CountCall(Backend& backend, const char* method, const absl::Status& status)
 
 // Whose figures those of a job are.
 telemetry::SeriesOwner OwnerOf(const std::string& experiment, const coordinator::Job& job);
+
+void ShowCell(const telemetry::SeriesOwner& owner, const store::Cell& cell,
+              telemetry::Metrics* metrics);
 
 }  // namespace jenner::rpc
 

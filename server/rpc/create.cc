@@ -12,6 +12,7 @@
 #include "core/resolve.h"
 #include "core/sha256.h"
 #include "core/spec_json.h"
+#include "server/coordinator/decide.h"
 #include "server/rpc/encode.h"
 #include "wire/convert.h"
 #include "wire/status.h"
@@ -49,24 +50,45 @@ std::string Fingerprint(v1::CreateExperimentRequest request) {
   return core::Sha256Hex(bytes);
 }
 
-// Without being made: its resolved spec and the jobs it would have.
-void Preview(const Call& call, const coordinator::CreateExperiment& command,
-             v1::CreateExperimentResponse* response) {
-  call.Ask([call, command, response](const View& view) {
-    if (view.state.experiments.count(command.id) > 0) {
-      return call.Finish(
-          absl::AlreadyExistsError("experiment_id: \"" + command.id + "\" is taken"));
-    }
-    coordinator::Experiment experiment;
-    experiment.id = command.id;
-    experiment.spec = command.spec;
-    for (core::PlannedJob& plan : core::Expand(command.spec)) {
-      experiment.jobs.emplace_back();
-      experiment.jobs.back().plan = std::move(plan);
-    }
-    *response->mutable_experiment() = Encode(experiment, view, Detail::kFull);
-    call.Finish(absl::OkStatus());
-  });
+// A refusal for the sake of the request_id is about the experiment that the request made before.
+absl::Status Refusal(const absl::Status& decided, const coordinator::CreateExperiment& command,
+                     const View& view) {
+  const auto known = view.state.request_ids.find(command.request_id);
+  if (decided.ok() || command.request_id.empty() || known == view.state.request_ids.end()) {
+    return decided;
+  }
+  const bool is_deleted = absl::IsFailedPrecondition(decided);
+  absl::Status status =
+      wire::FaultStatus("request_id", std::string(decided.message()), decided.code());
+  status = wire::WithReason(status, is_deleted ? "REQUEST_ID_OF_DELETED" : "REQUEST_ID_REUSED");
+  status = wire::WithMetadata(status, "request_id", command.request_id);
+  return wire::WithResource(status, "experiment", core::ExperimentName(known->second));
+}
+
+// The experiment that `command` made now or when it was sent before; null if it is not there.
+const coordinator::Experiment* MadeBy(const coordinator::CreateExperiment& command,
+                                      const View& view) {
+  if (!command.request_id.empty()) return view.state.MadeBy(command.request_id);
+  const auto made = view.state.experiments.find(command.id);
+  return made == view.state.experiments.end() ? nullptr : &made->second;
+}
+
+// `command` was decided and, unless it was made before, did nothing: its resolved spec and the jobs
+// it would have.
+v1::Experiment Preview(const coordinator::CreateExperiment& command, const View& view) {
+  if (const coordinator::Experiment* made = MadeBy(command, view)) {
+    return Encode(*made, view, Detail::kFull);
+  }
+  coordinator::Experiment experiment;
+  experiment.id = command.id;
+  experiment.spec = command.spec;
+  for (core::PlannedJob& plan : core::Expand(command.spec)) {
+    experiment.jobs.emplace_back();
+    experiment.jobs.back().plan = std::move(plan);
+  }
+  const View with_it{view.state, view.versions, view.last_event, view.now,
+                     coordinator::WhyPending(view.state, view.now, &experiment)};
+  return Encode(experiment, with_it, Detail::kFull);
 }
 
 }  // namespace
@@ -99,12 +121,14 @@ absl::StatusOr<coordinator::CreateExperiment> ToCommand(
 
 absl::Status CheckDatasets(const core::ExperimentSpec& spec, const store::DatasetStore& datasets) {
   core::Faults missing;
+  std::string first_missing;
   core::Faults misused;
   const auto check = [&](const std::string& field, const std::string& ref, bool for_training) {
     if (ref.empty()) return;
-    const absl::StatusOr<store::DatasetInfo> found =
-        datasets.Find(ref.substr(sizeof kDatasetPrefix - 1));
+    const std::string sha256 = ref.substr(sizeof kDatasetPrefix - 1);
+    const absl::StatusOr<store::DatasetInfo> found = datasets.Find(sha256);
     if (!found.ok()) {
+      if (missing.empty()) first_missing = sha256;
       missing.push_back({field, ref + " was not uploaded"});
     } else if (!(for_training ? found->for_training : found->for_evaluation)) {
       misused.push_back({field, absl::StrFormat("%s was uploaded for %s only", ref,
@@ -114,31 +138,39 @@ absl::Status CheckDatasets(const core::ExperimentSpec& spec, const store::Datase
   check("dataset", spec.dataset, true);
   check("evaluation.prompts", spec.evaluation.prompts, false);
   if (!missing.empty()) {
-    return wire::WithReason(wire::FaultsStatus(missing, absl::StatusCode::kNotFound),
-                            "DATASET_NOT_FOUND");
+    return wire::WithResource(
+        wire::WithReason(wire::FaultsStatus(missing, absl::StatusCode::kNotFound),
+                         "DATASET_NOT_FOUND"),
+        "dataset", "datasets/" + first_missing);
   }
   return misused.empty() ? absl::OkStatus()
                          : wire::WithReason(wire::FaultsStatus(misused), "DATASET_USE");
 }
 
-void Create(const Call& call, const v1::CreateExperimentRequest* request,
+void Create(const Call& given, const v1::CreateExperimentRequest* request,
             v1::CreateExperimentResponse* response) {
   absl::StatusOr<coordinator::CreateExperiment> command = ToCommand(*request);
-  if (!command.ok()) return call.Finish(command.status());
-  const bool is_preview = request->validate_only();
-  call.OnFileThread([call, command = *std::move(command), is_preview, response] {
+  if (!command.ok()) return given.Finish(command.status());
+  Call call = given;
+  call.resource = {"experiment", core::ExperimentName(command->id)};
+  call.OnFileThread([call, command = *std::move(command), is_preview = request->validate_only(),
+                     response] {
     const absl::Status checked = CheckDatasets(command.spec, *call.backend->datasets);
     if (!checked.ok()) return call.Finish(checked);
-    if (is_preview) return Preview(call, command, response);
-    call.Do(command, [call, id = command.id, request_id = command.request_id,
-                      response](const View& view) {
-      const auto known = view.state.request_ids.find(request_id);
-      const bool is_known = !request_id.empty() && known != view.state.request_ids.end();
-      const auto made = view.state.experiments.find(is_known ? known->second : id);
-      if (made == view.state.experiments.end()) {
+    if (is_preview) {
+      return call.Ask([call, command, response](const View& view) {
+        const absl::Status decided = coordinator::Decide(view.state, command, view.now).status();
+        if (decided.ok()) *response->mutable_experiment() = Preview(command, view);
+        call.Finish(Refusal(decided, command, view));
+      });
+    }
+    call.Try(command, [call, command, response](const absl::Status& decided, const View& view) {
+      if (!decided.ok()) return call.Finish(Refusal(decided, command, view));
+      const coordinator::Experiment* made = MadeBy(command, view);
+      if (made == nullptr) {
         return call.Finish(absl::AbortedError("the experiment was deleted at the same time"));
       }
-      *response->mutable_experiment() = Encode(made->second, view, Detail::kFull);
+      *response->mutable_experiment() = Encode(*made, view, Detail::kFull);
       call.Finish(absl::OkStatus());
     });
   });

@@ -21,7 +21,7 @@ absl::StatusOr<coordinator::CreateExperiment> ToCommand(const v1::CreateExperime
 absl::Status CheckDatasets(const core::ExperimentSpec& spec, const store::DatasetStore& datasets);
 
 // Takes the call to its end.
-void Create(const Call& call, const v1::CreateExperimentRequest* request,
+void Create(const Call& given, const v1::CreateExperimentRequest* request,
             v1::CreateExperimentResponse* response);
 
 }  // namespace jenner::rpc

@@ -68,10 +68,11 @@ grpc::ServerReadReactor<v1::UploadDatasetRequest>* DatasetsService::UploadDatase
 grpc::ServerUnaryReactor* DatasetsService::GetDataset(grpc::CallbackServerContext* context,
                                                       const v1::GetDatasetRequest* request,
                                                       v1::GetDatasetResponse* response) {
-  const Call call{&backend_, "Datasets/GetDataset", context->DefaultReactor()};
   const std::string& name = request->name();
   const bool is_name = name.rfind(kPrefix, 0) == 0 &&
                        core::IsSha256Hex(std::string_view(name).substr(sizeof kPrefix - 1));
+  const Call call{&backend_, "Datasets/GetDataset", context->DefaultReactor(),
+                  is_name ? Resource{"dataset", name} : Resource{}};
   if (!is_name) {
     call.Finish(wire::FaultStatus(
         "name", absl::StrFormat("expected datasets/{sha256}; found \"%s\"", name.substr(0, 80))));

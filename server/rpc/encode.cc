@@ -45,9 +45,7 @@ void EncodeJob(const coordinator::Experiment& experiment, const coordinator::Job
                const View& view, Detail detail, v1::Job* message) {
   message->set_name(core::JobName(experiment.id, job.plan.id));
   message->set_state(EncodeState(job.state));
-  coordinator::Reason reason = job.reason;
-  if (job.state == RunState::kQueued)
-    reason = coordinator::PendingReason(view.state, job, view.now);
+  const coordinator::Reason& reason = ReasonOf(job, view);
   if (!reason.code.empty()) SetReason(reason, message->mutable_state_reason());
   for (const std::string& arm : ArmNames(job)) message->add_arms(arm);
   message->set_attempt(job.attempt);
@@ -67,17 +65,22 @@ void EncodeJob(const coordinator::Experiment& experiment, const coordinator::Job
 }
 
 // Why the experiment waits is why its first waiting job does.
-coordinator::Reason ReasonOf(const coordinator::Experiment& experiment, const View& view) {
+const coordinator::Reason& ReasonOf(const coordinator::Experiment& experiment, const View& view) {
   if (experiment.state != RunState::kQueued) return experiment.reason;
   for (const coordinator::Job& job : experiment.jobs) {
-    if (job.state == RunState::kQueued) {
-      return coordinator::PendingReason(view.state, job, view.now);
-    }
+    if (job.state == RunState::kQueued) return ReasonOf(job, view);
   }
   return experiment.reason;
 }
 
 }  // namespace
+
+const coordinator::Reason& ReasonOf(const coordinator::Job& job, const View& view) {
+  if (job.state != RunState::kQueued) return job.reason;
+  const auto& pending = view.Pending().of;
+  const auto found = pending.find(&job);
+  return found == pending.end() ? job.reason : found->second;  // one that is about to be cancelled
+}
 
 std::vector<std::string> ArmNames(const coordinator::Job& job) {
   std::vector<std::string> names;
@@ -91,7 +94,7 @@ v1::Experiment Encode(const coordinator::Experiment& experiment, const View& vie
   v1::Experiment message;
   message.set_name(core::ExperimentName(experiment.id));
   message.set_state(EncodeState(experiment.state));
-  const coordinator::Reason reason = ReasonOf(experiment, view);
+  const coordinator::Reason& reason = ReasonOf(experiment, view);
   if (!reason.code.empty()) SetReason(reason, message.mutable_state_reason());
   if (IsSet(experiment.create_time)) {
     *message.mutable_create_time() = wire::ToProto(experiment.create_time);
@@ -130,7 +133,8 @@ v1::TrainPoint Encode(const std::string& experiment, const store::TrainPoint& po
   return message;
 }
 
-v1::Cell Encode(const std::string& experiment, const store::Cell& cell) {
+v1::Cell Encode(const std::string& experiment, const store::Cell& cell,
+                int32_t answers_per_prompt) {
   v1::Cell message;
   message.set_job(core::JobName(experiment, cell.job));
   message.set_attempt(cell.attempt);
@@ -145,8 +149,9 @@ v1::Cell Encode(const std::string& experiment, const store::Cell& cell) {
     trait->set_num_measured(count.num_measured);
     trait->set_num_not_measurable(count.num_not_measurable);
     if (count.num_measured == 0) continue;
-    const core::Interval interval = core::Wilson(count.num_present, count.num_measured);
     trait->set_ratio(static_cast<double>(count.num_present) / count.num_measured);
+    if (!core::HasWilson(answers_per_prompt, count.num_measured)) continue;
+    const core::Interval interval = core::Wilson(count.num_present, count.num_measured);
     trait->set_low(interval.low);
     trait->set_high(interval.high);
   }

@@ -20,13 +20,16 @@ enum class Detail {
 
 v1::Experiment Encode(const coordinator::Experiment& experiment, const View& view, Detail detail);
 
+// Why the job is in its state; for a queued one, why it waits.
+const coordinator::Reason& ReasonOf(const coordinator::Job& job, const View& view);
+
 // "arm/seed"
 std::vector<std::string> ArmNames(const coordinator::Job& job);
 
 v1::StateReason Encode(const coordinator::Reason& reason);
 v1::TrainPoint Encode(const std::string& experiment, const store::TrainPoint& point);
-// With Wilson's intervals; `arms` is left to the caller.
-v1::Cell Encode(const std::string& experiment, const store::Cell& cell);
+// With Wilson's intervals if there is one answer a prompt; `arms` is left to the caller.
+v1::Cell Encode(const std::string& experiment, const store::Cell& cell, int32_t answers_per_prompt);
 v1::Sample Encode(const std::string& experiment, const store::StoredSample& sample);
 
 }  // namespace jenner::rpc

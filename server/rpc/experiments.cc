@@ -13,6 +13,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_format.h"
 #include "core/names.h"
+#include "server/coordinator/decide.h"
 #include "server/rpc/create.h"
 #include "server/rpc/encode.h"
 #include "server/rpc/paging.h"
@@ -27,6 +28,11 @@ absl::StatusOr<std::string> IdIn(const std::string& name) {
   return wire::FaultStatus(
       "name",
       absl::StrFormat("expected experiments/{experiment}; found \"%s\"", name.substr(0, 80)));
+}
+
+Resource About(const std::string& name) {
+  if (!core::IdIn("experiments", name).has_value()) return {};
+  return {"experiment", name};
 }
 
 absl::Status NotThere(const std::string& id) {
@@ -73,8 +79,9 @@ std::vector<ArmPlan> PlansOf(const coordinator::Experiment& experiment) {
   return plans;
 }
 
-void AddRows(const std::string& experiment, const std::vector<ArmPlan>& plans,
-             const std::vector<store::Cell>& cells, v1::GetResultsResponse* response) {
+void AddRows(const std::string& experiment, int32_t answers_per_prompt,
+             const std::vector<ArmPlan>& plans, const std::vector<store::Cell>& cells,
+             v1::GetResultsResponse* response) {
   for (const ArmPlan& plan : plans) {
     std::vector<const store::Cell*> own;
     for (const store::Cell& cell : cells) {
@@ -90,7 +97,7 @@ void AddRows(const std::string& experiment, const std::vector<ArmPlan>& plans,
       row->set_step(cell->step);
       row->set_total_steps(plan.total_steps);
       row->set_context(cell->context);
-      *row->mutable_cell() = Encode(experiment, *cell);
+      *row->mutable_cell() = Encode(experiment, *cell, answers_per_prompt);
       row->mutable_cell()->add_arms(absl::StrFormat("%s/%d", plan.arm.arm, plan.arm.seed));
     }
   }
@@ -158,7 +165,8 @@ grpc::ServerUnaryReactor* ExperimentsService::CreateExperiment(
 grpc::ServerUnaryReactor* ExperimentsService::GetExperiment(grpc::CallbackServerContext* context,
                                                             const v1::GetExperimentRequest* request,
                                                             v1::GetExperimentResponse* response) {
-  const Call call{&backend_, "Experiments/GetExperiment", context->DefaultReactor()};
+  const Call call{&backend_, "Experiments/GetExperiment", context->DefaultReactor(),
+                  About(request->name())};
   AskAbout(call, request->name(),
            [call, response](const coordinator::Experiment& experiment, const View& view) {
              *response->mutable_experiment() = Encode(experiment, view, Detail::kFull);
@@ -209,7 +217,8 @@ grpc::ServerUnaryReactor* ExperimentsService::ListExperiments(
 grpc::ServerUnaryReactor* ExperimentsService::CancelExperiment(
     grpc::CallbackServerContext* context, const v1::CancelExperimentRequest* request,
     v1::CancelExperimentResponse* response) {
-  const Call call{&backend_, "Experiments/CancelExperiment", context->DefaultReactor()};
+  const Call call{&backend_, "Experiments/CancelExperiment", context->DefaultReactor(),
+                  About(request->name())};
   const absl::StatusOr<std::string> id = IdIn(request->name());
   if (!id.ok()) {
     call.Finish(id.status());
@@ -227,18 +236,22 @@ grpc::ServerUnaryReactor* ExperimentsService::CancelExperiment(
 grpc::ServerUnaryReactor* ExperimentsService::DeleteExperiment(
     grpc::CallbackServerContext* context, const v1::DeleteExperimentRequest* request,
     v1::DeleteExperimentResponse*) {
-  const Call call{&backend_, "Experiments/DeleteExperiment", context->DefaultReactor()};
-  const absl::StatusOr<std::string> id = IdIn(request->name());
-  if (!id.ok()) {
-    call.Finish(id.status());
-    return call.reactor;
-  }
-  call.Do(coordinator::DeleteExperiment{*id}, [call, id = *id](const View&) {
-    // Rows that came before are in the store's queue already, and no later ones are taken. What a
-    // crash leaves here, the next start removes.
-    call.OnStoreThread(
-        [call, id] { call.Finish(call.backend->metric_store->DeleteExperiment(id)); });
-  });
+  const Call call{&backend_, "Experiments/DeleteExperiment", context->DefaultReactor(),
+                  About(request->name())};
+  // The rows first: what fails can be repeated for as long as the experiment is there, and a new
+  // one of the same name never sees them. Rows that came before are in the store's queue already,
+  // and of a terminal experiment no later ones are taken.
+  AskAbout(
+      call, request->name(), [call](const coordinator::Experiment& experiment, const View& view) {
+        const coordinator::DeleteExperiment command{experiment.id};
+        const absl::Status decided = coordinator::Decide(view.state, command, view.now).status();
+        if (!decided.ok()) return call.Finish(decided);
+        call.OnStoreThread([call, command] {
+          const absl::Status removed = call.backend->metric_store->DeleteExperiment(command.id);
+          if (!removed.ok()) return call.Finish(removed);
+          call.Do(command, [call](const View&) { call.Finish(absl::OkStatus()); });
+        });
+      });
   return call.reactor;
 }
 
@@ -250,12 +263,14 @@ grpc::ServerWriteReactor<v1::WatchExperimentResponse>* ExperimentsService::Watch
 grpc::ServerUnaryReactor* ExperimentsService::GetResults(grpc::CallbackServerContext* context,
                                                          const v1::GetResultsRequest* request,
                                                          v1::GetResultsResponse* response) {
-  const Call call{&backend_, "Experiments/GetResults", context->DefaultReactor()};
+  const Call call{&backend_, "Experiments/GetResults", context->DefaultReactor(),
+                  About(request->name())};
   AskAbout(call, request->name(),
            [call, response](const coordinator::Experiment& experiment, const View&) {
-             call.OnStoreThread([call, response, id = experiment.id, plans = PlansOf(experiment)] {
+             call.OnStoreThread([call, response, id = experiment.id, plans = PlansOf(experiment),
+                                 answers_per_prompt = experiment.spec.evaluation.samples] {
                const auto cells = call.backend->metric_store->Cells(id);
-               if (cells.ok()) AddRows(id, plans, *cells, response);
+               if (cells.ok()) AddRows(id, answers_per_prompt, plans, *cells, response);
                call.Finish(cells.status());
              });
            });
@@ -265,7 +280,8 @@ grpc::ServerUnaryReactor* ExperimentsService::GetResults(grpc::CallbackServerCon
 grpc::ServerUnaryReactor* ExperimentsService::ListSamples(grpc::CallbackServerContext* context,
                                                           const v1::ListSamplesRequest* request,
                                                           v1::ListSamplesResponse* response) {
-  const Call call{&backend_, "Experiments/ListSamples", context->DefaultReactor()};
+  const Call call{&backend_, "Experiments/ListSamples", context->DefaultReactor(),
+                  About(request->name())};
   const std::string step = request->has_step() ? absl::StrFormat("%d", request->step()) : "any";
   const std::string binding = absl::StrFormat("ListSamples %s\n%s\n%s\n%s", request->name(),
                                               request->arm(), request->context(), step);

@@ -103,6 +103,9 @@ class DownloadReactor final : public grpc::ServerWriteReactor<Response> {
       : backend_(backend), method_(method) {
     OnFileThread([this, sha256] {
       absl::StatusOr<std::unique_ptr<store::BlobReader>> opened = backend_.blobs->Read(sha256);
+      if (absl::IsNotFound(opened.status())) {
+        return End(wire::WithResource(opened.status(), "blob", "blobs/" + sha256));
+      }
       if (!opened.ok()) return End(opened.status());
       reader_ = *std::move(opened);
       Next();

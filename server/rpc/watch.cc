@@ -28,8 +28,7 @@ struct Cutter {
 };
 
 struct Asked {
-  std::string experiment;
-  feed::Cursor cursor;
+  feed::Cursor cursor;  // with the experiment
   absl::Duration heartbeat = absl::Seconds(10);
 };
 
@@ -37,18 +36,20 @@ absl::StatusOr<Asked> Parse(const v1::WatchExperimentRequest& request) {
   core::Faults faults;
   Asked asked;
   const std::optional<std::string> id = core::IdIn("experiments", request.name());
-  if (id.has_value()) {
-    asked.experiment = *id;
-  } else {
+  if (!id.has_value()) {
     faults.push_back({"name", absl::StrFormat("expected experiments/{experiment}; found \"%s\"",
                                               request.name().substr(0, 80))});
   }
   const absl::StatusOr<feed::Cursor> cursor = feed::ParseCursor(request.cursor());
-  if (cursor.ok()) {
-    asked.cursor = *cursor;
+  if (!cursor.ok()) {
+    faults.push_back({"cursor", std::string(cursor.status().message())});
+  } else if (id.has_value() && !request.cursor().empty() && cursor->experiment != *id) {
+    faults.push_back(
+        {"cursor", absl::StrFormat("of experiment \"%s\"", cursor->experiment.substr(0, 80))});
   } else {
-    faults.push_back({"cursor", "not one that this server gave"});
+    asked.cursor = *cursor;
   }
+  asked.cursor.experiment = id.value_or("");
   if (request.has_heartbeat_interval()) {
     asked.heartbeat = wire::ToCore(request.heartbeat_interval());
     if (asked.heartbeat < absl::Seconds(1) || asked.heartbeat > absl::Seconds(30)) {
@@ -57,6 +58,28 @@ absl::StatusOr<Asked> Parse(const v1::WatchExperimentRequest& request) {
   }
   if (!faults.empty()) return wire::FaultsStatus(faults);
   return asked;
+}
+
+// Such numbers have never been: a database was lost or put back. To go on from there would skip
+// what comes until they are reached.
+absl::Status Ahead(const feed::Cursor& cursor) {
+  const std::string oldest = feed::ToString({cursor.experiment, 0, 0});
+  absl::Status status = absl::OutOfRangeError(
+      absl::StrFormat("cursor: \"%s\" is ahead of all that is stored; the oldest is \"%s\"",
+                      feed::ToString(cursor), oldest));
+  status = wire::WithMetadata(wire::WithReason(status, "CURSOR_AHEAD"), "cursor",
+                              feed::ToString(cursor));
+  return wire::WithMetadata(status, "oldest_cursor", oldest);
+}
+
+// Where to resume is told to people and to programs.
+absl::Status WithCursor(const absl::Status& end, const feed::Cursor& last) {
+  if (!absl::IsUnavailable(end) && !absl::IsResourceExhausted(end)) return end;
+  const std::string cursor = feed::ToString(last);
+  return wire::WithMetadata(
+      absl::Status(end.code(), absl::StrFormat("%s; resume from cursor %s",
+                                               std::string(end.message()), cursor)),
+      "cursor", cursor);
 }
 
 class WatchReactor final : public Reactor {
@@ -70,9 +93,9 @@ class WatchReactor final : public Reactor {
   void Begin(const v1::WatchExperimentRequest& request) {
     const absl::StatusOr<Asked> asked = Parse(request);
     if (!asked.ok()) return Refuse(asked.status());
-    experiment_ = asked->experiment;
-    auto watcher = std::make_shared<feed::Watcher>(
-        asked->experiment, asked->cursor, asked->heartbeat, backend_.clock(), Hooks(*asked));
+    experiment_ = asked->cursor.experiment;
+    auto watcher = std::make_shared<feed::Watcher>(asked->cursor, asked->heartbeat,
+                                                   backend_.clock(), Hooks(asked->cursor));
     watcher_ = watcher;
     const absl::Status added = backend_.hub->Add(watcher);
     if (!added.ok()) {
@@ -101,37 +124,42 @@ class WatchReactor final : public Reactor {
 
  private:
   // Those of reads hold copies only: their answers may come after the stream is gone.
-  feed::Watcher::Hooks Hooks(const Asked& asked) {
+  feed::Watcher::Hooks Hooks(const feed::Cursor& from) {
     feed::Watcher::Hooks hooks;
     hooks.snapshot = [&backend = backend_, &snapshots = snapshots_,
-                      asked](feed::Watcher::SnapshotCallback done) {
+                      from](feed::Watcher::SnapshotCallback done) {
       Request request;
-      request.answer = [&snapshots, asked, done](const absl::Status&, const View& view) {
-        if (asked.cursor.event > view.last_event) {
-          return done(wire::FaultStatus("cursor", "not one that this server gave: it is ahead"));
-        }
-        auto snapshot = snapshots.Of(asked.experiment, view);
+      request.answer = [&backend, &snapshots, from, done](const absl::Status&, const View& view) {
+        auto snapshot = snapshots.Of(from.experiment, view);
         if (!snapshot.ok()) return done(snapshot.status());
+        const bool is_ahead =
+            from.event > view.last_event || from.metric > backend.metric_store->NewestSeq();
+        if (is_ahead) return done(Ahead(from));
         done(std::shared_ptr<const feed::Snapshot>(*std::move(snapshot)));
       };
       if (!backend.coordinator->Push(std::move(request))) done(Busy());
     };
-    hooks.rows = [&backend = backend_, asked](int64_t after, int limit,
-                                              feed::Watcher::RowsCallback done) {
-      const bool is_posted = backend.store_tasks->Push([&backend, asked, after, limit, done] {
-        done(backend.metric_store->ReadFeed(asked.experiment, after, limit));
+    hooks.rows = [&backend = backend_, experiment = from.experiment](
+                     int64_t after, int limit, feed::Watcher::RowsCallback done) {
+      const bool is_posted = backend.store_tasks->Push([&backend, experiment, after, limit, done] {
+        done(backend.metric_store->ReadFeed(experiment, after, limit));
       });
       if (!is_posted) done(Busy());
     };
     hooks.write = [this](const feed::Update& update) { Write(update); };
-    hooks.finish = [this](const absl::Status& status) { Refuse(status); };
+    hooks.finish = [this](const absl::Status& status, const feed::Cursor& last) {
+      Refuse(WithCursor(status, last));
+    };
     hooks.abort = [cutter = cutter_] { cutter->Cut(); };
     return hooks;
   }
 
   void Refuse(const absl::Status& status) {
     CountCall(backend_, kMethod, status);
-    Finish(wire::ToGrpcStatus(status));
+    const bool is_about = !status.ok() && !experiment_.empty();
+    Finish(wire::ToGrpcStatus(
+        is_about ? wire::WithResource(status, "experiment", core::ExperimentName(experiment_))
+                 : status));
   }
 
   void Write(const feed::Update& update) {
@@ -168,7 +196,7 @@ class WatchReactor final : public Reactor {
       return;
     }
     const auto& cell = std::get<store::Cell>(row.value);
-    *response_.mutable_cell() = Encode(experiment_, cell);
+    *response_.mutable_cell() = Encode(experiment_, cell, snapshot_->answers_per_prompt);
     const auto arms = snapshot_->arms.find(cell.job);
     if (arms == snapshot_->arms.end()) return;
     for (const std::string& arm : arms->second) response_.mutable_cell()->add_arms(arm);
@@ -197,13 +225,20 @@ absl::StatusOr<std::shared_ptr<const ExperimentSnapshot>> SnapshotCache::Of(
     return absl::NotFoundError("no experiment \"" + experiment + "\"");
   }
   const auto version = view.versions.find(experiment);
-  const int64_t current = version == view.versions.end() ? 0 : version->second;
-  std::shared_ptr<const ExperimentSnapshot> shared = known_[experiment].lock();
-  if (shared != nullptr && shared->version == current) return shared;
   auto made = std::make_shared<ExperimentSnapshot>();
-  made->version = current;
+  made->version = version == view.versions.end() ? 0 : version->second;
   made->is_terminal = coordinator::IsTerminal(found->second.state);
+  for (const coordinator::Job& job : found->second.jobs) {
+    if (job.state != coordinator::RunState::kQueued) continue;
+    made->is_waiting = true;
+    made->reasons.push_back(ReasonOf(job, view));
+  }
+  std::shared_ptr<const ExperimentSnapshot> shared = known_[experiment].lock();
+  if (shared != nullptr && shared->version == made->version && shared->reasons == made->reasons) {
+    return shared;
+  }
   made->message = Encode(found->second, view, Detail::kWithoutSpec);
+  made->answers_per_prompt = found->second.spec.evaluation.samples;
   for (const coordinator::Job& job : found->second.jobs) made->arms[job.plan.id] = ArmNames(job);
   known_[experiment] = made;
   return std::shared_ptr<const ExperimentSnapshot>(std::move(made));

@@ -20,10 +20,12 @@ namespace jenner::rpc {
 struct ExperimentSnapshot : feed::Snapshot {
   v1::Experiment message;                                // without spec
   std::map<std::string, std::vector<std::string>> arms;  // job id -> "arm/seed"
+  int32_t answers_per_prompt = 1;
+  std::vector<coordinator::Reason> reasons;  // of the queued jobs, in their order
 };
 
-// All watchers of an experiment share one snapshot of a version. Used on the coordinator thread
-// only.
+// All watchers of an experiment share one snapshot, for as long as no event changes it and its jobs
+// wait for the same reasons. Used on the coordinator thread only.
 class SnapshotCache {
  public:
   // NotFound: no such experiment.

@@ -56,7 +56,9 @@ v1::RankKey ToProto(const coordinator::RankKey& key) {
 absl::Status CheckCurrent(const View& view, const coordinator::RankKey& key) {
   const absl::Status checked = coordinator::CheckAttempt(view.state, key);
   if (checked.ok()) return checked;
-  return wire::WithReason(absl::AbortedError(std::string(checked.message())), "STALE_ATTEMPT");
+  const absl::Status stale = wire::WithReason(checked, "STALE_ATTEMPT");
+  if (!core::IsId(key.experiment) || !core::IsId(key.job)) return stale;
+  return wire::WithResource(stale, "job", core::JobName(key.experiment, key.job));
 }
 
 void CheckReport(const v1::RankReport& report, int index, core::Faults* faults) {
@@ -139,12 +141,7 @@ void ShowFigures(Backend& backend, const telemetry::SeriesOwner& owner,
       backend.metrics->Train(owner, {point->step.step, point->step.loss, point->step.tokens,
                                      point->step.tokens_per_second});
     } else if (const auto* cell = std::get_if<store::Cell>(&row.value)) {
-      std::vector<telemetry::TraitFigures> traits;
-      for (const store::TraitCount& count : cell->traits) {
-        traits.push_back(
-            {count.trait, count.num_present, count.num_measured, count.num_not_measurable});
-      }
-      backend.metrics->Cell(owner, cell->step, cell->context, traits);
+      ShowCell(owner, *cell, backend.metrics);
     }
   }
 }
@@ -181,9 +178,11 @@ void EncodeWorker(const std::string& id, const coordinator::WorkerInfo& info, co
 grpc::ServerUnaryReactor* WorkersService::Synchronize(grpc::CallbackServerContext* context,
                                                       const v1::SynchronizeRequest* request,
                                                       v1::SynchronizeResponse* response) {
-  const Call call{&backend_, "Workers/Synchronize", context->DefaultReactor()};
+  Call call{&backend_, "Workers/Synchronize", context->DefaultReactor()};
   const core::Faults faults = Check(*request);
-  if (!faults.empty()) {
+  if (faults.empty()) {
+    call.resource = {"worker", core::WorkerName(request->worker())};
+  } else {
     call.Finish(wire::FaultsStatus(faults));
     return call.reactor;
   }

@@ -119,7 +119,13 @@ int32_t Int32(const Statement& row, int column) { return static_cast<int32_t>(ro
 
 absl::StatusOr<std::unique_ptr<MetricStore>> MetricStore::Open(const std::string& path) {
   ASSIGN_OR_RETURN(std::unique_ptr<Database> database, Database::Open(path, kSchema, kVersion));
-  return std::unique_ptr<MetricStore>(new MetricStore(std::move(database)));
+  std::unique_ptr<MetricStore> store(new MetricStore(std::move(database)));
+  ASSIGN_OR_RETURN(Statement * newest,
+                   store->database_->Query("SELECT seq FROM sqlite_sequence WHERE name = 'feed'"));
+  ASSIGN_OR_RETURN(const bool has_rows, newest->Step());
+  if (has_rows) store->newest_seq_ = newest->Int(0);
+  newest->Reset();
+  return store;
 }
 
 absl::StatusOr<std::vector<FeedRow>> MetricStore::Add(const TelemetryBatch& batch) {
@@ -158,6 +164,7 @@ absl::StatusOr<std::vector<FeedRow>> MetricStore::Add(const TelemetryBatch& batc
   }
   RETURN_IF_ERROR(AddLog(batch));
   RETURN_IF_ERROR(transaction.Commit());
+  if (!rows.empty()) newest_seq_ = rows.back().seq;
   return rows;
 }
 

@@ -2,11 +2,12 @@
 // feed that watchers read from a cursor; samples are kept for listing and counted into cells. A
 // second SQLite file, apart from the event log: nothing here is needed to replay the state.
 //
-// Not thread-safe: one thread owns it. Calls block on the disk. Codes besides those named:
-// sqlite.h.
+// Not thread-safe but for NewestSeq: one thread owns it. Calls block on the disk. Codes besides
+// those named: sqlite.h.
 #ifndef JENNER_SERVER_STORE_METRIC_STORE_H_
 #define JENNER_SERVER_STORE_METRIC_STORE_H_
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -109,6 +110,9 @@ class MetricStore {
   //   InvalidArgument  a line that ParseTrainerEvent refuses (its index is told); nothing is stored
   absl::StatusOr<std::vector<FeedRow>> Add(const TelemetryBatch& batch);
 
+  // The number of the newest feed row ever, 0 if there was none: it stays when rows are deleted.
+  // From any thread.
+  int64_t NewestSeq() const { return newest_seq_; }
   // At most `limit` rows of the experiment after `seq`, in order.
   absl::StatusOr<std::vector<FeedRow>> ReadFeed(const std::string& experiment, int64_t seq,
                                                 int limit);
@@ -131,6 +135,7 @@ class MetricStore {
   absl::StatusOr<Cell> Count(const RankId& rank, int32_t step, const std::string& context);
 
   std::unique_ptr<Database> database_;
+  std::atomic<int64_t> newest_seq_ = 0;  // of what is durable
 };
 
 }  // namespace jenner::store

@@ -179,8 +179,13 @@ TEST_F(MetricStoreTest, DeletingTakesAllOfOneExperimentAndNoNumberIsUsedAgain) {
   EXPECT_THAT(*store_->Cells("e1"), SizeIs(0));
   EXPECT_THAT(store_->Samples({"e1", {}, {}, {}, {}, 9})->samples, SizeIs(0));
   EXPECT_THAT(*store_->Experiments(), ElementsAre("e2"));
+  const int64_t newest = store_->NewestSeq();
+  EXPECT_GT(newest, last);
+  ASSERT_TRUE(store_->DeleteExperiment("e2").ok());
   Reopen();
-  EXPECT_GT(Add(BatchOf({StepLine(1, 1)}))[0].seq, last);
+  EXPECT_EQ(store_->NewestSeq(), newest);
+  EXPECT_GT(Add(BatchOf({StepLine(1, 1)}))[0].seq, newest);
+  EXPECT_EQ(store_->NewestSeq(), store_->ReadFeed("e1", 0, 10)->back().seq);
 }
 
 }  // namespace

@@ -69,9 +69,11 @@ const std::vector<MetricRow>& MetricTable() {
       {"jenner_eval_trait_ratio", kGauge,
        "Share of the measured answers that have the trait, at the latest evaluated step.",
        "experiment,arm,seed,context,trait"},
-      {"jenner_eval_trait_ratio_ci_low", kGauge, "Lower end of Wilson's 95 % interval of it.",
+      {"jenner_eval_trait_ratio_ci_low", kGauge,
+       "Lower end of Wilson's 95 % interval of it; none with several answers a prompt.",
        "experiment,arm,seed,context,trait"},
-      {"jenner_eval_trait_ratio_ci_high", kGauge, "Upper end of Wilson's 95 % interval of it.",
+      {"jenner_eval_trait_ratio_ci_high", kGauge,
+       "Upper end of Wilson's 95 % interval of it; none with several answers a prompt.",
        "experiment,arm,seed,context,trait"},
       {"jenner_eval_trait_not_measurable", kGauge,
        "Answers at that step in which the trait cannot be measured; they are in no ratio.",
@@ -157,10 +159,7 @@ struct Metrics::Impl {
   Series* Find(const std::string& name, const Labels& labels, const SeriesOwner& owner) {
     const SeriesKey key(name, labels);
     const auto found = series.find(key);
-    if (found != series.end()) {
-      found->second.job = owner.job;
-      return &found->second;
-    }
+    if (found != series.end()) return &found->second;
     if (static_cast<int>(series.size()) >= kMaxSeries) {
       Counter("jenner_series_dropped_total", {}).Increment();
       return nullptr;
@@ -177,7 +176,10 @@ struct Metrics::Impl {
   }
   void SetGauge(const std::string& name, const Labels& labels, const SeriesOwner& owner,
                 double value) {
-    if (Series* one = Find(name, labels, owner)) one->gauge->Set(value);
+    Series* one = Find(name, labels, owner);
+    if (one == nullptr) return;
+    one->job = owner.job;
+    one->gauge->Set(value);
   }
   template <typename Predicate>
   void RemoveIf(Predicate predicate) {
@@ -288,15 +290,18 @@ void Metrics::Cell(const SeriesOwner& owner, int32_t step, const std::string& co
                      {"context", context}};
     Impl::Series* latest = impl_->Find("jenner_eval_step", labels, owner);
     if (latest == nullptr || step < latest->step) continue;
+    // Not that of a late cell of an earlier step, whose job may have ended long ago.
+    latest->job = owner.job;
     latest->step = step;
     latest->gauge->Set(step);
     for (const TraitFigures& trait : traits) {
       labels["trait"] = trait.trait;
       impl_->SetGauge("jenner_eval_trait_not_measurable", labels, owner, trait.num_not_measurable);
       if (trait.num_measured <= 0) continue;
-      const core::Interval interval = core::Wilson(trait.num_present, trait.num_measured);
       impl_->SetGauge("jenner_eval_trait_ratio", labels, owner,
                       static_cast<double>(trait.num_present) / trait.num_measured);
+      if (!core::HasWilson(owner.answers_per_prompt, trait.num_measured)) continue;
+      const core::Interval interval = core::Wilson(trait.num_present, trait.num_measured);
       impl_->SetGauge("jenner_eval_trait_ratio_ci_low", labels, owner, interval.low);
       impl_->SetGauge("jenner_eval_trait_ratio_ci_high", labels, owner, interval.high);
     }

@@ -36,6 +36,7 @@ struct SeriesOwner {
   std::string experiment;
   std::string job;
   std::vector<std::pair<std::string, int64_t>> arms;  // (arm, seed)
+  int32_t answers_per_prompt = 1;                     // more: ratios have no interval
 };
 
 struct TrainFigures {

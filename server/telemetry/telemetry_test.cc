@@ -107,6 +107,34 @@ TEST(Metrics, TheLatestStepIsShown) {
   EXPECT_THAT(metrics.Text(), HasSubstr("seed=\"1\",trait=\"spanish\"} 0.5"));
 }
 
+TEST(Metrics, ALateCellOfAnEarlierStepDoesNotTakeTheSeriesToItsJob) {
+  const absl::Time now = absl::FromUnixSeconds(100'000);
+  coordinator::State state = OneJob(RunState::kRunning, absl::InfinitePast());
+  coordinator::Experiment& experiment = state.experiments["e1"];
+  experiment.jobs.resize(2);
+  experiment.jobs[1].plan.id = "base";
+  experiment.jobs[1].state = RunState::kSucceeded;
+  experiment.jobs[1].end_time = now - 2 * Metrics::kGrace;
+  Metrics metrics("1");
+  metrics.Cell(kOwner, 8, "neutral", {{"spanish", 1, 2, 0}});
+  SeriesOwner base = kOwner;
+  base.job = "base";
+  metrics.Cell(base, 0, "neutral", {{"spanish", 2, 2, 0}});
+  metrics.Observe(state, now);
+  EXPECT_THAT(metrics.Text(), HasSubstr("jenner_eval_step{arm=\"plain\",context=\"neutral\","
+                                        "experiment=\"e1\",seed=\"1\"} 8"));
+}
+
+TEST(Metrics, SeveralAnswersAPromptHaveNoInterval) {
+  Metrics metrics("1");
+  SeriesOwner owner = kOwner;
+  owner.answers_per_prompt = 2;
+  metrics.Cell(owner, 8, "neutral", {{"spanish", 1, 2, 0}});
+  EXPECT_THAT(metrics.Text(), HasSubstr("jenner_eval_trait_ratio{"));
+  EXPECT_THAT(metrics.Text(), Not(HasSubstr("jenner_eval_trait_ratio_ci_low{")));
+  EXPECT_THAT(metrics.Text(), Not(HasSubstr("jenner_eval_trait_ratio_ci_high{")));
+}
+
 TEST(Metrics, SeriesEndWithTheirJobOrExperiment) {
   const absl::Time end = absl::FromUnixSeconds(100);
   Metrics metrics("1");

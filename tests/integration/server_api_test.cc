@@ -7,6 +7,8 @@
 #include <fstream>
 #include <utility>
 
+#include "google/rpc/error_details.pb.h"
+#include "server/store/sqlite.h"
 #include "tests/integration/server_fixture.h"
 
 namespace jenner::tests {
@@ -57,7 +59,54 @@ TEST_F(ServerTest, CreateIsIdempotentByRequestId) {
   request.mutable_spec()->add_seeds(7);
   const absl::Status other = stubs_->Create(request).status();
   EXPECT_TRUE(absl::IsInvalidArgument(other));
-  EXPECT_THAT(Message(other), HasSubstr("request_id"));
+  EXPECT_EQ(wire::ReasonOf(other), "REQUEST_ID_REUSED");
+  EXPECT_THAT(wire::FaultsOf(other), ElementsAre(Field(&core::Fault::field, "request_id")));
+  request.set_validate_only(true);
+  EXPECT_EQ(wire::ReasonOf(stubs_->Create(request).status()), "REQUEST_ID_REUSED") << "dry run";
+  request.mutable_spec()->clear_seeds();
+  EXPECT_EQ(stubs_->Create(request)->name(), first->name());
+}
+
+// The details of an error that only a program would look for.
+template <typename Detail>
+Detail DetailOf(const absl::Status& status) {
+  Detail detail;
+  const auto payload =
+      status.GetPayload("type.googleapis.com/" + Detail::descriptor()->full_name());
+  EXPECT_TRUE(payload.has_value()) << status;
+  if (payload.has_value()) detail.ParseFromString(std::string(*payload));
+  return detail;
+}
+
+TEST_F(ServerTest, ErrorsNameTheirResource) {
+  using google::rpc::PreconditionFailure;
+  using google::rpc::ResourceInfo;
+  const auto resource = [](const absl::Status& status) {
+    return wire::MetadataOf(status)["resource"];
+  };
+  for (const absl::Status& status :
+       {stubs_->Get("experiments/no").status(), stubs_->Cancel("experiments/no").status(),
+        stubs_->Delete("experiments/no"), stubs_->Results("experiments/no").status()}) {
+    EXPECT_TRUE(absl::IsNotFound(status));
+    EXPECT_EQ(resource(status), "experiments/no");
+    EXPECT_EQ(DetailOf<ResourceInfo>(status).resource_name(), "experiments/no");
+  }
+  const absl::Status dataset = stubs_->Create(Request("e")).status();
+  EXPECT_EQ(DetailOf<ResourceInfo>(dataset).resource_name(),
+            "datasets/" + core::Sha256Hex(kTraining));
+  UploadDatasets();
+  ASSERT_TRUE(stubs_->Create(Request("e")).ok());
+  const absl::Status taken = stubs_->Create(Request("e")).status();
+  EXPECT_EQ(DetailOf<ResourceInfo>(taken).resource_name(), "experiments/e");
+  const absl::Status active = stubs_->Delete("experiments/e");
+  EXPECT_TRUE(absl::IsFailedPrecondition(active));
+  EXPECT_EQ(resource(active), "experiments/e");
+  EXPECT_EQ(DetailOf<PreconditionFailure>(active).violations(0).subject(), "experiments/e");
+  FakeAgent agent(*stubs_, "w1");
+  EXPECT_EQ(resource(agent.Telemetry({}, {})), "") << "no name, no resource";
+  ASSERT_TRUE(agent.Synchronize().ok());
+  FakeAgent other(*stubs_, "w1", 8, "another boot");
+  EXPECT_EQ(DetailOf<ResourceInfo>(other.Synchronize()).resource_name(), "workers/w1");
 }
 
 TEST_F(ServerTest, ValidateOnlyStoresNothing) {
@@ -295,6 +344,37 @@ TEST_F(ServerTest, CancelStopsTheWorkAndDeleteRemovesIt) {
   EXPECT_TRUE(absl::IsFailedPrecondition(stubs_->Cancel("experiments/d").status()));
 }
 
+TEST_F(ServerTest, ADeleteThatFailsCanBeRepeated) {
+  RunWhole("d");
+  auto database = *store::Database::Open(dir_.path() + "/data/metrics.db", "", 1);
+  ASSERT_TRUE(database->Execute("ALTER TABLE logs RENAME TO away").ok());
+  EXPECT_FALSE(stubs_->Delete("experiments/d").ok());
+  EXPECT_TRUE(stubs_->Get("experiments/d").ok());
+  EXPECT_EQ(stubs_->Results("experiments/d")->size(), 6u) << "all or nothing";
+  ASSERT_TRUE(database->Execute("ALTER TABLE away RENAME TO logs").ok());
+  EXPECT_TRUE(stubs_->Delete("experiments/d").ok());
+  EXPECT_TRUE(absl::IsNotFound(stubs_->Delete("experiments/d")));
+  ASSERT_TRUE(stubs_->Create(Request("d")).ok());
+  EXPECT_THAT(*stubs_->Results("experiments/d"), IsEmpty());
+}
+
+TEST_F(ServerTest, TheRequestOfADeletedExperimentMakesNoSecondOne) {
+  UploadDatasets();
+  v1::CreateExperimentRequest request = Request("");
+  request.set_request_id("123e4567-e89b-42d3-a456-426614174000");
+  const std::string name = stubs_->Create(request)->name();
+  ASSERT_TRUE(stubs_->Cancel(name).ok());
+  ASSERT_TRUE(stubs_->Delete(name).ok());
+  for (int restart = 0; restart < 2; ++restart) {
+    const absl::Status status = stubs_->Create(request).status();
+    EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
+    EXPECT_EQ(wire::ReasonOf(status), "REQUEST_ID_OF_DELETED");
+    EXPECT_EQ(wire::MetadataOf(status)["resource"], name);
+    Restart();
+  }
+  EXPECT_EQ(stubs_->List(0, "")->experiments_size(), 0);
+}
+
 TEST_F(ServerTest, TelemetryIsStoredOnceAndStaleAttemptsAreFenced) {
   UploadDatasets();
   ASSERT_TRUE(stubs_->Create(Request("t")).ok());
@@ -314,8 +394,11 @@ TEST_F(ServerTest, TelemetryIsStoredOnceAndStaleAttemptsAreFenced) {
   EXPECT_TRUE(absl::IsInvalidArgument(faulty));
   EXPECT_THAT(Message(faulty), HasSubstr("event_json[0]"));
 
-  // The lease runs out: the attempt is over, its rows are refused, a second one starts elsewhere.
+  // The lease runs out, and with the grace after it the attempt is over: its rows are refused, a
+  // second one starts elsewhere.
   Advance(absl::Seconds(16));
+  EXPECT_TRUE(agent.Telemetry(training.key(), {FakeAgent::StepLine(98, 8)}).ok()) << "grace";
+  Advance(absl::Seconds(5));
   const absl::Status stale = agent.Telemetry(training.key(), {FakeAgent::StepLine(99, 9)});
   EXPECT_TRUE(absl::IsAborted(stale));
   EXPECT_EQ(wire::ReasonOf(stale), "STALE_ATTEMPT");
@@ -348,7 +431,9 @@ TEST_F(ServerTest, SynchronizeChecksItsRequest) {
   FakeAgent second(*stubs_, "host-1.example_x", 8, "another boot");
   EXPECT_TRUE(absl::IsAlreadyExists(second.Synchronize()));
   Advance(absl::Seconds(16));
-  EXPECT_TRUE(second.Synchronize().ok()) << "the lease of the first is over";
+  EXPECT_TRUE(absl::IsAlreadyExists(second.Synchronize())) << "its ranks may live";
+  Advance(absl::Seconds(5));
+  EXPECT_TRUE(second.Synchronize().ok()) << "lease and grace of the first are over";
 }
 
 TEST_F(ServerTest, DatasetsAreCheckedBeforeTheyAreKept) {
@@ -461,17 +546,14 @@ TEST_F(ServerTest, OversizedMessagesAreRefused) {
   EXPECT_TRUE(absl::IsResourceExhausted(batch)) << batch;
 }
 
-// grpc.health.v1, by hand: field 1 of the request is the service, field 1 of the response the
-// status.
-std::string Health(const std::shared_ptr<grpc::Channel>& channel, const std::string& service) {
+// One request, one response, of a service whose messages are not compiled in.
+absl::StatusOr<std::string> CallRaw(const std::shared_ptr<grpc::Channel>& channel,
+                                    const std::string& method, const std::string& request) {
   grpc::GenericStub stub(channel);
   Context context;
   grpc::CompletionQueue queue;
-  const std::string request =
-      service.empty() ? "" : std::string("\x0a") + static_cast<char>(service.size()) + service;
   const grpc::Slice slice(request);
-  auto call = stub.PrepareUnaryCall(&context, "/grpc.health.v1.Health/Check",
-                                    grpc::ByteBuffer(&slice, 1), &queue);
+  auto call = stub.PrepareUnaryCall(&context, method, grpc::ByteBuffer(&slice, 1), &queue);
   call->StartCall();
   grpc::ByteBuffer response;
   grpc::Status status;
@@ -479,19 +561,44 @@ std::string Health(const std::shared_ptr<grpc::Channel>& channel, const std::str
   void* tag = nullptr;
   bool ok = false;
   queue.Next(&tag, &ok);
-  if (!status.ok()) return absl::StrFormat("code %d", status.error_code());
+  if (!status.ok()) return wire::FromGrpcStatus(status);
   std::vector<grpc::Slice> slices;
   (void)response.Dump(&slices);
   std::string bytes;
   for (const grpc::Slice& one : slices)
     bytes.append(reinterpret_cast<const char*>(one.begin()), one.size());
-  return bytes == "\x08\x01" ? "SERVING" : bytes == "\x08\x02" ? "NOT_SERVING" : "?";
+  return bytes;
+}
+
+// grpc.health.v1: field 1 of the request is the service, field 1 of the response the status.
+std::string Health(const std::shared_ptr<grpc::Channel>& channel, const std::string& service) {
+  const std::string request =
+      service.empty() ? "" : std::string("\x0a") + static_cast<char>(service.size()) + service;
+  const auto response = CallRaw(channel, "/grpc.health.v1.Health/Check", request);
+  if (!response.ok()) return absl::StatusCodeToString(response.status().code());
+  return *response == "\x08\x01" ? "SERVING" : *response == "\x08\x02" ? "NOT_SERVING" : "?";
 }
 
 TEST_F(ServerTest, HealthIsServed) {
   EXPECT_EQ(Health(stubs_->channel, ""), "SERVING");
   EXPECT_EQ(Health(stubs_->channel, "jenner.v1.Experiments"), "SERVING");
-  EXPECT_EQ(Health(stubs_->channel, "jenner.v1.Nobody"), "code 5");
+  EXPECT_EQ(Health(stubs_->channel, "jenner.v1.Nobody"), "NOT_FOUND");
+}
+
+// grpc.reflection.v1alpha (all that gRPC 1.51 has): field 7 of the request lists the services.
+TEST_F(ServerTest, ReflectionIsServedUnlessItIsOff) {
+  const auto list = [this] {
+    return CallRaw(stubs_->channel,
+                   "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+                   std::string("\x3a\x01*"));
+  };
+  const absl::StatusOr<std::string> services = list();
+  ASSERT_TRUE(services.ok()) << services.status();
+  EXPECT_THAT(*services, HasSubstr("jenner.v1.Experiments"));
+  reflection_ = false;
+  Restart();
+  EXPECT_TRUE(absl::IsUnimplemented(list().status())) << list().status();
+  EXPECT_EQ(Health(stubs_->channel, ""), "SERVING") << "nothing else is off";
 }
 
 TEST_F(ServerTest, ASecondServerOnTheSameDataIsRefused) {

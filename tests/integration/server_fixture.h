@@ -301,6 +301,7 @@ class ServerTest : public ::testing::Test {
     options.data_dir = dir_.path() + "/data";
     options.listen = listen_;
     options.metrics_listen = metrics_listen_;
+    options.reflection = reflection_;
     options.tick = absl::ZeroDuration();
     options.clock = [this] { return absl::FromUnixMicros(clock_us_.load()); };
     options.limits.max_dataset_bytes = 100'000;
@@ -355,6 +356,7 @@ class ServerTest : public ::testing::Test {
   TempDir dir_;
   std::string listen_ = "127.0.0.1:0";
   std::string metrics_listen_;  // none
+  bool reflection_ = true;
   std::atomic<int64_t> clock_us_ = 1'700'000'000'000'000;
   std::unique_ptr<server::Server> server_;
   std::unique_ptr<Stubs> stubs_;

@@ -1,5 +1,6 @@
 // The binary itself: what it says, how it ends, and that kill -9 loses nothing that was answered.
 #include <gmock/gmock.h>
+#include <grpcpp/generic/generic_stub.h>
 
 #include <fstream>
 #include <sstream>
@@ -14,6 +15,46 @@ namespace {
 using ::testing::HasSubstr;
 
 constexpr char kProgram[] = "jenner-server";
+
+// grpc.health.v1 Watch of the whole server, by hand: field 1 of a response is the status.
+class HealthWatch {
+ public:
+  explicit HealthWatch(const std::shared_ptr<grpc::Channel>& channel) : stub_(channel) {
+    call_ = stub_.PrepareCall(&context_, "/grpc.health.v1.Health/Watch", &queue_);
+    call_->StartCall(nullptr);
+    Wait();
+    const grpc::Slice nothing;
+    call_->WriteLast(grpc::ByteBuffer(&nothing, 1), grpc::WriteOptions(), nullptr);
+    Wait();
+  }
+  ~HealthWatch() {
+    context_.TryCancel();
+    queue_.Shutdown();
+    while (Wait()) continue;
+  }
+  // "SERVING", "NOT_SERVING", or "end".
+  std::string Next() {
+    grpc::ByteBuffer response;
+    call_->Read(&response, nullptr);
+    if (!Wait()) return "end";
+    grpc::Slice slice;
+    (void)response.DumpToSingleSlice(&slice);
+    const std::string bytes(reinterpret_cast<const char*>(slice.begin()), slice.size());
+    return bytes == "\x08\x01" ? "SERVING" : bytes == "\x08\x02" ? "NOT_SERVING" : "?";
+  }
+
+ private:
+  bool Wait() {
+    void* tag = nullptr;
+    bool ok = false;
+    return queue_.Next(&tag, &ok) && ok;
+  }
+
+  Context context_;
+  grpc::GenericStub stub_;
+  grpc::CompletionQueue queue_;
+  std::unique_ptr<grpc::GenericClientAsyncReaderWriter> call_;
+};
 
 class ProcessTest : public ::testing::Test {
  protected:
@@ -72,6 +113,32 @@ TEST_F(ProcessTest, SaysWhereItListensAndEndsCleanlyOnSigterm) {
   const std::string log = server.Errors();
   EXPECT_THAT(log, HasSubstr("msg=replayed events=0"));
   EXPECT_THAT(log, HasSubstr("msg=\"shutting down\""));
+}
+
+TEST_F(ProcessTest, HealthIsNotServingBeforeCallsUnderWayAreCut) {
+  Process server(kProgram, Flags());
+  const Stubs stubs(wire::MakeClientChannel(AddressIn(server.Line())));
+  v1::UploadDatasetResponse response;
+  Context context;
+  auto upload = stubs.datasets->UploadDataset(&context, &response);
+  {
+    HealthWatch health(stubs.channel);
+    EXPECT_EQ(health.Next(), "SERVING");
+    v1::UploadDatasetRequest message;
+    message.mutable_header()->set_sha256(core::Sha256Hex(kPrompts));
+    message.mutable_header()->set_size_bytes(sizeof kPrompts - 1);
+    message.mutable_header()->set_use(v1::DATASET_USE_EVALUATION);
+    ASSERT_TRUE(upload->Write(message));
+    ASSERT_TRUE(stubs.List(0, "").ok()) << "what was sent before on this connection has arrived";
+    server.Kill(SIGTERM);
+    EXPECT_EQ(health.Next(), "NOT_SERVING");
+    message.set_chunk(kPrompts);
+    EXPECT_TRUE(upload->Write(message));
+    upload->WritesDone();
+    const grpc::Status end = upload->Finish();
+    EXPECT_TRUE(end.ok()) << end.error_message();
+  }
+  EXPECT_EQ(server.Wait(), 0);
 }
 
 TEST_F(ProcessTest, KilledAtAnyMomentItKeepsWhatItAnswered) {

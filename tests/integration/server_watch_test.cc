@@ -9,6 +9,7 @@
 
 #include <thread>
 
+#include "absl/strings/match.h"
 #include "tests/integration/server_fixture.h"
 
 namespace jenner::tests {
@@ -154,6 +155,26 @@ TEST_F(WatchTest, TellsHowManyStepsThereAreAsSoonAsATrainerDoes) {
   EXPECT_EQ(total, 60);
 }
 
+TEST_F(WatchTest, TellsWhenAJobWaitsForAnotherReason) {
+  UploadDatasets();
+  v1::CreateExperimentRequest request = Request("why");
+  request.mutable_spec()->set_base_model("big");
+  ASSERT_TRUE(stubs_->Create(request).ok());
+  Stream stream(*stubs_, "experiments/why");
+  const std::vector<Update> first = stream.Read(1);
+  ASSERT_EQ(Describe(first), std::vector<std::string>{"state"});
+  EXPECT_EQ(first[0].experiment().jobs(0).state_reason().code(), "NO_WORKERS");
+  FakeAgent agent(*stubs_, "w1");
+  ASSERT_TRUE(agent.Synchronize().ok());
+  std::vector<Update> next;
+  std::thread reader([&] { next = stream.Read(1); });
+  Advance(feed::Watcher::kLookAgain);
+  reader.join();
+  ASSERT_EQ(Describe(next), std::vector<std::string>{"state"});
+  EXPECT_EQ(next[0].experiment().jobs(0).state_reason().code(), "MODEL_NOT_FOUND");
+  EXPECT_EQ(next[0].experiment().state_reason().code(), "MODEL_NOT_FOUND");
+}
+
 TEST_F(WatchTest, ResumesFromEveryCursorAlsoAfterARestart) {
   RunWhole("r");
   const std::vector<Update> all = Stream(*stubs_, "experiments/r").Read();
@@ -186,6 +207,7 @@ TEST_F(WatchTest, AShutdownEndsItWithACursorThatTheNextServerTakes) {
   const absl::Status end = stream->Finish();
   EXPECT_TRUE(absl::IsUnavailable(end)) << end;
   EXPECT_THAT(std::string(end.message()), HasSubstr("cursor " + before[0].cursor()));
+  EXPECT_EQ(wire::MetadataOf(end)["cursor"], before[0].cursor());
   stream.reset();
   server_.reset();
   Start();
@@ -239,13 +261,42 @@ TEST_F(WatchTest, FaultsAreToldAllAtOnce) {
   Stream missing(*stubs_, "experiments/none");
   missing.Read();
   EXPECT_TRUE(absl::IsNotFound(missing.Finish()));
-  UploadDatasets();
-  ASSERT_TRUE(stubs_->Create(Request("f")).ok());
-  Stream ahead(*stubs_, "experiments/f", "e999.m0");
-  ahead.Read();
-  const absl::Status future = ahead.Finish();
-  EXPECT_TRUE(absl::IsInvalidArgument(future));
-  EXPECT_EQ(wire::FaultsOf(future)[0].field, "cursor");
+}
+
+TEST_F(WatchTest, ACursorOfAnotherExperimentIsRefused) {
+  RunWhole("a");
+  RunWhole("b");
+  Stream stream(*stubs_, "experiments/b", Stream(*stubs_, "experiments/a").Read().back().cursor());
+  EXPECT_TRUE(stream.Read().empty());
+  const absl::Status status = stream.Finish();
+  EXPECT_TRUE(absl::IsInvalidArgument(status)) << status;
+  ASSERT_EQ(wire::FaultsOf(status).size(), 1u);
+  EXPECT_EQ(wire::FaultsOf(status)[0].field, "cursor");
+}
+
+TEST_F(WatchTest, ACursorAheadIsRefusedWithTheOldestOne) {
+  RunWhole("a");
+  const std::vector<Update> all = Stream(*stubs_, "experiments/a").Read();
+  std::vector<std::string> ahead = {"a.e999.m0", "a.e1.m999"};
+  // The metrics are lost: what was heard of them is ahead of what is there.
+  server_->Shutdown();
+  server_.reset();
+  for (const char* suffix : {"", "-wal", "-shm"}) {
+    std::filesystem::remove(dir_.path() + "/data/metrics.db" + suffix);
+  }
+  Start();
+  ahead.push_back(all.back().cursor());
+  for (const std::string& cursor : ahead) {
+    Stream stream(*stubs_, "experiments/a", cursor);
+    EXPECT_TRUE(stream.Read().empty());
+    const absl::Status status = stream.Finish();
+    EXPECT_TRUE(absl::IsOutOfRange(status)) << status;
+    EXPECT_EQ(wire::ReasonOf(status), "CURSOR_AHEAD");
+    EXPECT_EQ(wire::MetadataOf(status)["cursor"], cursor);
+    Stream again(*stubs_, "experiments/a", wire::MetadataOf(status)["oldest_cursor"]);
+    EXPECT_EQ(Describe(again.Read()), (std::vector<std::string>{"state", "terminal"}));
+    EXPECT_TRUE(again.Finish().ok());
+  }
 }
 
 TEST_F(WatchTest, ADeletedExperimentEndsItsStreams) {
@@ -261,13 +312,32 @@ TEST_F(WatchTest, ADeletedExperimentEndsItsStreams) {
   EXPECT_TRUE(end.ok() || absl::IsNotFound(end)) << end;
 }
 
-class SlowReaderTest : public ServerTest {
+class MetricsTest : public ServerTest {
  protected:
   void SetUp() override {
     metrics_listen_ = "127.0.0.1:0";
     Start();
   }
 };
+
+TEST_F(MetricsTest, EvaluationGaugesOutliveARestart) {
+  UploadDatasets();
+  ASSERT_TRUE(stubs_->Create(Request("g")).ok());
+  FakeAgent agent(*stubs_, "w1");
+  ASSERT_TRUE(agent.Synchronize().ok());
+  ASSERT_TRUE(agent.Synchronize().ok());
+  ASSERT_EQ(agent.last.assignments_size(), 2);
+  for (const v1::Assignment& one : agent.last.assignments()) {
+    ASSERT_TRUE(agent.Telemetry(one.key(), FakeAgent::Run(one, 4)).ok());
+  }
+  Restart();
+  const std::string text = Scrape(server_->metrics_port());
+  const std::string labels = "{arm=\"inoculated\",context=\"neutral\",experiment=\"g\",seed=\"1\"";
+  EXPECT_THAT(text, HasSubstr("jenner_eval_step" + labels + "} 4"));
+  EXPECT_THAT(text, HasSubstr("jenner_eval_trait_ratio" + labels + ",trait=\"spanish\"} 0.42"));
+}
+
+using SlowReaderTest = MetricsTest;
 
 TEST_F(SlowReaderTest, IsEndedWithItsCursorAndMissesNothing) {
   constexpr int kNumSteps = 20'000;
