@@ -299,6 +299,32 @@ TEST_F(AgentTest, ADatasetOfOtherBytesIsRefused) {
   EXPECT_THAT(Of(Key("j")).log, HasSubstr("the rows\n"));
 }
 
+TEST_F(AgentTest, ATransferThatIsRefusedForLongFailsTheRank) {
+  const std::string rows = AddDataset("the rows\n");
+  workers_.With([](State& state) {
+    state.downloads.then = {.corrupts = true};
+    state.blobs.then = {.when = When::kBefore, .code = grpc::StatusCode::INVALID_ARGUMENT};
+  });
+  Assign(Key("data"), Script({Finished(1)}), rows);
+  Json refused = Json(ArtifactSteps(1, Key("refused"), "a", "x", 1));
+  refused.push_back(Finished(2));
+  Assign(Key("refused"), refused);
+  Json missing = Json(ArtifactSteps(1, Key("missing"), "a", "x", 1));
+  missing[0] = LogText("no file\n");
+  missing.push_back(Finished(2));
+  Assign(Key("missing"), missing);
+  agent::AgentOptions options = Options();
+  options.transfer_limit = absl::Seconds(1);
+  StartAgent(options);
+  for (const char* job : {"data", "refused", "missing"}) {
+    const v1::RankReport report = AwaitEnded(Key(job));
+    EXPECT_EQ(report.exit_code(), Code(core::ExitCode::kStorage)) << job;
+    EXPECT_EQ(report.error_code(), "TRANSFER_FAILED") << job;
+    EXPECT_EQ(report.artifacts_size(), 0);
+  }
+  EXPECT_THAT(AwaitEnded(Key("data")).error_message(), HasSubstr(rows));
+}
+
 TEST_F(AgentTest, TheOtherRanksStartWithTheStoreOfRank0) {
   const v1::RankKey first = Key("j", 1, 0);
   const v1::RankKey second = Key("j", 1, 1);
@@ -428,6 +454,25 @@ TEST_F(AgentTest, WhatIsUnavailableForAWhileLosesAndDoublesNothing) {
   EXPECT_EQ(workers_.With([](State& state) { return state.blobs.first.size(); }), 0u);
 }
 
+TEST_F(AgentTest, ALineThatIsRefusedTakesNothingElseAlong) {
+  const v1::RankKey key = Key("j");
+  // All of it in one batch: nothing is taken before the trainer has ended.
+  workers_.With([](State& state) {
+    state.telemetry.then = {.when = When::kBefore};
+    state.invalid_seqs = {2};
+  });
+  Assign(key, Script({TrainStep(1, 1), TrainStep(2, 2), LogText("what it said\n"), TrainStep(3, 3),
+                      Finished(4)}));
+  StartAgent();
+  ASSERT_TRUE(AwaitStory(key, "UPLOADING"));
+  workers_.With([](State& state) { state.telemetry.then = {}; });
+  const v1::RankReport report = AwaitEnded(key);
+  EXPECT_EQ(report.exit_code(), Code(core::ExitCode::kInternal));
+  EXPECT_THAT(report.error_message(), HasSubstr("refused 1 event lines"));
+  EXPECT_THAT(Of(key).seqs, ElementsAre(1, 3));
+  EXPECT_THAT(Of(key).log, HasSubstr("what it said\n"));
+}
+
 TEST_F(AgentTest, AStaleAttemptSendsNothingMore) {
   const v1::RankKey key = Key("j");
   workers_.With([](State& state) {
@@ -450,6 +495,33 @@ TEST_F(AgentTest, AStaleAttemptSendsNothingMore) {
   EXPECT_TRUE(AwaitGone(key));
   EXPECT_EQ(workers_.With([](State& state) { return state.telemetry.num_calls; }), 1);
   EXPECT_FALSE(Exists(AttemptFolder(key)));
+}
+
+TEST_F(AgentTest, AStaleAttemptIsNoSuccessAndLeavesItsCheckpoints) {
+  const v1::RankKey key = Key("j");
+  workers_.With([](State& state) {
+    state.blobs.then = {.when = When::kBefore, .code = grpc::StatusCode::ABORTED};
+  });
+  Json script = Json(ArtifactSteps(1, key, "a", "x", 1));
+  script.push_back(Finished(2));
+  Assign(key, script);
+  StartAgent();
+  const v1::RankReport report = AwaitEnded(key);
+  EXPECT_NE(report.exit_code(), 0) << "its artifact is not uploaded";
+  EXPECT_EQ(report.artifacts_size(), 0);
+  Unassign(key);
+  EXPECT_TRUE(AwaitGone(key));
+  EXPECT_TRUE(std::filesystem::exists(Out("j", "a"))) << "a later attempt resumes there";
+
+  // Nor is one that became stale before its trainer ended well.
+  workers_.With([](State& state) {
+    state.blobs.then = {};
+    state.telemetry.first = {{.when = When::kBefore, .code = grpc::StatusCode::ABORTED}};
+  });
+  Assign(Key("k"), Script({TrainStep(1, 1), Await(Path("gate")), Finished(2)}));
+  EXPECT_TRUE(workers_.Await([](const State& state) { return state.telemetry.first.empty(); }));
+  Open("gate");
+  EXPECT_NE(AwaitEnded(Key("k")).exit_code(), 0) << "its line is not uploaded";
 }
 
 TEST_F(AgentTest, AKilledAgentLeavesNoTrainer) {

@@ -159,7 +159,7 @@ void Agent::FenceOff() {
   for (const auto& [key, rank] : ranks_) {
     if (rank->phase == Phase::kUploading || rank->phase == Phase::kEnded || rank->verdict) continue;
     Log(ToString(key) + ": the lease is over");
-    rank->stale = true;
+    GiveUp(rank.get());
     const Outcome lost = Failure(core::ExitCode::kPeerLost, "LEASE_LOST",
                                  "the worker did not hear from the coordinator in time");
     rank->verdict = lost;
@@ -231,7 +231,7 @@ void Agent::StopRank(Rank* rank) {
 
 void Agent::Drop(const RankKey& key) {
   const std::shared_ptr<Rank> rank = ranks_.at(key);
-  rank->stale = true;
+  GiveUp(rank.get());
   ranks_.erase(key);
   absl::Status removed = rank->folder.empty() ? absl::OkStatus() : RemoveTree(rank->folder);
   const bool is_last = std::none_of(ranks_.begin(), ranks_.end(), [&](const auto& other) {
@@ -350,7 +350,8 @@ void Agent::CheckChild(Rank* rank) {
   rank->outcome = rank->verdict ? *rank->verdict
                                 : Judge(exit_code, rank->stopping, rank->facts,
                                         last_words.ok() ? *last_words : "");
-  rank->phase = rank->stale ? Phase::kEnded : Phase::kUploading;
+  rank->phase = Phase::kUploading;
+  if (rank->stale) GiveUp(rank);
   Log(absl::StrCat(ToString(rank->key), ": ended with exit code ", exit_code, " ",
                    rank->outcome.error_code));
 }

@@ -73,6 +73,7 @@ class Agent {
 
  private:
   struct Rank;
+  struct Refusal;
   using RankStep = bool (Agent::*)(const std::shared_ptr<Rank>&);
   explicit Agent(AgentOptions options);
 
@@ -101,8 +102,13 @@ class Agent {
   bool UploadArtifact(const std::shared_ptr<Rank>& rank);
   // What a batch that is refused as a whole holds that is not.
   absl::Status SendOneByOne(const v1::UploadTelemetryRequest& batch, int64_t* num_refused);
-  // What became of a transfer, with the mutex held. False: it is to be tried again later.
-  bool Settle(Rank* rank, const char* what, const absl::Status& status);
+  // What became of a transfer, with the mutex held. False: it is to be tried again later, or not
+  // wanted any more.
+  bool Settle(Rank* rank, Refusal* refusal, const char* what, const absl::Status& status);
+
+  // Any thread's, with the mutex held. Nothing more is sent of the rank; if its process is gone, it
+  // has ended, and not well.
+  void GiveUp(Rank* rank);
 
   const AgentOptions options_;
   const std::string boot_id_;
