@@ -524,6 +524,56 @@ TEST_F(AgentTest, AStaleAttemptIsNoSuccessAndLeavesItsCheckpoints) {
   EXPECT_NE(AwaitEnded(Key("k")).exit_code(), 0) << "its line is not uploaded";
 }
 
+TEST_F(AgentTest, ATrainerIsKilledWhenTheLeaseIsOver) {
+  const v1::RankKey key = Key("j", 1);
+  const absl::Duration lease = absl::Seconds(6);
+  workers_.With([&](State& state) {
+    state.lease = lease;
+    state.next_synchronize = absl::Seconds(2);
+  });
+  Assign(key, Script({IgnoreTerm(), LogText("ready\n"), Hang()}));
+  StartAgent();
+  ASSERT_TRUE(AwaitLog(key, "ready\n"));
+  const agent::UniqueFd& process = Watch(key);
+  const absl::Time last_at = workers_.With([](State& state) {
+    state.silent = true;
+    return state.last_at;
+  });
+  EXPECT_TRUE(Ends(process));
+  const absl::Duration lived = absl::Now() - last_at;
+  EXPECT_GT(lived, lease - absl::Milliseconds(500));
+  EXPECT_LT(lived, lease + absl::Milliseconds(1500));
+  EXPECT_FALSE(Of(key).Tells("ENDED"));
+  workers_.With([](State& state) {
+    state.silent = false;
+    state.next_synchronize = absl::Milliseconds(100);
+  });
+  const v1::RankReport report = AwaitEnded(key);
+  EXPECT_EQ(report.exit_code(), Code(core::ExitCode::kPeerLost));
+  EXPECT_EQ(report.error_code(), "LEASE_LOST");
+  Unassign(key);
+  Assign(Key("j", 2), Script({Finished(1)}));
+  EXPECT_EQ(AwaitEnded(Key("j", 2)).exit_code(), 0);
+  EXPECT_TRUE(AwaitGone(key));
+}
+
+TEST_F(AgentTest, AnAgentThatSleptThroughItsLeaseKillsBeforeItAsks) {
+  const absl::Duration lease = absl::Seconds(3);
+  workers_.With([&](State& state) { state.lease = lease; });
+  const v1::RankKey key = Key("j");
+  Assign(key, Script({LogText("ready\n"), Hang()}));
+  const auto agent = StartBinary();
+  ASSERT_TRUE(AwaitLog(key, "ready\n"));
+  const agent::UniqueFd& process = Watch(key);
+  agent->Kill(SIGSTOP);
+  EXPECT_TRUE(workers_.Await([&](const State& state) {
+    return absl::Now() - state.last_at > lease + absl::Milliseconds(500);
+  }));
+  agent->Kill(SIGCONT);
+  EXPECT_TRUE(Ends(process));
+  EXPECT_EQ(AwaitEnded(key).error_code(), "LEASE_LOST");
+}
+
 TEST_F(AgentTest, AKilledAgentLeavesNoTrainer) {
   const v1::RankKey plain = Key("plain");
   const v1::RankKey survivor = Key("survivor");

@@ -135,8 +135,10 @@ void Agent::Synchronize() {
   }
   const std::string telling = Report(false).SerializeAsString();
   const absl::Time asked_at = MonotonicNow();
-  const auto response =
-      link_.Synchronize(Report(true), std::min<absl::Duration>(lease_ / 3, kSynchronizeTimeout));
+  absl::Duration timeout = std::min<absl::Duration>(lease_ / 3, kSynchronizeTimeout);
+  // Not beyond the end of the lease.
+  if (asked_at < lease_until_) timeout = std::min(timeout, lease_until_ - asked_at);
+  const auto response = link_.Synchronize(Report(true), timeout);
   next_synchronize_ = MonotonicNow() + std::min(pause_, lease_ / 3);
   if (response.ok()) {
     if (!heard_) Log("synchronize: the coordinator answers again");
@@ -149,11 +151,11 @@ void Agent::Synchronize() {
   }
   if (heard_) Log("synchronize: " + response.status().ToString());
   heard_ = false;
-  if (MonotonicNow() >= lease_until_) FenceOff();
 }
 
-// The ranks may have been given away.
+// The lease is over: the ranks may have been given away.
 void Agent::FenceOff() {
+  heard_ = false;
   wanted_.clear();
   const std::lock_guard<std::mutex> lock(mutex_);
   for (const auto& [key, rank] : ranks_) {
@@ -391,6 +393,7 @@ void Agent::Run() {
   while (MonotonicNow() < drain_until) {
     CheckChildren();
     KeepHouse();
+    if (MonotonicNow() >= lease_until_) FenceOff();
     Act();
     if (Report(false).SerializeAsString() != told_ && heard_) next_synchronize_ = MonotonicNow();
     if (MonotonicNow() >= next_synchronize_) {

@@ -5,9 +5,10 @@
 // files, not in memory.
 //
 // Leases: without an answer for the lease's length, counted from when the last answered call was
-// made, the agent SIGKILLs its ranks, for the coordinator may have given them away; it reports them
-// as ended (LEASE_LOST) once it is heard again. Trainers die with their agent (PR_SET_PDEATHSIG); a
-// new agent kills what is left and the coordinator hears of it by the ranks' absence.
+// made, the agent SIGKILLs its ranks, for the coordinator may have given them away, also if it was
+// itself asleep; it reports them as ended (LEASE_LOST) once it is heard again. Trainers die with
+// their agent (PR_SET_PDEATHSIG); a new agent kills what is left and the coordinator hears of it by
+// the ranks' absence.
 //
 // Below work_dir:
 //   lock
