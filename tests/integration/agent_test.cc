@@ -524,6 +524,21 @@ TEST_F(AgentTest, AStaleAttemptIsNoSuccessAndLeavesItsCheckpoints) {
   EXPECT_NE(AwaitEnded(Key("k")).exit_code(), 0) << "its line is not uploaded";
 }
 
+TEST_F(AgentTest, AStoppedRankKeepsNobodyWaiting) {
+  const std::string stalled = AddDataset("stalled\n");
+  const std::string rows = AddDataset("rows\n");
+  workers_.With(
+      [](State& state) { state.downloads.first = {{.when = When::kMidway, .stalls = true}}; });
+  Assign(Key("a"), Script({Finished(1)}), stalled);
+  StartAgent();
+  ASSERT_TRUE(workers_.Await([](const State& state) { return state.downloads.num_calls == 1; }));
+  Assign(Key("b"), Script({Finished(1)}), rows);
+  EXPECT_TRUE(AwaitStory(Key("b"), "PREPARING"));
+  StopAssigned(Key("a"));
+  EXPECT_EQ(AwaitEnded(Key("a")).exit_code(), Code(core::ExitCode::kTerminated));
+  EXPECT_EQ(AwaitEnded(Key("b")).exit_code(), 0);
+}
+
 TEST_F(AgentTest, ATrainerIsKilledWhenTheLeaseIsOver) {
   const v1::RankKey key = Key("j", 1);
   const absl::Duration lease = absl::Seconds(6);
@@ -632,6 +647,51 @@ TEST_F(AgentTest, SigtermDrains) {
     EXPECT_EQ(report.exit_code(), Code(core::ExitCode::kTerminated)) << job;
     EXPECT_EQ(report.error_code(), "TERMINATED") << job;
   }
+}
+
+TEST_F(AgentTest, ADrainWaitsForACoordinatorThatIsToBeTold) {
+  const v1::RankKey key = Key("j");
+  Assign(key, Script({ObeyTerm(5), LogText("ready\n"), Hang()}));
+  agent::AgentOptions options = Options();
+  options.drain_limit = absl::Seconds(60);
+  StartAgent(options);
+  ASSERT_TRUE(AwaitLog(key, "ready\n"));
+  const agent::UniqueFd& process = Watch(key);
+  workers_.With([](State& state) { state.away = true; });
+  std::thread drain([this] { running_->Drain(); });
+  EXPECT_TRUE(Ends(process));
+  EXPECT_TRUE(AwaitStory(key, "seq 5"));
+  const int now = workers_.With([](State& state) { return state.num_away; });
+  EXPECT_TRUE(workers_.Await([&](const State& state) { return state.num_away >= now + 5; }));
+  workers_.With([](State& state) { state.away = false; });
+  EXPECT_EQ(AwaitEnded(key).exit_code(), Code(core::ExitCode::kTerminated));
+  drain.join();
+}
+
+TEST_F(AgentTest, ADrainHasAnEndWhateverTheCoordinatorDoes) {
+  const std::string rows = AddDataset("rows\n");
+  workers_.With([](State& state) {
+    state.downloads.then = {.when = When::kMidway, .stalls = true};
+    state.telemetry.then = {.when = When::kBefore, .stalls = true};
+  });
+  Assign(Key("a"), Script({LogText("never taken\n"), Hang()}));
+  Assign(Key("b"), Script({Finished(1)}), rows);
+  agent::AgentOptions options = Options();
+  options.drain_limit = absl::Seconds(2);
+  StartAgent(options);
+  ASSERT_TRUE(workers_.Await([](const State& state) {
+    return state.downloads.num_calls > 0 && state.telemetry.num_calls > 0;
+  }));
+  const agent::UniqueFd& process = Watch(Key("a"));
+  std::atomic<bool> has_ended = false;
+  std::thread drain([&] {
+    running_->Drain();
+    has_ended = true;
+  });
+  EXPECT_TRUE(workers_.Await([&](const State&) { return has_ended.load(); }, absl::Seconds(10)));
+  EXPECT_TRUE(Ends(process));
+  workers_.ReleaseAll();
+  drain.join();
 }
 
 }  // namespace

@@ -277,6 +277,7 @@ void Agent::Perform(const Action& action) {
       rank->outcome =
           Failure(core::ExitCode::kTerminated, "TERMINATED", "stopped before it started");
       rank->phase = Phase::kEnded;
+      rank->calls.Cancel();
       return;
     case ActionKind::kDrop:
       return;
@@ -382,10 +383,20 @@ void Agent::KeepHouse() {
   RemoveOld(options_.work_dir + "/out", options_.keep_checkpoints, absl::Now(), jobs);
 }
 
-bool Agent::IsQuiet() {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  return std::all_of(ranks_.begin(), ranks_.end(),
-                     [](const auto& rank) { return rank.second->phase == Phase::kEnded; });
+// The coordinator knows everything but the progress.
+bool Agent::IsTold() { return heard_ && Report(false).SerializeAsString() == told_; }
+
+bool Agent::IsDrained() {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    // Nobody waits for an agent without ranks.
+    if (ranks_.empty() && !heard_) return true;
+    const bool is_quiet = std::all_of(ranks_.begin(), ranks_.end(), [](const auto& rank) {
+      return rank.second->phase == Phase::kEnded;
+    });
+    if (!is_quiet) return false;
+  }
+  return IsTold();
 }
 
 void Agent::Run() {
@@ -395,22 +406,20 @@ void Agent::Run() {
     KeepHouse();
     if (MonotonicNow() >= lease_until_) FenceOff();
     Act();
-    if (Report(false).SerializeAsString() != told_ && heard_) next_synchronize_ = MonotonicNow();
+    if (heard_ && !IsTold()) next_synchronize_ = MonotonicNow();
     if (MonotonicNow() >= next_synchronize_) {
       Synchronize();
       Act();
     }
     if (draining_) {
       drain_until = std::min(drain_until, MonotonicNow() + options_.drain_limit);
-      if (IsQuiet()) {
-        Synchronize();  // the last word
-        Act();
-        break;
-      }
+      if (IsDrained()) break;
     }
     std::this_thread::sleep_for(absl::ToChronoNanoseconds(kTick));
   }
   over_ = true;
+  const std::lock_guard<std::mutex> lock(mutex_);
+  for (const auto& [key, rank] : ranks_) rank->calls.Cancel();
 }
 
 }  // namespace jenner::agent

@@ -65,7 +65,8 @@ class Agent {
   static absl::StatusOr<std::unique_ptr<Agent>> Create(AgentOptions options);
   ~Agent();
 
-  // Until Stop() was called and every rank has ended and was told of, or drain_limit is over.
+  // Until Stop() was called and every rank has ended and was told of, or drain_limit is over. What
+  // the other two have under way then is cut off, so that they return, too.
   void Run();
   void RunTelemetry();
   void RunBlobs();
@@ -93,7 +94,8 @@ class Agent {
   void ReadFacts(Rank* rank);
   void BoundFiles(Rank* rank);
   void KeepHouse();
-  bool IsQuiet();
+  bool IsTold();
+  bool IsDrained();
   v1::SynchronizeRequest Report(bool with_progress);
 
   // The other threads'; true: there may be more to do at once.
@@ -102,7 +104,8 @@ class Agent {
   bool Download(const std::shared_ptr<Rank>& rank);
   bool UploadArtifact(const std::shared_ptr<Rank>& rank);
   // What a batch that is refused as a whole holds that is not.
-  absl::Status SendOneByOne(const v1::UploadTelemetryRequest& batch, int64_t* num_refused);
+  absl::Status SendOneByOne(const v1::UploadTelemetryRequest& batch, Cancellation* calls,
+                            int64_t* num_refused);
   // What became of a transfer, with the mutex held. False: it is to be tried again later, or not
   // wanted any more.
   bool Settle(Rank* rank, Refusal* refusal, const char* what, const absl::Status& status);

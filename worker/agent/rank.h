@@ -12,6 +12,7 @@
 #include "worker/agent/agent.h"
 #include "worker/agent/child.h"
 #include "worker/agent/facts.h"
+#include "worker/agent/link.h"
 
 namespace jenner::agent {
 
@@ -47,6 +48,7 @@ struct Agent::Rank {
   int64_t num_refused = 0;  // event lines that the coordinator called invalid
   Refusal telemetry;
   Refusal blobs;
+  Cancellation calls;  // of what is sent and fetched for it; locks itself
 
   Outcome outcome;  // once the process has ended, or none will ever run
 };

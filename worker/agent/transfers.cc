@@ -42,6 +42,7 @@ void Agent::RunSteps(const std::vector<RankStep>& steps) {
 
 void Agent::GiveUp(Rank* rank) {
   rank->stale = true;
+  rank->calls.Cancel();
   if (rank->phase != Phase::kUploading) return;
   rank->phase = Phase::kEnded;
   if (rank->outcome.exit_code != 0) return;
@@ -92,7 +93,7 @@ bool Agent::Download(const std::shared_ptr<Rank>& rank) {
   for (const std::string& hash : datasets) {
     const std::string path = options_.work_dir + "/data/" + hash;
     TouchFile(path);
-    if (FileSize(path) < 0) status.Update(link_.DownloadBlob(hash, path));
+    if (FileSize(path) < 0) status.Update(link_.DownloadBlob(hash, path, &rank->calls));
   }
   const std::lock_guard<std::mutex> lock(mutex_);
   if (rank->phase != Phase::kPreparing || !Settle(rank.get(), &rank->blobs, "dataset", status)) {
@@ -102,11 +103,12 @@ bool Agent::Download(const std::shared_ptr<Rank>& rank) {
   return true;
 }
 
-absl::Status Agent::SendOneByOne(const v1::UploadTelemetryRequest& batch, int64_t* num_refused) {
+absl::Status Agent::SendOneByOne(const v1::UploadTelemetryRequest& batch, Cancellation* calls,
+                                 int64_t* num_refused) {
   if (!batch.log().empty()) {
     v1::UploadTelemetryRequest log = batch;
     log.clear_event_json();
-    const absl::Status status = link_.UploadTelemetry(log);
+    const absl::Status status = link_.UploadTelemetry(log, calls);
     // No result is lost with a log.
     if (!absl::IsInvalidArgument(status)) RETURN_IF_ERROR(status);
   }
@@ -114,7 +116,7 @@ absl::Status Agent::SendOneByOne(const v1::UploadTelemetryRequest& batch, int64_
     v1::UploadTelemetryRequest one;
     *one.mutable_key() = batch.key();
     one.add_event_json(line);
-    const absl::Status status = link_.UploadTelemetry(one);
+    const absl::Status status = link_.UploadTelemetry(one, calls);
     if (absl::IsInvalidArgument(status)) {
       ++*num_refused;
     } else {
@@ -153,8 +155,8 @@ bool Agent::SendTelemetry(const std::shared_ptr<Rank>& rank) {
   }
   int64_t num_refused = 0;
   if (batch.event_json_size() > 0 || !batch.log().empty()) {
-    status = link_.UploadTelemetry(batch);
-    if (absl::IsInvalidArgument(status)) status = SendOneByOne(batch, &num_refused);
+    status = link_.UploadTelemetry(batch, &rank->calls);
+    if (absl::IsInvalidArgument(status)) status = SendOneByOne(batch, &rank->calls, &num_refused);
   }
 
   const std::lock_guard<std::mutex> lock(mutex_);
@@ -185,8 +187,8 @@ bool Agent::UploadArtifact(const std::shared_ptr<Rank>& rank) {
     }
     artifact = rank->facts.artifacts[rank->artifacts_sent];
   }
-  const absl::Status status =
-      link_.UploadBlob(ToProto(rank->key), artifact.path, artifact.sha256, artifact.size_bytes);
+  const absl::Status status = link_.UploadBlob(ToProto(rank->key), artifact.path, artifact.sha256,
+                                               artifact.size_bytes, &rank->calls);
   const std::lock_guard<std::mutex> lock(mutex_);
   if (!Settle(rank.get(), &rank->blobs, "artifact", Annotate(status, artifact.name))) {
     return false;
