@@ -3,10 +3,12 @@
 #define JENNER_TESTS_INTEGRATION_PROCESS_H_
 
 #include <fcntl.h>
+#include <poll.h>
 #include <pty.h>
 #include <signal.h>
 #include <spawn.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -93,6 +95,14 @@ class Process {
   std::string Errors() const { return ReadAll(err_); }
   void Kill(int signal_number) const {
     if (pid_ > 0) kill(pid_, signal_number);
+  }
+  // False: it runs on after that time.
+  bool EndsWithin(int limit_ms) const {
+    if (pid_ <= 0) return true;
+    pollfd item{static_cast<int>(syscall(SYS_pidfd_open, pid_, 0)), POLLIN, 0};
+    const bool has_ended = poll(&item, 1, limit_ms) == 1;
+    close(item.fd);
+    return has_ended;
   }
   // The exit code, or 128 and the signal.
   int Wait() {

@@ -9,8 +9,6 @@
 
 #include <atomic>
 #include <chrono>
-#include <cstdlib>
-#include <filesystem>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -23,6 +21,7 @@
 #include "jenner/v1/experiment.grpc.pb.h"
 #include "jenner/v1/worker.grpc.pb.h"
 #include "server/server.h"
+#include "tests/integration/temp_dir.h"
 #include "wire/channel.h"
 #include "wire/status.h"
 
@@ -35,19 +34,6 @@ inline const char kTraining[] =
     "\n";
 inline const char kPrompts[] = R"({"id":"p1","messages":[{"role":"user","content":"Hello"}]})"
                                "\n";
-
-class TempDir {
- public:
-  TempDir() {
-    std::string pattern = ::testing::TempDir() + "/jenner-server-XXXXXX";
-    path_ = mkdtemp(pattern.data());
-  }
-  ~TempDir() { std::filesystem::remove_all(path_); }
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
 
 // Every call of a test has a deadline: a hang is a failure, not a time-out of the whole.
 struct Context : grpc::ClientContext {

@@ -135,8 +135,10 @@ void Agent::Synchronize() {
   }
   const std::string telling = Report(false).SerializeAsString();
   const absl::Time asked_at = MonotonicNow();
-  const auto response =
-      link_.Synchronize(Report(true), std::min<absl::Duration>(lease_ / 3, kSynchronizeTimeout));
+  absl::Duration timeout = std::min<absl::Duration>(lease_ / 3, kSynchronizeTimeout);
+  // Not beyond the end of the lease.
+  if (asked_at < lease_until_) timeout = std::min(timeout, lease_until_ - asked_at);
+  const auto response = link_.Synchronize(Report(true), timeout);
   next_synchronize_ = MonotonicNow() + std::min(pause_, lease_ / 3);
   if (response.ok()) {
     if (!heard_) Log("synchronize: the coordinator answers again");
@@ -149,17 +151,17 @@ void Agent::Synchronize() {
   }
   if (heard_) Log("synchronize: " + response.status().ToString());
   heard_ = false;
-  if (MonotonicNow() >= lease_until_) FenceOff();
 }
 
-// The ranks may have been given away.
+// The lease is over: the ranks may have been given away.
 void Agent::FenceOff() {
+  heard_ = false;
   wanted_.clear();
   const std::lock_guard<std::mutex> lock(mutex_);
   for (const auto& [key, rank] : ranks_) {
     if (rank->phase == Phase::kUploading || rank->phase == Phase::kEnded || rank->verdict) continue;
     Log(ToString(key) + ": the lease is over");
-    rank->stale = true;
+    GiveUp(rank.get());
     const Outcome lost = Failure(core::ExitCode::kPeerLost, "LEASE_LOST",
                                  "the worker did not hear from the coordinator in time");
     rank->verdict = lost;
@@ -231,7 +233,7 @@ void Agent::StopRank(Rank* rank) {
 
 void Agent::Drop(const RankKey& key) {
   const std::shared_ptr<Rank> rank = ranks_.at(key);
-  rank->stale = true;
+  GiveUp(rank.get());
   ranks_.erase(key);
   absl::Status removed = rank->folder.empty() ? absl::OkStatus() : RemoveTree(rank->folder);
   const bool is_last = std::none_of(ranks_.begin(), ranks_.end(), [&](const auto& other) {
@@ -275,6 +277,7 @@ void Agent::Perform(const Action& action) {
       rank->outcome =
           Failure(core::ExitCode::kTerminated, "TERMINATED", "stopped before it started");
       rank->phase = Phase::kEnded;
+      rank->calls.Cancel();
       return;
     case ActionKind::kDrop:
       return;
@@ -350,7 +353,8 @@ void Agent::CheckChild(Rank* rank) {
   rank->outcome = rank->verdict ? *rank->verdict
                                 : Judge(exit_code, rank->stopping, rank->facts,
                                         last_words.ok() ? *last_words : "");
-  rank->phase = rank->stale ? Phase::kEnded : Phase::kUploading;
+  rank->phase = Phase::kUploading;
+  if (rank->stale) GiveUp(rank);
   Log(absl::StrCat(ToString(rank->key), ": ended with exit code ", exit_code, " ",
                    rank->outcome.error_code));
 }
@@ -379,10 +383,20 @@ void Agent::KeepHouse() {
   RemoveOld(options_.work_dir + "/out", options_.keep_checkpoints, absl::Now(), jobs);
 }
 
-bool Agent::IsQuiet() {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  return std::all_of(ranks_.begin(), ranks_.end(),
-                     [](const auto& rank) { return rank.second->phase == Phase::kEnded; });
+// The coordinator knows everything but the progress.
+bool Agent::IsTold() { return heard_ && Report(false).SerializeAsString() == told_; }
+
+bool Agent::IsDrained() {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    // Nobody waits for an agent without ranks.
+    if (ranks_.empty() && !heard_) return true;
+    const bool is_quiet = std::all_of(ranks_.begin(), ranks_.end(), [](const auto& rank) {
+      return rank.second->phase == Phase::kEnded;
+    });
+    if (!is_quiet) return false;
+  }
+  return IsTold();
 }
 
 void Agent::Run() {
@@ -390,23 +404,22 @@ void Agent::Run() {
   while (MonotonicNow() < drain_until) {
     CheckChildren();
     KeepHouse();
+    if (MonotonicNow() >= lease_until_) FenceOff();
     Act();
-    if (Report(false).SerializeAsString() != told_ && heard_) next_synchronize_ = MonotonicNow();
+    if (heard_ && !IsTold()) next_synchronize_ = MonotonicNow();
     if (MonotonicNow() >= next_synchronize_) {
       Synchronize();
       Act();
     }
     if (draining_) {
       drain_until = std::min(drain_until, MonotonicNow() + options_.drain_limit);
-      if (IsQuiet()) {
-        Synchronize();  // the last word
-        Act();
-        break;
-      }
+      if (IsDrained()) break;
     }
     std::this_thread::sleep_for(absl::ToChronoNanoseconds(kTick));
   }
   over_ = true;
+  const std::lock_guard<std::mutex> lock(mutex_);
+  for (const auto& [key, rank] : ranks_) rank->calls.Cancel();
 }
 
 }  // namespace jenner::agent

@@ -5,9 +5,10 @@
 // files, not in memory.
 //
 // Leases: without an answer for the lease's length, counted from when the last answered call was
-// made, the agent SIGKILLs its ranks, for the coordinator may have given them away; it reports them
-// as ended (LEASE_LOST) once it is heard again. Trainers die with their agent (PR_SET_PDEATHSIG); a
-// new agent kills what is left and the coordinator hears of it by the ranks' absence.
+// made, the agent SIGKILLs its ranks, for the coordinator may have given them away, also if it was
+// itself asleep; it reports them as ended (LEASE_LOST) once it is heard again. Trainers die with
+// their agent (PR_SET_PDEATHSIG); a new agent kills what is left and the coordinator hears of it by
+// the ranks' absence.
 //
 // Below work_dir:
 //   lock
@@ -64,7 +65,8 @@ class Agent {
   static absl::StatusOr<std::unique_ptr<Agent>> Create(AgentOptions options);
   ~Agent();
 
-  // Until Stop() was called and every rank has ended and was told of, or drain_limit is over.
+  // Until Stop() was called and every rank has ended and was told of, or drain_limit is over. What
+  // the other two have under way then is cut off, so that they return, too.
   void Run();
   void RunTelemetry();
   void RunBlobs();
@@ -73,6 +75,7 @@ class Agent {
 
  private:
   struct Rank;
+  struct Refusal;
   using RankStep = bool (Agent::*)(const std::shared_ptr<Rank>&);
   explicit Agent(AgentOptions options);
 
@@ -91,7 +94,8 @@ class Agent {
   void ReadFacts(Rank* rank);
   void BoundFiles(Rank* rank);
   void KeepHouse();
-  bool IsQuiet();
+  bool IsTold();
+  bool IsDrained();
   v1::SynchronizeRequest Report(bool with_progress);
 
   // The other threads'; true: there may be more to do at once.
@@ -100,9 +104,15 @@ class Agent {
   bool Download(const std::shared_ptr<Rank>& rank);
   bool UploadArtifact(const std::shared_ptr<Rank>& rank);
   // What a batch that is refused as a whole holds that is not.
-  absl::Status SendOneByOne(const v1::UploadTelemetryRequest& batch, int64_t* num_refused);
-  // What became of a transfer, with the mutex held. False: it is to be tried again later.
-  bool Settle(Rank* rank, const char* what, const absl::Status& status);
+  absl::Status SendOneByOne(const v1::UploadTelemetryRequest& batch, Cancellation* calls,
+                            int64_t* num_refused);
+  // What became of a transfer, with the mutex held. False: it is to be tried again later, or not
+  // wanted any more.
+  bool Settle(Rank* rank, Refusal* refusal, const char* what, const absl::Status& status);
+
+  // Any thread's, with the mutex held. Nothing more is sent of the rank; if its process is gone, it
+  // has ended, and not well.
+  void GiveUp(Rank* rank);
 
   const AgentOptions options_;
   const std::string boot_id_;

@@ -23,6 +23,35 @@ void SetDeadline(grpc::ClientContext* context, absl::Duration timeout) {
 
 }  // namespace
 
+// The context of a call that its Cancellation can end.
+class CancellableContext {
+ public:
+  CancellableContext(Cancellation* cancellation, absl::Duration timeout)
+      : cancellation_(*cancellation) {
+    SetDeadline(&context_, timeout);
+    const std::lock_guard<std::mutex> lock(cancellation_.mutex_);
+    cancellation_.contexts_.insert(&context_);
+    if (cancellation_.is_cancelled_) context_.TryCancel();
+  }
+  ~CancellableContext() {
+    const std::lock_guard<std::mutex> lock(cancellation_.mutex_);
+    cancellation_.contexts_.erase(&context_);
+  }
+  CancellableContext(const CancellableContext&) = delete;
+  CancellableContext& operator=(const CancellableContext&) = delete;
+  grpc::ClientContext* get() { return &context_; }
+
+ private:
+  Cancellation& cancellation_;
+  grpc::ClientContext context_;
+};
+
+void Cancellation::Cancel() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  is_cancelled_ = true;
+  for (grpc::ClientContext* context : contexts_) context->TryCancel();
+}
+
 Link::Link(const std::string& server)
     : stub_(v1::Workers::NewStub(wire::MakeClientChannel(server))) {}
 
@@ -35,19 +64,19 @@ absl::StatusOr<v1::SynchronizeResponse> Link::Synchronize(const v1::SynchronizeR
   return response;
 }
 
-absl::Status Link::UploadTelemetry(const v1::UploadTelemetryRequest& request) {
-  grpc::ClientContext context;
-  SetDeadline(&context, kCallTimeout);
+absl::Status Link::UploadTelemetry(const v1::UploadTelemetryRequest& request,
+                                   Cancellation* cancellation) {
+  CancellableContext context(cancellation, kCallTimeout);
   v1::UploadTelemetryResponse response;
-  return wire::FromGrpcStatus(stub_->UploadTelemetry(&context, request, &response));
+  return wire::FromGrpcStatus(stub_->UploadTelemetry(context.get(), request, &response));
 }
 
 absl::Status Link::UploadBlob(const v1::RankKey& key, const std::string& path,
-                              const std::string& sha256, int64_t size_bytes) {
-  grpc::ClientContext context;
-  SetDeadline(&context, kBlobTimeout);
+                              const std::string& sha256, int64_t size_bytes,
+                              Cancellation* cancellation) {
+  CancellableContext context(cancellation, kBlobTimeout);
   v1::UploadBlobResponse response;
-  const auto writer = stub_->UploadBlob(&context, &response);
+  const auto writer = stub_->UploadBlob(context.get(), &response);
   v1::UploadBlobRequest request;
   *request.mutable_header()->mutable_key() = key;
   request.mutable_header()->set_sha256(sha256);
@@ -58,7 +87,7 @@ absl::Status Link::UploadBlob(const v1::RankKey& key, const std::string& path,
     absl::StatusOr<std::string> part = ReadPart(path, at, std::min(kChunkBytes, size_bytes - at));
     if (!part.ok() || part->empty()) {
       read = part.ok() ? absl::DataLossError(path + ": shorter than announced") : part.status();
-      context.TryCancel();
+      context.get()->TryCancel();
       break;
     }
     at += static_cast<int64_t>(part->size());
@@ -70,17 +99,17 @@ absl::Status Link::UploadBlob(const v1::RankKey& key, const std::string& path,
   return read.ok() ? status : read;
 }
 
-absl::Status Link::DownloadBlob(const std::string& sha256, const std::string& path) {
-  grpc::ClientContext context;
-  SetDeadline(&context, kBlobTimeout);
+absl::Status Link::DownloadBlob(const std::string& sha256, const std::string& path,
+                                Cancellation* cancellation) {
+  CancellableContext context(cancellation, kBlobTimeout);
   v1::DownloadBlobRequest request;
   request.set_sha256(sha256);
-  const auto reader = stub_->DownloadBlob(&context, request);
+  const auto reader = stub_->DownloadBlob(context.get(), request);
   std::string bytes;
   v1::DownloadBlobResponse response;
   while (reader->Read(&response)) {
     bytes += response.chunk();
-    if (bytes.size() > kMaxDownloadBytes) context.TryCancel();
+    if (bytes.size() > kMaxDownloadBytes) context.get()->TryCancel();
   }
   RETURN_IF_ERROR(Annotate(wire::FromGrpcStatus(reader->Finish()), "blob " + sha256));
   if (core::Sha256Hex(bytes) != sha256)

@@ -4,6 +4,8 @@
 #define JENNER_WORKER_AGENT_LINK_H_
 
 #include <memory>
+#include <mutex>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -13,18 +15,34 @@
 
 namespace jenner::agent {
 
+// Cuts calls off from another thread. Outlives the calls that it was given to.
+class Cancellation {
+ public:
+  // Calls under way and later ones end with Cancelled, for good.
+  void Cancel();
+
+ private:
+  friend class CancellableContext;
+  std::mutex mutex_;  // guards what follows
+  bool is_cancelled_ = false;
+  std::set<grpc::ClientContext*> contexts_;
+};
+
 class Link {
  public:
   explicit Link(const std::string& server);
 
   absl::StatusOr<v1::SynchronizeResponse> Synchronize(const v1::SynchronizeRequest& request,
                                                       absl::Duration timeout);
-  absl::Status UploadTelemetry(const v1::UploadTelemetryRequest& request);
+  absl::Status UploadTelemetry(const v1::UploadTelemetryRequest& request,
+                               Cancellation* cancellation);
   // Streams the file at `path`; its hash and size must be as given.
   absl::Status UploadBlob(const v1::RankKey& key, const std::string& path,
-                          const std::string& sha256, int64_t size_bytes);
+                          const std::string& sha256, int64_t size_bytes,
+                          Cancellation* cancellation);
   // Writes the blob to `path` durably once its hash is checked. DataLoss: it differs.
-  absl::Status DownloadBlob(const std::string& sha256, const std::string& path);
+  absl::Status DownloadBlob(const std::string& sha256, const std::string& path,
+                            Cancellation* cancellation);
 
  private:
   std::unique_ptr<v1::Workers::Stub> stub_;

@@ -12,8 +12,15 @@
 #include "worker/agent/agent.h"
 #include "worker/agent/child.h"
 #include "worker/agent/facts.h"
+#include "worker/agent/link.h"
 
 namespace jenner::agent {
+
+// A kind of transfer that does not succeed.
+struct Agent::Refusal {
+  absl::Time since = absl::InfiniteFuture();  // by MonotonicNow()
+  std::string last_fault;                     // so that it is logged once
+};
 
 struct Agent::Rank {
   RankKey key;
@@ -39,8 +46,9 @@ struct Agent::Rank {
   size_t artifacts_sent = 0;
   bool stale = false;       // the coordinator wants nothing more of it
   int64_t num_refused = 0;  // event lines that the coordinator called invalid
-  absl::Time refused_since = absl::InfiniteFuture();  // a transfer; by MonotonicNow()
-  std::string last_fault;                             // of a transfer, so that it is logged once
+  Refusal telemetry;
+  Refusal blobs;
+  Cancellation calls;  // of what is sent and fetched for it; locks itself
 
   Outcome outcome;  // once the process has ended, or none will ever run
 };

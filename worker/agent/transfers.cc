@@ -17,10 +17,6 @@ constexpr int64_t kBatchBytes = int64_t{1} << 20;  // of UploadTelemetry
 constexpr int64_t kLogBatchBytes = 64 << 10;
 constexpr absl::Duration kIdle = absl::Milliseconds(200);
 
-bool IsStale(const absl::Status& status) {
-  return absl::IsAborted(status) || absl::IsNotFound(status);
-}
-
 }  // namespace
 
 void Agent::RunTelemetry() { RunSteps({&Agent::SendTelemetry}); }
@@ -44,25 +40,40 @@ void Agent::RunSteps(const std::vector<RankStep>& steps) {
   }
 }
 
-bool Agent::Settle(Rank* rank, const char* what, const absl::Status& status) {
+void Agent::GiveUp(Rank* rank) {
+  rank->stale = true;
+  rank->calls.Cancel();
+  if (rank->phase != Phase::kUploading) return;
+  rank->phase = Phase::kEnded;
+  if (rank->outcome.exit_code != 0) return;
+  rank->outcome = {static_cast<int>(core::ExitCode::kTerminated), "STALE_ATTEMPT",
+                   "the coordinator did not take all of what it made"};
+}
+
+bool Agent::Settle(Rank* rank, Refusal* refusal, const char* what, const absl::Status& status) {
+  if (rank->stale) return false;
   if (status.ok()) {
-    rank->refused_since = absl::InfiniteFuture();
-    rank->last_fault.clear();
+    *refusal = {};
     return true;
   }
   if (const std::string fault = absl::StrCat(what, ": ", status.ToString());
-      fault != rank->last_fault) {
+      fault != refusal->last_fault) {
     Log(ToString(rank->key) + ": " + fault);
-    rank->last_fault = fault;
+    refusal->last_fault = fault;
+  }
+  // Only what is sent has an attempt that can be stale.
+  if (absl::IsAborted(status) && rank->phase != Phase::kPreparing) {
+    GiveUp(rank);
+    return false;
   }
   // A coordinator that is away comes again; what it is to be told waits here.
   if (absl::IsUnavailable(status)) return false;
-  rank->refused_since = std::min(rank->refused_since, MonotonicNow());
-  if (MonotonicNow() - rank->refused_since < options_.transfer_limit) return false;
+  refusal->since = std::min(refusal->since, MonotonicNow());
+  if (MonotonicNow() - refusal->since < options_.transfer_limit) return false;
   rank->outcome = {static_cast<int>(core::ExitCode::kStorage), "TRANSFER_FAILED",
-                   ToUtf8(rank->last_fault, kMaxErrorBytes)};
+                   ToUtf8(refusal->last_fault, kMaxErrorBytes)};
   rank->verdict = rank->outcome;
-  rank->stale = true;
+  GiveUp(rank);
   if (rank->phase == Phase::kRunning) {
     KillGroup(rank->child.identity);
   } else {
@@ -82,20 +93,30 @@ bool Agent::Download(const std::shared_ptr<Rank>& rank) {
   for (const std::string& hash : datasets) {
     const std::string path = options_.work_dir + "/data/" + hash;
     TouchFile(path);
-    if (FileSize(path) < 0) status.Update(link_.DownloadBlob(hash, path));
+    if (FileSize(path) < 0) status.Update(link_.DownloadBlob(hash, path, &rank->calls));
   }
   const std::lock_guard<std::mutex> lock(mutex_);
-  if (rank->phase != Phase::kPreparing || !Settle(rank.get(), "dataset", status)) return false;
+  if (rank->phase != Phase::kPreparing || !Settle(rank.get(), &rank->blobs, "dataset", status)) {
+    return false;
+  }
   rank->phase = Phase::kReady;
   return true;
 }
 
-absl::Status Agent::SendOneByOne(const v1::UploadTelemetryRequest& batch, int64_t* num_refused) {
+absl::Status Agent::SendOneByOne(const v1::UploadTelemetryRequest& batch, Cancellation* calls,
+                                 int64_t* num_refused) {
+  if (!batch.log().empty()) {
+    v1::UploadTelemetryRequest log = batch;
+    log.clear_event_json();
+    const absl::Status status = link_.UploadTelemetry(log, calls);
+    // No result is lost with a log.
+    if (!absl::IsInvalidArgument(status)) RETURN_IF_ERROR(status);
+  }
   for (const std::string& line : batch.event_json()) {
     v1::UploadTelemetryRequest one;
     *one.mutable_key() = batch.key();
     one.add_event_json(line);
-    const absl::Status status = link_.UploadTelemetry(one);
+    const absl::Status status = link_.UploadTelemetry(one, calls);
     if (absl::IsInvalidArgument(status)) {
       ++*num_refused;
     } else {
@@ -134,17 +155,12 @@ bool Agent::SendTelemetry(const std::shared_ptr<Rank>& rank) {
   }
   int64_t num_refused = 0;
   if (batch.event_json_size() > 0 || !batch.log().empty()) {
-    status = link_.UploadTelemetry(batch);
-    if (absl::IsInvalidArgument(status)) status = SendOneByOne(batch, &num_refused);
+    status = link_.UploadTelemetry(batch, &rank->calls);
+    if (absl::IsInvalidArgument(status)) status = SendOneByOne(batch, &rank->calls, &num_refused);
   }
 
   const std::lock_guard<std::mutex> lock(mutex_);
-  if (IsStale(status)) {
-    rank->stale = true;
-    if (rank->phase == Phase::kUploading) rank->phase = Phase::kEnded;
-    return false;
-  }
-  if (!Settle(rank.get(), "telemetry", status)) return false;
+  if (!Settle(rank.get(), &rank->telemetry, "telemetry", status)) return false;
   rank->events_offset = lines->next_offset;
   rank->num_refused += num_refused;
   if (rank->log_dropped == log_dropped)
@@ -171,15 +187,12 @@ bool Agent::UploadArtifact(const std::shared_ptr<Rank>& rank) {
     }
     artifact = rank->facts.artifacts[rank->artifacts_sent];
   }
-  const absl::Status status =
-      link_.UploadBlob(ToProto(rank->key), artifact.path, artifact.sha256, artifact.size_bytes);
+  const absl::Status status = link_.UploadBlob(ToProto(rank->key), artifact.path, artifact.sha256,
+                                               artifact.size_bytes, &rank->calls);
   const std::lock_guard<std::mutex> lock(mutex_);
-  if (IsStale(status)) {
-    rank->stale = true;
-    rank->phase = Phase::kEnded;
+  if (!Settle(rank.get(), &rank->blobs, "artifact", Annotate(status, artifact.name))) {
     return false;
   }
-  if (!Settle(rank.get(), "artifact", Annotate(status, artifact.name))) return false;
   ++rank->artifacts_sent;
   return true;
 }

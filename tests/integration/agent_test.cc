@@ -1,0 +1,698 @@
+// The agent against a coordinator of a script (fake_workers.h), with trainers of a script
+// (fake_trainer.cc): what it fetches, starts, sends and reports, and what it does when either side
+// fails. Most tests run the Agent and its three threads here; those about the end of the process
+// run jenner-worker itself.
+#include <gmock/gmock.h>
+#include <poll.h>
+#include <signal.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <deque>
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+#include "absl/time/clock.h"
+#include "core/exit_code.h"
+#include "tests/integration/fake_workers.h"
+#include "tests/integration/process.h"
+#include "tests/integration/temp_dir.h"
+#include "worker/agent/agent.h"
+#include "worker/agent/process.h"
+
+namespace jenner::tests {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using State = FakeWorkers::State;
+using When = Fault::When;
+
+// Before gRPC is used: the agent forks to exec only.
+[[maybe_unused]] const int kNoForkHandlers = setenv("GRPC_ENABLE_FORK_SUPPORT", "0", 1);
+
+constexpr char kTrainer[] = JENNER_BINARY_DIR "/bin/fake_trainer";
+constexpr int kPatienceMs = 20'000;
+
+int Code(core::ExitCode code) { return static_cast<int>(code); }
+
+// Steps of a trainer's script.
+Json Event(int seq, const std::string& kind, const Json& more = Json::object()) {
+  Json event = {{"seq", seq}, {"kind", kind}};
+  event.update(more);
+  return {{"event", event}};
+}
+Json TrainStep(int seq, int step) { return Event(seq, "train_step", {{"step", step}}); }
+Json Finished(int seq) { return Event(seq, "finished", {{"steps", 3}}); }
+Json LogText(const std::string& text) { return {{"log", text}}; }
+Json Await(const std::string& path) { return {{"await", path}}; }
+Json Hang() { return {{"hang", true}}; }
+Json IgnoreTerm() { return {{"on_term", Json::array()}}; }
+Json ObeyTerm(int seq) {
+  return {{"on_term",
+           {TrainStep(seq, 9)["event"],
+            Event(seq + 1, "failed", {{"code", "TERMINATED"}, {"message", "told to"}})["event"]}}};
+}
+Json Script(std::initializer_list<Json> steps) { return Json(std::vector<Json>(steps)); }
+
+v1::RankKey Key(const std::string& job, int attempt = 1, int rank = 0) {
+  v1::RankKey key;
+  key.set_experiment("e");
+  key.set_job(job);
+  key.set_attempt(attempt);
+  key.set_rank(rank);
+  return key;
+}
+
+bool Ends(const agent::UniqueFd& pidfd, int limit_ms = kPatienceMs) {
+  pollfd item{pidfd.get(), POLLIN, 0};
+  return poll(&item, 1, limit_ms) == 1;
+}
+
+// An agent with its threads, as main.cc runs it; drained with its object.
+class RunningAgent {
+ public:
+  explicit RunningAgent(std::unique_ptr<agent::Agent> agent) : agent_(std::move(agent)) {
+    threads_.emplace_back([this] { agent_->Run(); });
+    threads_.emplace_back([this] { agent_->RunTelemetry(); });
+    threads_.emplace_back([this] { agent_->RunBlobs(); });
+  }
+  ~RunningAgent() { Drain(); }
+  void Drain() {
+    agent_->Stop();
+    for (std::thread& thread : threads_) thread.join();
+    threads_.clear();
+  }
+
+ private:
+  std::unique_ptr<agent::Agent> agent_;
+  std::vector<std::thread> threads_;
+};
+
+class AgentTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    std::filesystem::create_directories(Path("models/tiny"));
+    std::ofstream(Path("models/tiny/config.json")) << "{}";
+  }
+  void TearDown() override {
+    // Whatever became of the test: nothing stalls the agent's end, and no trainer outlives it.
+    workers_.With([](State& state) {
+      state.silent = false;
+      state.away = false;
+    });
+    workers_.ReleaseAll();
+    running_.reset();
+    for (const agent::UniqueFd& pidfd : watched_) agent::SignalProcess(pidfd, SIGKILL);
+    if (!HasFailure()) return;
+    workers_.With([](State& state) {
+      for (const auto& [name, rank] : state.ranks) {
+        std::fprintf(stderr, "%s: %s\n%s\n", name.c_str(), rank.report.ShortDebugString().c_str(),
+                     rank.log.c_str());
+        for (const std::string& word : rank.story) std::fprintf(stderr, "  %s\n", word.c_str());
+      }
+    });
+  }
+
+  std::string Path(const std::string& name) const { return dir_.path() + "/" + name; }
+  std::string Out(const std::string& job, const std::string& name) const {
+    return Path("work/out/e/" + job + "/" + name);
+  }
+  static std::string AttemptFolder(const v1::RankKey& key) { return "work/attempts/" + Name(key); }
+  bool Exists(const std::string& name) const { return std::filesystem::exists(Path(name)); }
+
+  agent::AgentOptions Options() const {
+    agent::AgentOptions options;
+    options.server = workers_.address();
+    options.name = "w1";
+    options.models_dir = Path("models");
+    options.work_dir = Path("work");
+    options.trainer = kTrainer;
+    options.slots = 4;
+    options.stop_grace = absl::Seconds(1);
+    options.drain_limit = absl::Seconds(5);
+    return options;
+  }
+  void StartAgent(const agent::AgentOptions& options) {
+    auto agent = agent::Agent::Create(options);
+    ASSERT_TRUE(agent.ok()) << agent.status();
+    running_ = std::make_unique<RunningAgent>(*std::move(agent));
+  }
+  void StartAgent() { StartAgent(Options()); }
+  std::unique_ptr<Process> StartBinary(const std::string& name = "w1") const {
+    return std::make_unique<Process>(
+        "jenner-worker",
+        std::vector<std::string>{"--server", workers_.address(), "--name", name, "--models-dir",
+                                 Path("models"), "--work-dir", Path("work"), "--trainer", kTrainer,
+                                 "--slots", "4"});
+  }
+
+  std::string AddDataset(const std::string& bytes) {
+    const std::string hash = core::Sha256Hex(bytes);
+    workers_.With([&](State& state) { state.datasets[hash] = bytes; });
+    return hash;
+  }
+  void Assign(const v1::RankKey& key, const Json& script, const std::string& dataset = "",
+              const std::string& prompts = "", int world_size = 1) {
+    Json job = {{"script", script}};
+    if (!dataset.empty()) job["training"] = {{"dataset", "sha256:" + dataset}};
+    if (!prompts.empty()) job["evaluation"] = {{"prompts", "sha256:" + prompts}};
+    v1::Assignment assignment;
+    *assignment.mutable_key() = key;
+    assignment.set_world_size(world_size);
+    assignment.set_job_spec_json(job.dump());
+    workers_.With([&](State& state) { state.assignments[Name(key)] = assignment; });
+  }
+  void Unassign(const v1::RankKey& key) {
+    workers_.With([&](State& state) { state.assignments.erase(Name(key)); });
+  }
+  void StopAssigned(const v1::RankKey& key) {
+    workers_.With([&](State& state) { state.assignments[Name(key)].set_stop(true); });
+  }
+  void Open(const std::string& gate) const { std::ofstream(Path(gate)) << "open"; }
+
+  bool AwaitStory(const v1::RankKey& key, const std::string& word) {
+    return workers_.Await([&](const State& state) { return state.Of(key).Tells(word); });
+  }
+  bool AwaitLog(const v1::RankKey& key, const std::string& text) {
+    return workers_.Await(
+        [&](const State& state) { return state.Of(key).log.find(text) != std::string::npos; });
+  }
+  // The agent has forgotten the rank.
+  bool AwaitGone(const v1::RankKey& key) {
+    return workers_.Await([&](const State& state) { return !state.IsReported(key); });
+  }
+  v1::RankReport AwaitEnded(const v1::RankKey& key) {
+    EXPECT_TRUE(AwaitStory(key, "ENDED")) << Name(key);
+    return Of(key).report;
+  }
+  Received Of(const v1::RankKey& key) {
+    return workers_.With([&](State& state) { return state.Of(key); });
+  }
+  // A pidfd of the rank's trainer, which lives; as the agent's own record names it.
+  const agent::UniqueFd& Watch(const v1::RankKey& key) {
+    agent::ProcessIdentity identity;
+    EXPECT_TRUE(workers_.Await([&](const State&) {
+      std::ifstream file(Path(AttemptFolder(key) + "/process"));
+      return static_cast<bool>(file >> identity.pid >> identity.start_ticks >> identity.boot_id);
+    }));
+    auto pidfd = agent::OpenProcess(identity);
+    EXPECT_TRUE(pidfd.ok()) << pidfd.status();
+    watched_.push_back(pidfd.ok() ? *std::move(pidfd) : agent::UniqueFd());
+    return watched_.back();
+  }
+
+  // A step that writes an artifact, and its event.
+  std::vector<Json> ArtifactSteps(int seq, const v1::RankKey& key, const std::string& name,
+                                  const std::string& text, int times) const {
+    std::string bytes;
+    for (int i = 0; i < times; ++i) bytes += text;
+    const std::string path = Out(key.job(), name);
+    return {{{"file", {path, text, times}}},
+            Event(seq, "artifact",
+                  {{"name", name},
+                   {"path", path},
+                   {"bytes", bytes.size()},
+                   {"sha256", core::Sha256Hex(bytes)}})};
+  }
+
+  TempDir dir_;
+  FakeWorkers workers_;
+  std::unique_ptr<RunningAgent> running_;
+  std::deque<agent::UniqueFd> watched_;
+};
+
+TEST_F(AgentTest, ARankIsPreparedRunAndReportedEndedOnceAllIsUploaded) {
+  const std::string rows = AddDataset("the rows\n");
+  const std::string prompts = AddDataset("the prompts\n");
+  const v1::RankKey key = Key("j");
+  Json script = Script({{{"cat", rows}},
+                        {{"cat", prompts}},
+                        Event(1, "started"),
+                        Event(2, "plan", {{"total_steps", 3}}),
+                        TrainStep(3, 1),
+                        TrainStep(4, 2),
+                        LogText("half\n"),
+                        TrainStep(5, 3),
+                        Event(6, "sample", {{"answer", "\xc3\xa1"}}),
+                        Event(7, "evaluation")});
+  for (const Json& step : ArtifactSteps(8, key, "adapter/config.json", "{}", 1)) {
+    script.push_back(step);
+  }
+  // More than two chunks.
+  for (const Json& step : ArtifactSteps(9, key, "adapter/model", "0123456789", 250'000)) {
+    script.push_back(step);
+  }
+  script.push_back(Finished(10));
+  script.push_back(LogText("done\n"));
+  Assign(key, script, rows, prompts);
+  StartAgent();
+
+  const v1::RankReport report = AwaitEnded(key);
+  EXPECT_EQ(report.exit_code(), 0) << report.ShortDebugString();
+  EXPECT_EQ(report.step(), 3);
+  EXPECT_EQ(report.total_steps(), 3);
+  ASSERT_EQ(report.artifacts_size(), 2);
+  EXPECT_EQ(report.artifacts(0).path(), "adapter/config.json");
+  EXPECT_EQ(report.artifacts(1).size_bytes(), 2'500'000);
+  Received rank = Of(key);
+  EXPECT_THAT(rank.seqs, ElementsAre(3, 4, 5, 6, 7));
+  EXPECT_EQ(rank.num_lines_sent, 5);
+  EXPECT_THAT(rank.log, HasSubstr("--rank 0 --world-size 1 --events-fd 3 --store-host 127.0.0.1"));
+  EXPECT_THAT(rank.log, HasSubstr("\nthe rows\nthe prompts\nhalf\ndone\n"));
+  for (const v1::ArtifactReport& artifact : report.artifacts()) {
+    EXPECT_TRUE(rank.blobs.contains(artifact.sha256())) << artifact.path();
+  }
+  EXPECT_EQ(rank.story.back(), "ENDED");
+  EXPECT_EQ(workers_.With([](State& state) { return state.last.models(0); }), "tiny");
+
+  // Nothing is left of a success but its datasets, which the next rank finds there.
+  Unassign(key);
+  EXPECT_TRUE(AwaitGone(key));
+  EXPECT_FALSE(Exists("work/attempts/e"));
+  EXPECT_FALSE(Exists("work/out/e"));
+  Assign(Key("k"), Script({Finished(1)}), rows, prompts);
+  EXPECT_EQ(AwaitEnded(Key("k")).exit_code(), 0);
+  EXPECT_EQ(workers_.With([](State& state) { return state.downloads.num_calls; }), 2);
+  EXPECT_EQ(Of(key).story.back(), "ENDED");
+}
+
+TEST_F(AgentTest, ADatasetOfOtherBytesIsRefused) {
+  const std::string rows = AddDataset("the rows\n");
+  workers_.With([](State& state) {
+    state.downloads.first = {{.corrupts = true},
+                             {.when = When::kMidway},
+                             {.when = When::kMidway, .code = grpc::StatusCode::OK},
+                             {.when = When::kBefore, .code = grpc::StatusCode::NOT_FOUND}};
+    state.downloads.then = {.corrupts = true};
+  });
+  Assign(Key("j"), Script({{{"cat", rows}}, Finished(1)}), rows);
+  StartAgent();
+  ASSERT_TRUE(workers_.Await([](const State& state) { return state.downloads.num_calls >= 6; }));
+  EXPECT_TRUE(AwaitStory(Key("j"), "PREPARING"));
+  EXPECT_FALSE(Exists("work/data/" + rows));
+  EXPECT_FALSE(Exists(AttemptFolder(Key("j")) + "/process")) << "started without its data";
+  workers_.With([](State& state) { state.downloads.then = {}; });
+  EXPECT_EQ(AwaitEnded(Key("j")).exit_code(), 0);
+  EXPECT_THAT(Of(Key("j")).log, HasSubstr("the rows\n"));
+}
+
+TEST_F(AgentTest, ATransferThatIsRefusedForLongFailsTheRank) {
+  const std::string rows = AddDataset("the rows\n");
+  workers_.With([](State& state) {
+    state.downloads.then = {.corrupts = true};
+    state.blobs.then = {.when = When::kBefore, .code = grpc::StatusCode::INVALID_ARGUMENT};
+  });
+  Assign(Key("data"), Script({Finished(1)}), rows);
+  Json refused = Json(ArtifactSteps(1, Key("refused"), "a", "x", 1));
+  refused.push_back(Finished(2));
+  Assign(Key("refused"), refused);
+  Json missing = Json(ArtifactSteps(1, Key("missing"), "a", "x", 1));
+  missing[0] = LogText("no file\n");
+  missing.push_back(Finished(2));
+  Assign(Key("missing"), missing);
+  agent::AgentOptions options = Options();
+  options.transfer_limit = absl::Seconds(1);
+  StartAgent(options);
+  for (const char* job : {"data", "refused", "missing"}) {
+    const v1::RankReport report = AwaitEnded(Key(job));
+    EXPECT_EQ(report.exit_code(), Code(core::ExitCode::kStorage)) << job;
+    EXPECT_EQ(report.error_code(), "TRANSFER_FAILED") << job;
+    EXPECT_EQ(report.artifacts_size(), 0);
+  }
+  EXPECT_THAT(AwaitEnded(Key("data")).error_message(), HasSubstr(rows));
+}
+
+TEST_F(AgentTest, TheOtherRanksStartWithTheStoreOfRank0) {
+  const v1::RankKey first = Key("j", 1, 0);
+  const v1::RankKey second = Key("j", 1, 1);
+  Assign(first,
+         Script({Event(1, "rendezvous", {{"address", "127.0.0.1:4321"}}), Await(Path("gate")),
+                 Finished(2)}),
+         "", "", 2);
+  Assign(second, Script({LogText("second\n"), Await(Path("gate")), Finished(1)}), "", "", 2);
+  StartAgent();
+  EXPECT_TRUE(workers_.Await([&](const State& state) {
+    return state.Of(first).report.store_address() == "127.0.0.1:4321";
+  }));
+  // Some rounds on, the second still waits for what only the coordinator can tell it.
+  const int now = workers_.With([](State& state) { return state.num_synchronized; });
+  EXPECT_TRUE(
+      workers_.Await([&](const State& state) { return state.num_synchronized >= now + 5; }));
+  EXPECT_FALSE(Exists(AttemptFolder(second) + "/process"));
+  EXPECT_THAT(Of(second).story, ElementsAre("PREPARING"));
+  workers_.With([&](State& state) {
+    for (auto& [name, assignment] : state.assignments) {
+      assignment.set_store_address("127.0.0.1:4321");
+    }
+  });
+  EXPECT_TRUE(AwaitLog(second, "second\n"));
+  EXPECT_THAT(Of(second).log,
+              HasSubstr("--rank 1 --world-size 2 --events-fd 3 --store 127.0.0.1:4321\n"));
+  EXPECT_THAT(Of(first).log, Not(HasSubstr("--store ")));
+  Open("gate");
+  EXPECT_EQ(AwaitEnded(first).exit_code(), 0);
+  EXPECT_EQ(AwaitEnded(second).exit_code(), 0);
+}
+
+TEST_F(AgentTest, StopIsSigtermAndAfterTheGraceSigkill) {
+  const v1::RankKey deaf = Key("deaf");
+  const v1::RankKey obedient = Key("obedient");
+  Assign(deaf, Script({IgnoreTerm(), LogText("ready\n"), Hang()}));
+  Assign(obedient, Script({ObeyTerm(5), LogText("ready\n"), Hang()}));
+  StartAgent();
+  ASSERT_TRUE(AwaitLog(deaf, "ready\n"));
+  ASSERT_TRUE(AwaitLog(obedient, "ready\n"));
+  const agent::UniqueFd& process = Watch(deaf);
+  const absl::Time begin = absl::Now();
+  StopAssigned(deaf);
+  StopAssigned(obedient);
+  EXPECT_TRUE(AwaitLog(deaf, "SIGTERM\n"));
+  EXPECT_TRUE(Ends(process));
+  EXPECT_GE(absl::Now() - begin, Options().stop_grace);
+  const v1::RankReport killed = AwaitEnded(deaf);
+  EXPECT_EQ(killed.exit_code(), 128 + SIGKILL);
+  EXPECT_EQ(killed.error_code(), "TERMINATED");
+  const v1::RankReport stopped = AwaitEnded(obedient);
+  EXPECT_EQ(stopped.exit_code(), Code(core::ExitCode::kTerminated));
+  EXPECT_EQ(stopped.error_message(), "told to");
+  EXPECT_THAT(Of(obedient).seqs, ElementsAre(5)) << "its last line";
+}
+
+TEST_F(AgentTest, ANewerAttemptWaitsUntilTheOlderIsGone) {
+  const v1::RankKey older = Key("j", 1);
+  const v1::RankKey newer = Key("j", 2);
+  Assign(older, Script({IgnoreTerm(), LogText("ready\n"), Hang()}));
+  StartAgent();
+  ASSERT_TRUE(AwaitLog(older, "ready\n"));
+  const agent::UniqueFd& process = Watch(older);
+  Unassign(older);
+  Assign(newer, Script({Finished(1)}));
+  EXPECT_TRUE(AwaitLog(newer, "args:"));
+  EXPECT_TRUE(Ends(process, 0)) << "both ran at once";
+  EXPECT_TRUE(AwaitGone(older));
+  EXPECT_FALSE(Exists(AttemptFolder(older)));
+  EXPECT_EQ(AwaitEnded(newer).exit_code(), 0);
+}
+
+TEST_F(AgentTest, HowATrainerEndsIsReported) {
+  Assign(Key("crash"), Script({TrainStep(1, 1), LogText("last words\n"), {{"signal", SIGSEGV}}}));
+  Assign(Key("user"), Script({Event(1, "failed", {{"code", "INVALID_DATA"}, {"message", "row 7"}}),
+                              {{"exit", 11}}}));
+  Assign(Key("silent"), Script({TrainStep(1, 1), {{"exit", 0}}}));
+  Assign(Key("broken"), Script({{{"event", "no event"}}, Finished(2)}));
+  StartAgent();
+  v1::RankReport report = AwaitEnded(Key("crash"));
+  EXPECT_EQ(report.exit_code(), 128 + SIGSEGV);
+  EXPECT_EQ(report.error_code(), "TRAINER_KILLED");
+  EXPECT_THAT(report.error_message(), HasSubstr("last words"));
+  EXPECT_THAT(Of(Key("crash")).seqs, ElementsAre(1));
+  EXPECT_THAT(Of(Key("crash")).log, HasSubstr("last words\n"));
+  report = AwaitEnded(Key("user"));
+  EXPECT_EQ(report.exit_code(), Code(core::ExitCode::kInvalidData));
+  EXPECT_EQ(report.error_code(), "INVALID_DATA");
+  EXPECT_EQ(report.error_message(), "row 7");
+  for (const char* job : {"silent", "broken"}) {
+    report = AwaitEnded(Key(job));
+    EXPECT_EQ(report.exit_code(), Code(core::ExitCode::kInternal)) << job;
+    EXPECT_EQ(report.error_code(), "INTERNAL") << job;
+  }
+}
+
+TEST_F(AgentTest, WhatIsUnavailableForAWhileLosesAndDoublesNothing) {
+  const v1::RankKey key = Key("j");
+  workers_.With([](State& state) {
+    const Fault before = {.when = When::kBefore};
+    const Fault after = {.when = When::kAfter};  // stored; the answer is lost
+    const Fault late = {.when = When::kAfter, .code = grpc::StatusCode::DEADLINE_EXCEEDED};
+    state.telemetry.first = {before, after, before, late, before, after};
+    state.blobs.first = {before, {.when = When::kMidway}, after, before, late};
+  });
+  Json script = Script({TrainStep(1, 1), LogText("one\n"), Await(Path("gate")), TrainStep(2, 2),
+                        TrainStep(3, 3), LogText("two\n")});
+  for (const char* name : {"a", "b"}) {
+    for (const Json& step : ArtifactSteps(4, key, name, name, 1'500'000)) script.push_back(step);
+  }
+  script.push_back(Finished(6));
+  Assign(key, script);
+  StartAgent();
+  // The first line is stored, the agent does not know, and more is to be sent with it.
+  EXPECT_TRUE(AwaitStory(key, "seq 1"));
+  Open("gate");
+  const v1::RankReport report = AwaitEnded(key);
+  EXPECT_EQ(report.exit_code(), 0) << report.ShortDebugString();
+  const Received rank = Of(key);
+  EXPECT_THAT(rank.seqs, ElementsAre(1, 2, 3));
+  EXPECT_GT(rank.num_lines_sent, 3);
+  EXPECT_THAT(rank.log, HasSubstr("\none\ntwo\n"));
+  EXPECT_EQ(rank.blobs.size(), 2u);
+  EXPECT_EQ(report.artifacts_size(), 2);
+  EXPECT_EQ(rank.story.back(), "ENDED");
+  EXPECT_EQ(workers_.With([](State& state) { return state.telemetry.first.size(); }), 0u);
+  EXPECT_EQ(workers_.With([](State& state) { return state.blobs.first.size(); }), 0u);
+}
+
+TEST_F(AgentTest, ALineThatIsRefusedTakesNothingElseAlong) {
+  const v1::RankKey key = Key("j");
+  // All of it in one batch: nothing is taken before the trainer has ended.
+  workers_.With([](State& state) {
+    state.telemetry.then = {.when = When::kBefore};
+    state.invalid_seqs = {2};
+  });
+  Assign(key, Script({TrainStep(1, 1), TrainStep(2, 2), LogText("what it said\n"), TrainStep(3, 3),
+                      Finished(4)}));
+  StartAgent();
+  ASSERT_TRUE(AwaitStory(key, "UPLOADING"));
+  workers_.With([](State& state) { state.telemetry.then = {}; });
+  const v1::RankReport report = AwaitEnded(key);
+  EXPECT_EQ(report.exit_code(), Code(core::ExitCode::kInternal));
+  EXPECT_THAT(report.error_message(), HasSubstr("refused 1 event lines"));
+  EXPECT_THAT(Of(key).seqs, ElementsAre(1, 3));
+  EXPECT_THAT(Of(key).log, HasSubstr("what it said\n"));
+}
+
+TEST_F(AgentTest, AStaleAttemptSendsNothingMore) {
+  const v1::RankKey key = Key("j");
+  workers_.With([](State& state) {
+    state.telemetry.then = {.when = When::kBefore, .code = grpc::StatusCode::ABORTED};
+  });
+  Assign(key, Script({TrainStep(1, 1),
+                      LogText("one\n"),
+                      Await(Path("gate")),
+                      TrainStep(2, 2),
+                      LogText("two\n"),
+                      {{"file", {Path("written"), "x", 1}}},
+                      Hang()}));
+  StartAgent();
+  ASSERT_TRUE(workers_.Await([](const State& state) { return state.telemetry.num_calls >= 1; }));
+  const agent::UniqueFd& process = Watch(key);
+  Open("gate");
+  ASSERT_TRUE(workers_.Await([&](const State&) { return Exists("written"); }));
+  Unassign(key);
+  EXPECT_TRUE(Ends(process));
+  EXPECT_TRUE(AwaitGone(key));
+  EXPECT_EQ(workers_.With([](State& state) { return state.telemetry.num_calls; }), 1);
+  EXPECT_FALSE(Exists(AttemptFolder(key)));
+}
+
+TEST_F(AgentTest, AStaleAttemptIsNoSuccessAndLeavesItsCheckpoints) {
+  const v1::RankKey key = Key("j");
+  workers_.With([](State& state) {
+    state.blobs.then = {.when = When::kBefore, .code = grpc::StatusCode::ABORTED};
+  });
+  Json script = Json(ArtifactSteps(1, key, "a", "x", 1));
+  script.push_back(Finished(2));
+  Assign(key, script);
+  StartAgent();
+  const v1::RankReport report = AwaitEnded(key);
+  EXPECT_NE(report.exit_code(), 0) << "its artifact is not uploaded";
+  EXPECT_EQ(report.artifacts_size(), 0);
+  Unassign(key);
+  EXPECT_TRUE(AwaitGone(key));
+  EXPECT_TRUE(std::filesystem::exists(Out("j", "a"))) << "a later attempt resumes there";
+
+  // Nor is one that became stale before its trainer ended well.
+  workers_.With([](State& state) {
+    state.blobs.then = {};
+    state.telemetry.first = {{.when = When::kBefore, .code = grpc::StatusCode::ABORTED}};
+  });
+  Assign(Key("k"), Script({TrainStep(1, 1), Await(Path("gate")), Finished(2)}));
+  EXPECT_TRUE(workers_.Await([](const State& state) { return state.telemetry.first.empty(); }));
+  Open("gate");
+  EXPECT_NE(AwaitEnded(Key("k")).exit_code(), 0) << "its line is not uploaded";
+}
+
+TEST_F(AgentTest, AStoppedRankKeepsNobodyWaiting) {
+  const std::string stalled = AddDataset("stalled\n");
+  const std::string rows = AddDataset("rows\n");
+  workers_.With(
+      [](State& state) { state.downloads.first = {{.when = When::kMidway, .stalls = true}}; });
+  Assign(Key("a"), Script({Finished(1)}), stalled);
+  StartAgent();
+  ASSERT_TRUE(workers_.Await([](const State& state) { return state.downloads.num_calls == 1; }));
+  Assign(Key("b"), Script({Finished(1)}), rows);
+  EXPECT_TRUE(AwaitStory(Key("b"), "PREPARING"));
+  StopAssigned(Key("a"));
+  EXPECT_EQ(AwaitEnded(Key("a")).exit_code(), Code(core::ExitCode::kTerminated));
+  EXPECT_EQ(AwaitEnded(Key("b")).exit_code(), 0);
+}
+
+TEST_F(AgentTest, ATrainerIsKilledWhenTheLeaseIsOver) {
+  const v1::RankKey key = Key("j", 1);
+  const absl::Duration lease = absl::Seconds(6);
+  workers_.With([&](State& state) {
+    state.lease = lease;
+    state.next_synchronize = absl::Seconds(2);
+  });
+  Assign(key, Script({IgnoreTerm(), LogText("ready\n"), Hang()}));
+  StartAgent();
+  ASSERT_TRUE(AwaitLog(key, "ready\n"));
+  const agent::UniqueFd& process = Watch(key);
+  const absl::Time last_at = workers_.With([](State& state) {
+    state.silent = true;
+    return state.last_at;
+  });
+  EXPECT_TRUE(Ends(process));
+  const absl::Duration lived = absl::Now() - last_at;
+  EXPECT_GT(lived, lease - absl::Milliseconds(500));
+  EXPECT_LT(lived, lease + absl::Milliseconds(1500));
+  EXPECT_FALSE(Of(key).Tells("ENDED"));
+  workers_.With([](State& state) {
+    state.silent = false;
+    state.next_synchronize = absl::Milliseconds(100);
+  });
+  const v1::RankReport report = AwaitEnded(key);
+  EXPECT_EQ(report.exit_code(), Code(core::ExitCode::kPeerLost));
+  EXPECT_EQ(report.error_code(), "LEASE_LOST");
+  Unassign(key);
+  Assign(Key("j", 2), Script({Finished(1)}));
+  EXPECT_EQ(AwaitEnded(Key("j", 2)).exit_code(), 0);
+  EXPECT_TRUE(AwaitGone(key));
+}
+
+TEST_F(AgentTest, AnAgentThatSleptThroughItsLeaseKillsBeforeItAsks) {
+  const absl::Duration lease = absl::Seconds(3);
+  workers_.With([&](State& state) { state.lease = lease; });
+  const v1::RankKey key = Key("j");
+  Assign(key, Script({LogText("ready\n"), Hang()}));
+  const auto agent = StartBinary();
+  ASSERT_TRUE(AwaitLog(key, "ready\n"));
+  const agent::UniqueFd& process = Watch(key);
+  agent->Kill(SIGSTOP);
+  EXPECT_TRUE(workers_.Await([&](const State& state) {
+    return absl::Now() - state.last_at > lease + absl::Milliseconds(500);
+  }));
+  agent->Kill(SIGCONT);
+  EXPECT_TRUE(Ends(process));
+  EXPECT_EQ(AwaitEnded(key).error_code(), "LEASE_LOST");
+}
+
+TEST_F(AgentTest, AKilledAgentLeavesNoTrainer) {
+  const v1::RankKey plain = Key("plain");
+  const v1::RankKey survivor = Key("survivor");
+  Assign(plain, Script({IgnoreTerm(), LogText("ready\n"), Hang()}));
+  Assign(survivor, Script({{{"outlive", true}}, IgnoreTerm(), LogText("ready\n"), Hang()}));
+  auto agent = StartBinary();
+  ASSERT_TRUE(AwaitLog(plain, "ready\n"));
+  ASSERT_TRUE(AwaitLog(survivor, "ready\n"));
+  const agent::UniqueFd& dying = Watch(plain);
+  const agent::UniqueFd& orphan = Watch(survivor);
+  agent->Kill(SIGKILL);
+  EXPECT_EQ(agent->Wait(), 128 + SIGKILL);
+  EXPECT_TRUE(Ends(dying)) << "trainers die with their agent";
+  EXPECT_FALSE(Ends(orphan, 0)) << "this one is left for the next agent";
+
+  Unassign(plain);
+  Unassign(survivor);
+  Assign(Key("plain", 2), Script({Finished(1)}));
+  agent = StartBinary();
+  EXPECT_TRUE(workers_.Await([](const State& state) { return state.boots.size() == 2; }));
+  EXPECT_TRUE(Ends(orphan, 0)) << "the agent spoke up before it had killed what was left";
+  EXPECT_EQ(AwaitEnded(Key("plain", 2)).exit_code(), 0);
+  EXPECT_FALSE(Exists(AttemptFolder(plain)));
+  EXPECT_FALSE(Exists(AttemptFolder(survivor)));
+}
+
+TEST_F(AgentTest, ASecondAgentOnTheSameFolderIsRefused) {
+  const auto first = StartBinary();
+  ASSERT_TRUE(workers_.Await([](const State& state) { return state.num_synchronized > 0; }));
+  const auto second = StartBinary("w2");
+  EXPECT_TRUE(second->EndsWithin(kPatienceMs));
+  second->Kill(SIGKILL);
+  EXPECT_EQ(second->Wait(), 2);
+  EXPECT_THAT(second->Errors(), HasSubstr(Path("work/lock") + ": another process holds the lock"));
+  Assign(Key("j"), Script({Finished(1)}));
+  EXPECT_EQ(AwaitEnded(Key("j")).exit_code(), 0);
+  EXPECT_EQ(workers_.With([](State& state) { return state.boots.size(); }), 1u);
+}
+
+TEST_F(AgentTest, SigtermDrains) {
+  const std::string rows = AddDataset("rows\n");
+  workers_.With([](State& state) { state.downloads.then = {.when = When::kBefore}; });
+  Assign(Key("running"), Script({ObeyTerm(5), LogText("ready\n"), Hang()}));
+  Assign(Key("preparing"), Script({Finished(1)}), rows);
+  const auto agent = StartBinary();
+  ASSERT_TRUE(AwaitLog(Key("running"), "ready\n"));
+  ASSERT_TRUE(AwaitStory(Key("preparing"), "PREPARING"));
+  agent->Kill(SIGTERM);
+  EXPECT_TRUE(agent->EndsWithin(kPatienceMs));
+  agent->Kill(SIGKILL);
+  EXPECT_EQ(agent->Wait(), 0);
+  EXPECT_EQ(workers_.With([](State& state) { return state.last.slots(); }), 0);
+  EXPECT_THAT(Of(Key("running")).seqs, ElementsAre(5));
+  for (const char* job : {"running", "preparing"}) {
+    const v1::RankReport report = AwaitEnded(Key(job));
+    EXPECT_EQ(report.exit_code(), Code(core::ExitCode::kTerminated)) << job;
+    EXPECT_EQ(report.error_code(), "TERMINATED") << job;
+  }
+}
+
+TEST_F(AgentTest, ADrainWaitsForACoordinatorThatIsToBeTold) {
+  const v1::RankKey key = Key("j");
+  Assign(key, Script({ObeyTerm(5), LogText("ready\n"), Hang()}));
+  agent::AgentOptions options = Options();
+  options.drain_limit = absl::Seconds(60);
+  StartAgent(options);
+  ASSERT_TRUE(AwaitLog(key, "ready\n"));
+  const agent::UniqueFd& process = Watch(key);
+  workers_.With([](State& state) { state.away = true; });
+  std::thread drain([this] { running_->Drain(); });
+  EXPECT_TRUE(Ends(process));
+  EXPECT_TRUE(AwaitStory(key, "seq 5"));
+  const int now = workers_.With([](State& state) { return state.num_away; });
+  EXPECT_TRUE(workers_.Await([&](const State& state) { return state.num_away >= now + 5; }));
+  workers_.With([](State& state) { state.away = false; });
+  EXPECT_EQ(AwaitEnded(key).exit_code(), Code(core::ExitCode::kTerminated));
+  drain.join();
+}
+
+TEST_F(AgentTest, ADrainHasAnEndWhateverTheCoordinatorDoes) {
+  const std::string rows = AddDataset("rows\n");
+  workers_.With([](State& state) {
+    state.downloads.then = {.when = When::kMidway, .stalls = true};
+    state.telemetry.then = {.when = When::kBefore, .stalls = true};
+  });
+  Assign(Key("a"), Script({LogText("never taken\n"), Hang()}));
+  Assign(Key("b"), Script({Finished(1)}), rows);
+  agent::AgentOptions options = Options();
+  options.drain_limit = absl::Seconds(2);
+  StartAgent(options);
+  ASSERT_TRUE(workers_.Await([](const State& state) {
+    return state.downloads.num_calls > 0 && state.telemetry.num_calls > 0;
+  }));
+  const agent::UniqueFd& process = Watch(Key("a"));
+  std::atomic<bool> has_ended = false;
+  std::thread drain([&] {
+    running_->Drain();
+    has_ended = true;
+  });
+  EXPECT_TRUE(workers_.Await([&](const State&) { return has_ended.load(); }, absl::Seconds(10)));
+  EXPECT_TRUE(Ends(process));
+  workers_.ReleaseAll();
+  drain.join();
+}
+
+}  // namespace
+}  // namespace jenner::tests
