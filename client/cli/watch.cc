@@ -6,6 +6,7 @@
 #include <atomic>
 #include <iostream>
 #include <map>
+#include <set>
 #include <thread>
 
 #include "absl/strings/str_format.h"
@@ -139,11 +140,12 @@ class Display {
   void ShowCell(const v1::Cell& cell) {
     std::string arms;
     for (const std::string& arm : cell.arms()) arms += (arms.empty() ? "" : ", ") + arm;
-    std::cout << absl::StrFormat("cell  %s  step %d  %s:", arms, cell.step(), cell.context());
+    std::string text = absl::StrFormat("cell  %s  step %d  %s:", arms, cell.step(), cell.context());
     for (const v1::TraitRatio& trait : cell.traits()) {
-      std::cout << "  " << trait.trait() << " " << FormatRatio(trait, cell.num_samples());
+      text += "  " + trait.trait() + " " + FormatRatio(trait, cell.num_samples());
     }
-    std::cout << std::endl;
+    // A later attempt tells its cells again.
+    if (cells_.insert(text).second) std::cout << text << std::endl;
   }
 
   void Draw() {
@@ -164,7 +166,8 @@ class Display {
 
   const Globals& globals_;
   std::map<std::string, JobLine> jobs_;
-  int drawn_ = 0;  // bars on the terminal
+  std::set<std::string> cells_;  // shown
+  int drawn_ = 0;                // bars on the terminal
 };
 
 }  // namespace
