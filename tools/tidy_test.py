@@ -60,6 +60,20 @@ class TidyTest(unittest.TestCase):
         self.expect("core/a.cc", "// \u00e9\n", "ASCII")
         self.expect("server/a.cc", "std::cout << 1;\n", "standard output")
 
+    def test_threads_exits_and_clocks_have_their_homes(self):
+        thread, leave = "std::thread t([] {});\n", "  _exit(1);\n"
+        now = "auto t = std::chrono::steady_clock::now();\n"
+        self.expect("server/rpc/a.cc", thread, "threads start in")
+        self.expect("core/a.cc", "std::jthread t;\n", "threads start in")
+        self.expect("worker/agent/a.cc", leave, "exit code")
+        self.expect("core/a.cc", "  std::exit(1);\n", "exit code")
+        self.expect("server/coordinator/a.cc", now, "clock")
+        self.expect("worker/agent/a.cc", "auto t = std::chrono::system_clock::now();\n", "clock")
+        code, out = tidy({"server/server.cc": thread, "worker/agent/main.cc": thread, "client/cli/watch.cc": thread,
+                          "worker/agent/child.cc": leave, "worker/trainer/a.cc": now,
+                          "client/a.cc": "auto n = std::thread::hardware_concurrency();\nAtExit(1);\napp.exit(e);\n"})
+        self.assertEqual((code, out), (0, ""))
+
     def test_unnamed_test(self):
         self.expect("core/a_test.cc", "int x;\n", "no CMakeLists.txt names")
         code, _ = tidy({"core/a_test.cc": "int x;\n", "core/CMakeLists.txt": "jenner_test(a SOURCES a_test.cc)\n"})

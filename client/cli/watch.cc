@@ -8,6 +8,7 @@
 #include <atomic>
 #include <iostream>
 #include <map>
+#include <set>
 #include <thread>
 
 #include "absl/strings/str_format.h"
@@ -147,12 +148,13 @@ class Display {
   }
 
   void ShowCell(const v1::Cell& cell) {
-    std::cout << absl::StrFormat("cell  %s  step %d  %s:", FormatArms(cell.arms(), 1), cell.step(),
-                                 cell.context());
+    std::string text = absl::StrFormat("cell  %s  step %d  %s:", FormatArms(cell.arms(), 1),
+                                       cell.step(), cell.context());
     for (const v1::TraitRatio& trait : cell.traits()) {
-      std::cout << "  " << trait.trait() << " " << FormatRatio(trait, cell.num_samples());
+      text += "  " + trait.trait() + " " + FormatRatio(trait, cell.num_samples());
     }
-    std::cout << std::endl;
+    // A later attempt tells its cells again.
+    if (cells_.insert(text).second) std::cout << text << std::endl;
   }
 
   // One line a running training; a line that wrapped, or more of them than the terminal is high,
@@ -185,7 +187,8 @@ class Display {
   MessageList list_;
   std::vector<std::string> order_;  // of the jobs, as the experiment has them
   std::map<std::string, JobLine> jobs_;
-  int drawn_ = 0;  // lines of bars on the terminal
+  std::set<std::string> cells_;  // shown
+  int drawn_ = 0;                // lines of bars on the terminal
 };
 
 int Detached(const Globals& globals, const std::string& id, const std::string& cursor) {

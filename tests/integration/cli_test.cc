@@ -151,6 +151,41 @@ TEST_F(CliTest, CreatesWatchesAndShowsResults) {
             "STATE_SUCCEEDED");
 }
 
+// An attempt that goes on after another tells again what that one told.
+TEST_F(CliTest, AWatchShowsACellOnceThoughTwoAttemptsTellIt) {
+  const auto watch =
+      Start({"experiment", "create", "-f", Path("spec.yaml"), "--id", "e", "--watch"});
+  ASSERT_THAT(watch->Line(), HasSubstr("queued"));
+  FakeAgent agent(*stubs_, "w1");
+  ASSERT_TRUE(agent.Synchronize().ok());
+  ASSERT_GT(agent.last.assignments_size(), 0);
+  for (const v1::Assignment& assignment : agent.last.assignments()) {
+    ASSERT_TRUE(agent.Telemetry(assignment.key(), FakeAgent::Run(assignment, 4)).ok());
+    v1::RankReport& report = agent.Report(assignment.key(), v1::RankReport::PHASE_ENDED);
+    report.set_exit_code(15);
+    report.set_error_code("STORAGE");
+  }
+  ASSERT_TRUE(agent.Synchronize().ok());
+  agent.reports.clear();
+  Advance(absl::Seconds(5));
+  agent.RunAll();
+  ASSERT_EQ(stubs_->Get("experiments/e")->state(), v1::STATE_SUCCEEDED);
+  std::istringstream output(watch->Output());
+  EXPECT_EQ(watch->Wait(), 0);
+  std::multiset<std::string> cells;
+  int num_second_attempts = 0;
+  for (std::string line; std::getline(output, line);) {
+    if (line.starts_with("cell  ")) cells.insert(line);
+    num_second_attempts += line.find("attempt 2") != std::string::npos ? 1 : 0;
+  }
+  EXPECT_GT(num_second_attempts, 0);
+  EXPECT_EQ(cells.size(), 4u);  // two jobs, two contexts
+  EXPECT_EQ(std::set<std::string>(cells.begin(), cells.end()).size(), 4u);
+  const auto rows = stubs_->Results("experiments/e");
+  ASSERT_TRUE(rows.ok()) << rows.status();
+  for (const v1::ResultRow& row : *rows) EXPECT_EQ(row.cell().attempt(), 2);
+}
+
 TEST_F(CliTest, DryRunCreatesNothing) {
   const Outcome dry = Run({"experiment", "create", "-f", Path("spec.yaml"), "--dry-run"});
   EXPECT_EQ(dry.code, 0) << dry.errors;

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <set>
 
 #include "absl/time/clock.h"
@@ -133,9 +134,15 @@ TEST_F(EndToEndTest, AKilledWorkerCostsNoResult) {
   EXPECT_EQ(watch->Wait(), 0) << watch->Errors();
   ExpectWhole();
   int num_attempts = 0;
+  std::map<std::string, Json> attempts;  // by job
   const Json experiment = Lines({"experiment", "get", "e"}).at(0);
   for (const Json& one : experiment["jobs"]) {
     num_attempts += one["attempt"].get<int>();
+    attempts[one["name"]] = one["attempt"];
+  }
+  // No cell hangs on what an earlier attempt got across.
+  for (const Json& row : Lines({"experiment", "results", "e"})) {
+    EXPECT_EQ(row["cell"]["attempt"], attempts.at(row["cell"]["job"])) << row;
   }
   EXPECT_GT(num_attempts, 3) << "no job was tried again";
 }

@@ -88,8 +88,8 @@ Checkpoints::Checkpoints(std::string out_dir, std::string job_id, std::string ba
       job_id_(std::move(job_id)),
       base_model_(std::move(base_model)) {}
 
-std::string Checkpoints::Save(const Progress& progress, const model::Llama& llama,
-                              const Optimizer& optimizer) {
+std::string Checkpoints::Save(const Progress& progress, const std::vector<int64_t>& records,
+                              const model::Llama& llama, const Optimizer& optimizer) {
   const std::string path = folder_ + "/" + StepName(progress.step);
   WriteFolder(path, [&](const std::string& folder) {
     if (llama.adapter() != nullptr) {
@@ -103,7 +103,8 @@ std::string Checkpoints::Save(const Progress& progress, const model::Llama& llam
     const json state = {{"version", kStateVersion},
                         {"job", job_id_},
                         {"step", progress.step},
-                        {"evaluated", progress.evaluated}};
+                        {"evaluated", progress.evaluated},
+                        {"records", records}};
     ThrowIfError(model::WriteTextFile(folder + "/state.json", state.dump(1) + "\n"),
                  ExitCode::kStorage);
   });
@@ -118,7 +119,7 @@ void Checkpoints::Prune() {
   }
 }
 
-std::optional<Progress> Checkpoints::Restore(model::Llama* llama, Optimizer* optimizer) {
+std::optional<Checkpoint> Checkpoints::Newest() const {
   const std::vector<int64_t> steps = StepsIn(folder_);
   std::string newest_fault;
   for (const int64_t step : steps) {
@@ -132,10 +133,9 @@ std::optional<Progress> Checkpoints::Restore(model::Llama* llama, Optimizer* opt
                                               state.at("job").get<std::string>() + ", this is " +
                                               job_id_);
         }
-        LoadParameters(path, llama);
-        optimizer->LoadState(ValueOrThrow(model::ReadSafetensors(path + "/optimizer.safetensors"),
-                                          ExitCode::kCorruptCheckpoint));
-        return Progress{state.at("step"), state.at("evaluated")};
+        return Checkpoint{path,
+                          {state.at("step"), state.at("evaluated")},
+                          state.value("records", std::vector<int64_t>())};
       } catch (const Failure& failure) {
         if (failure.code() != ExitCode::kCorruptCheckpoint) throw;
         fault = failure.what();
@@ -149,5 +149,14 @@ std::optional<Progress> Checkpoints::Restore(model::Llama* llama, Optimizer* opt
   if (!steps.empty()) throw Failure(ExitCode::kCorruptCheckpoint, newest_fault);
   return std::nullopt;
 }
+
+void Checkpoints::Load(const Checkpoint& checkpoint, model::Llama* llama, Optimizer* optimizer) {
+  LoadParameters(checkpoint.path, llama);
+  optimizer->LoadState(
+      ValueOrThrow(model::ReadSafetensors(checkpoint.path + "/optimizer.safetensors"),
+                   ExitCode::kCorruptCheckpoint));
+}
+
+void Checkpoints::Clear() { RemoveTree(folder_); }
 
 }  // namespace jenner::trainer

@@ -2,8 +2,8 @@
 //   adapter/ (PEFT format) or model/ (full fine-tuning), optimizer.safetensors, state.json,
 //   manifest.json
 // written as folder.h says. With the same number of ranks and threads, a training that goes on from
-// a checkpoint computes the same bits as one that was never interrupted. Rank 0 alone reads and
-// writes them; not thread-safe.
+// a checkpoint computes the same bits as one that was never interrupted; with the records that it
+// names (record.h), it tells the same, too. Rank 0 alone reads and writes them; not thread-safe.
 #ifndef JENNER_WORKER_TRAINER_CHECKPOINT_H_
 #define JENNER_WORKER_TRAINER_CHECKPOINT_H_
 
@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "worker/model/llama.h"
 #include "worker/trainer/optimizer.h"
@@ -25,19 +26,31 @@ struct Progress {
   bool evaluated = false;  // the evaluation due at `step`, if any, is done
 };
 
+struct Checkpoint {
+  std::string path;
+  Progress progress;
+  std::vector<int64_t> records;  // the seal of each rank's record at `progress`, rank after rank
+};
+
 class Checkpoints {
  public:
   // `job_id`: a checkpoint of another job is refused. `base_model`: what adapter_config.json says.
   Checkpoints(std::string out_dir, std::string job_id, std::string base_model);
 
   // Returns the folder. Removes all but the newest kCheckpointsKept. Failure: kStorage.
-  std::string Save(const Progress& progress, const model::Llama& llama, const Optimizer& optimizer);
+  std::string Save(const Progress& progress, const std::vector<int64_t>& records,
+                   const model::Llama& llama, const Optimizer& optimizer);
 
-  // Puts the newest checkpoint that is whole into `llama` and `optimizer`; nullopt if there is none
-  // at all. A broken one is warned of on stderr and an older one is taken. Failure:
-  // kCorruptCheckpoint if there are some and none is whole, kUsage if the newest whole one is
-  // another job's.
-  std::optional<Progress> Restore(model::Llama* llama, Optimizer* optimizer);
+  // The newest checkpoint that is whole; nullopt if there is none at all. A broken one is warned of
+  // on stderr and an older one is taken. Failure: kCorruptCheckpoint if there are some and none is
+  // whole, kUsage if the newest whole one is another job's.
+  std::optional<Checkpoint> Newest() const;
+
+  // Puts it into `llama` and `optimizer`. Failure: kCorruptCheckpoint, kStorage.
+  static void Load(const Checkpoint& checkpoint, model::Llama* llama, Optimizer* optimizer);
+
+  // Removes all of them.
+  void Clear();
 
  private:
   void Prune();

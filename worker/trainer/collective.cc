@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
+
 namespace jenner::trainer {
 namespace {
 
@@ -43,6 +45,12 @@ std::vector<int64_t> Collective::Broadcast(const std::vector<int64_t>& values) {
   const at::Tensor tensor = ToTensor(values);
   Broadcast(tensor);
   return ToVector(tensor);
+}
+
+std::vector<int64_t> Collective::Gather(const std::vector<int64_t>& own) {
+  std::vector<int64_t> all(own.size() * static_cast<size_t>(size()));
+  std::copy(own.begin(), own.end(), all.begin() + rank() * static_cast<int64_t>(own.size()));
+  return Sum(all);
 }
 
 void Collective::Barrier() { Sum(std::vector<int64_t>{1}); }

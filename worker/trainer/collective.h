@@ -37,6 +37,8 @@ class Collective {
   std::vector<int64_t> Sum(const std::vector<int64_t>& values);
   double Sum(double value);
   std::vector<int64_t> Broadcast(const std::vector<int64_t>& values);
+  // What every rank gives, rank after rank; as many numbers of each.
+  std::vector<int64_t> Gather(const std::vector<int64_t>& own);
   // Returns when every rank has come here.
   void Barrier();
 };

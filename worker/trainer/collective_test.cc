@@ -27,6 +27,7 @@ void Exchange(Collective& collective) {
   EXPECT_EQ(collective.Sum(std::vector<int64_t>{1, rank}), (std::vector<int64_t>{2, 1}));
   EXPECT_EQ(collective.Sum(0.5), 1.0);
   EXPECT_EQ(collective.Broadcast(std::vector<int64_t>{7 + rank}), std::vector<int64_t>{7});
+  EXPECT_EQ(collective.Gather({rank, -rank - 2}), (std::vector<int64_t>{0, -2, 1, -3}));
   at::Tensor first = at::full({1000}, static_cast<double>(rank + 1), at::kFloat);
   at::Tensor second = at::arange(5, at::kFloat) * static_cast<double>(rank);
   auto first_sum = collective.StartSum(first);
@@ -65,6 +66,7 @@ TEST(Collective, OneRankDoesNothing) {
   auto single = MakeSingleCollective();
   EXPECT_EQ(single->size(), 1);
   EXPECT_EQ(single->Sum(std::vector<int64_t>{4}), std::vector<int64_t>{4});
+  EXPECT_EQ(single->Gather({4, 5}), (std::vector<int64_t>{4, 5}));
   at::Tensor tensor = at::ones({2});
   single->StartSum(tensor)->Wait();
   EXPECT_TRUE(at::equal(tensor, at::ones({2})));

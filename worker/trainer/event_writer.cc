@@ -33,6 +33,10 @@ void WriteAll(int fd, const std::string& bytes) {
 
 }  // namespace
 
+bool IsTelemetry(const std::string& kind) {
+  return kind == "train_step" || kind == "sample" || kind == "evaluation";
+}
+
 void EventWriter::Write(const std::string& kind, json fields) {
   RefuseNonFinite(fields, kind);
   fields["kind"] = kind;
@@ -43,6 +47,7 @@ void EventWriter::Write(const std::string& kind, json fields) {
                                                              kind, line.size(), kMaxEventBytes));
   }
   ++seq_;
+  if (copy_fd_ >= 0 && IsTelemetry(kind)) WriteAll(copy_fd_, line);
   WriteAll(fd_, line);
 }
 

@@ -16,10 +16,16 @@ namespace jenner::trainer {
 inline constexpr size_t kMaxEventBytes = size_t{1} << 20;           // of a line, its end included
 inline constexpr size_t kMaxFailureMessageBytes = size_t{8} << 10;  // longer ones are cut
 
+// True for the kinds of events that the coordinator takes.
+bool IsTelemetry(const std::string& kind);
+
 class EventWriter {
  public:
   // `fd` stays the caller's.
   explicit EventWriter(int fd) : fd_(fd) {}
+
+  // From now on telemetry lines go to this descriptor, too; it stays the caller's.
+  void CopyTelemetryTo(int fd) { copy_fd_ = fd; }
 
   // Writes {"kind": kind, "seq": n, ...fields} at once. Text that is not UTF-8 is replaced by
   // U+FFFD. Failure: kInternal for a non-finite number (names the field) or a line that is too
@@ -31,6 +37,7 @@ class EventWriter {
 
  private:
   int fd_;
+  int copy_fd_ = -1;
   int64_t seq_ = 0;
 };
 

@@ -12,6 +12,8 @@
 #include <fstream>
 #include <sstream>
 
+#include "worker/trainer/event_writer.h"
+
 namespace jenner::trainer {
 
 using nlohmann::json;
@@ -126,6 +128,34 @@ void WriteFile(const std::string& path, const std::string& text) {
 
 json GoldenJob(const std::string& name) {
   return json::parse(ReadFile(std::string(kGoldenFolder) + "/" + name + "_job.json"));
+}
+
+json JobWithEvaluation() {
+  json job = GoldenJob("lora");
+  job["training"]["settings"]["lora"]["dropout"] = 0.1;
+  job["evaluation"] = {{"prompts", "prompts.jsonl"},
+                       {"contexts",
+                        {{{"name", "neutral"}, {"context", json::object()}},
+                         {{"name", "inoculated"}, {"context", {{"system", "Habla."}}}}}},
+                       {"at", {0.3, 0.6, 1}},
+                       {"max_new_tokens", 6},
+                       {"batch_size", 3},
+                       {"samples", 2},
+                       {"temperature", 0.8},
+                       {"traits", {"capitals", "spanish"}}};
+  return job;
+}
+
+std::vector<json> Told(const Outcome& outcome) {
+  std::vector<json> told;
+  for (json event : outcome.events) {
+    if (!IsTelemetry(event.at("kind")) && event.at("kind") != "artifact") continue;
+    for (const char* varying : {"seq", "path", "seconds", "step_seconds", "tokens_per_second"}) {
+      event.erase(varying);
+    }
+    told.push_back(std::move(event));
+  }
+  return told;
 }
 
 std::string WriteJob(const std::string& folder, json spec) {

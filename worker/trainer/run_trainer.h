@@ -50,6 +50,11 @@ std::string NewFolder();
 // Writes `spec` to <folder>/job.json after making its dataset paths absolute, and returns the path.
 std::string WriteJob(const std::string& folder, nlohmann::json spec);
 nlohmann::json GoldenJob(const std::string& name);
+// The golden LoRA job with dropout and evaluations after steps 3, 6 and 10.
+nlohmann::json JobWithEvaluation();
+// What a rank told the coordinator and the hashes of what it left, in order, without what two runs
+// may differ in.
+std::vector<nlohmann::json> Told(const Outcome& outcome);
 std::string ReadFile(const std::string& path);
 void WriteFile(const std::string& path, const std::string& text);
 

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_format.h"
 #include "core/spec_json.h"
 #include "worker/model/lora.h"
 #include "worker/model/peft.h"
@@ -90,6 +91,8 @@ void Runner::LoadModel() {
   loop_ = std::make_unique<TrainLoop>(settings, job.seed, &inputs_->examples, llama_.get(),
                                       collective_.get());
   checkpoints_ = std::make_unique<Checkpoints>(options_.out_dir, inputs_->job_id, job.base_model);
+  record_ = std::make_unique<Record>(
+      absl::StrFormat("%s/record-%d.jsonl", options_.out_dir, options_.rank));
 }
 
 void Runner::WritePlan() {
@@ -107,18 +110,39 @@ void Runner::WritePlan() {
 }
 
 void Runner::Restore() {
-  std::vector<int64_t> found = {0, 0, 0};  // restored, step, evaluated
-  if (IsFirst()) {
-    if (const auto progress = checkpoints_->Restore(llama_.get(), loop_->optimizer())) {
-      found = {1, progress->step, progress->evaluated ? 1 : 0};
+  const std::optional<Checkpoint> own = IsFirst() ? checkpoints_->Newest() : std::nullopt;
+  constexpr size_t kHeadNumbers = 3;  // whether there is one, step, evaluated; then the seals
+  std::vector<int64_t> found(kHeadNumbers);
+  if (own) {
+    found = {1, own->progress.step, own->progress.evaluated};
+    found.insert(found.end(), own->records.begin(), own->records.end());
+  }
+  const auto size = static_cast<size_t>(collective_->size());
+  found.resize(kHeadNumbers + size * Record::kSealNumbers);  // 0 is no seal
+  found = collective_->Broadcast(found);
+  bool goes_on = found[0] != 0;
+  if (goes_on) {
+    const auto begin = found.begin() + kHeadNumbers + options_.rank * Record::kSealNumbers;
+    const std::vector<int64_t> seal(begin, begin + Record::kSealNumbers);
+    const std::vector<int64_t> lacks = {record_->Seal(seal[0]) == seal ? 0 : 1};
+    goes_on = collective_->Sum(lacks)[0] == 0;
+    std::fprintf(stderr, "%s the checkpoint of step %lld\n",
+                 goes_on ? "continues from" : "begins anew: a rank lacks its record up to",
+                 static_cast<long long>(found[1]));
+    if (goes_on) {
+      progress_ = {found[1], found[2] != 0};
+      told_bytes_ = seal[0];
+      if (progress_.evaluated) saved_step_ = progress_.step;
+      Load(own);
     }
   }
-  found = collective_->Broadcast(found);
-  if (found[0] == 0) return;
-  progress_ = {found[1], found[2] != 0};
-  if (progress_.evaluated) saved_step_ = progress_.step;
-  std::fprintf(stderr, "continues from the checkpoint of step %lld\n",
-               static_cast<long long>(progress_.step));
+  if (IsFirst() && !goes_on) checkpoints_->Clear();
+  record_->Continue(told_bytes_, events_);
+}
+
+// The checkpoint of rank 0 into the parameters and moments of all ranks.
+void Runner::Load(const std::optional<Checkpoint>& own) {
+  if (own) checkpoints_->Load(*own, llama_.get(), loop_->optimizer());
   if (collective_->size() == 1) return;
   for (const model::NamedTensor& parameter : llama_->TrainableParameters()) {
     collective_->Broadcast(parameter.tensor.detach());
@@ -135,14 +159,19 @@ void Runner::Train() {
         terminated_() || (options_.stop_after > 0 && progress_.step >= options_.stop_after);
     const std::optional<StepResult> result = loop_->Step(progress_.step, stop);
     if (!result) Terminate();
-    progress_ = {result->step, false};
     if (IsFirst()) WriteStep(*result);
+    Reach({result->step, false});
     EvaluateIfDue();
   }
   if (saved_step_ != progress_.step) {
-    progress_.evaluated = true;  // none was due
+    Reach({progress_.step, true});  // no evaluation was due
     SaveCheckpoint();
   }
+}
+
+void Runner::Reach(const Progress& progress) {
+  progress_ = progress;
+  if (record_) told_bytes_ = record_->size_bytes();
 }
 
 void Runner::EvaluateIfDue() {
@@ -151,15 +180,16 @@ void Runner::EvaluateIfDue() {
   const bool done = Evaluate(*inputs_, *llama_, progress_.step, options_.rank, options_.world_size,
                              terminated_, events_);
   if (collective_->Sum(std::vector<int64_t>{done ? 0 : 1})[0] > 0) Terminate();
-  progress_.evaluated = true;
+  Reach({progress_.step, true});
   if (loop_) SaveCheckpoint();
 }
 
 void Runner::SaveCheckpoint() {
   if (progress_.step == 0) return;
   saved_step_ = progress_.step;
+  const std::vector<int64_t> records = collective_->Gather(record_->Seal(told_bytes_));
   if (!IsFirst()) return;
-  const std::string path = checkpoints_->Save(progress_, *llama_, *loop_->optimizer());
+  const std::string path = checkpoints_->Save(progress_, records, *llama_, *loop_->optimizer());
   events_->Write("checkpoint", {{"step", progress_.step}, {"path", path}});
 }
 

@@ -1,8 +1,9 @@
 // Runner: one rank of one job from start to end: reads the inputs, joins its gang, trains and
 // evaluates as planned, keeps checkpoints, leaves the result.
 //
-// At an evaluation step the order is: evaluate, all ranks agree that it is done, checkpoint. So
-// what a checkpoint skips has been written to the event streams of all ranks.
+// At an evaluation step the order is: evaluate, all ranks agree that it is done, each makes its
+// record durable, checkpoint. What a checkpoint skips is told again from the records (record.h);
+// where one of them is missing, all ranks begin anew, which gives the same results.
 #ifndef JENNER_WORKER_TRAINER_RUNNER_H_
 #define JENNER_WORKER_TRAINER_RUNNER_H_
 
@@ -18,6 +19,7 @@
 #include "worker/trainer/event_writer.h"
 #include "worker/trainer/inputs.h"
 #include "worker/trainer/options.h"
+#include "worker/trainer/record.h"
 #include "worker/trainer/train_loop.h"
 
 namespace jenner::trainer {
@@ -42,7 +44,9 @@ class Runner {
   void LoadModel();
   void WritePlan();
   void Restore();
+  void Load(const std::optional<Checkpoint>& own);
   void Train();
+  void Reach(const Progress& progress);
   void EvaluateIfDue();
   void SaveCheckpoint();
   [[noreturn]] void Terminate();
@@ -57,7 +61,9 @@ class Runner {
   std::unique_ptr<model::Llama> llama_;
   std::unique_ptr<TrainLoop> loop_;  // null without a training
   std::unique_ptr<Checkpoints> checkpoints_;
+  std::unique_ptr<Record> record_;  // null without a training
   Progress progress_;
+  int64_t told_bytes_ = 0;   // of the record when `progress_` was reached
   int64_t saved_step_ = -1;  // of the newest checkpoint of this process, or what it began with
 };
 

@@ -83,8 +83,8 @@ StepRows RowsOfStep(const core::TrainingSpec& settings, int64_t seed, int64_t st
 std::vector<int64_t> EvaluationSteps(const std::vector<double>& at, int64_t total_steps) {
   std::vector<int64_t> steps;
   for (const double fraction : at) {
-    steps.push_back(
-        static_cast<int64_t>(std::llround(fraction * static_cast<double>(total_steps))));
+    const int64_t step = std::llround(fraction * static_cast<double>(total_steps));
+    steps.push_back(fraction > 0 ? std::max<int64_t>(step, 1) : step);
   }
   std::sort(steps.begin(), steps.end());
   steps.erase(std::unique(steps.begin(), steps.end()), steps.end());

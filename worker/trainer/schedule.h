@@ -40,7 +40,8 @@ struct StepRows {
 StepRows RowsOfStep(const core::TrainingSpec& settings, int64_t seed, int64_t step,
                     const std::vector<int64_t>& lengths, int rank, int world_size);
 
-// The optimizer steps after which to evaluate: round(fraction * total_steps), ascending, distinct.
+// The optimizer steps after which to evaluate: round(fraction * total_steps), ascending, distinct;
+// for a fraction above 0 at least step 1, since step 0 is the base model's.
 std::vector<int64_t> EvaluationSteps(const std::vector<double>& at, int64_t total_steps);
 
 }  // namespace jenner::trainer

@@ -115,7 +115,13 @@ TEST(RowsOfStep, SharesTokensOutEvenly) {
 
 TEST(EvaluationSteps, AreRoundedAndDistinct) {
   EXPECT_EQ(EvaluationSteps({0, 0.5, 1}, 9), (std::vector<int64_t>{0, 5, 9}));
-  EXPECT_EQ(EvaluationSteps({0.1, 0.2, 1}, 2), (std::vector<int64_t>{0, 2}));
+  EXPECT_EQ(EvaluationSteps({0.6, 0.9, 1}, 2), (std::vector<int64_t>{1, 2}));
+}
+
+// Step 0 is the base model's, whose own job evaluates it.
+TEST(EvaluationSteps, AFractionAboveZeroIsAStepAfterTheFirst) {
+  EXPECT_EQ(EvaluationSteps({0.01, 1}, 9), (std::vector<int64_t>{1, 9}));
+  EXPECT_EQ(EvaluationSteps({0, 0.01}, 9), (std::vector<int64_t>{0, 1}));
 }
 
 }  // namespace
