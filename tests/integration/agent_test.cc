@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/inotify.h>
 
 #include <atomic>
 #include <cstdlib>
@@ -573,6 +574,9 @@ TEST_F(AgentTest, ATrainerIsKilledWhenTheLeaseIsOver) {
 }
 
 TEST_F(AgentTest, AnAgentThatSleptThroughItsLeaseKillsBeforeItAsks) {
+  // So many that an agent that has begun to list its models, which it does before it asks, is
+  // stopped before it has done so.
+  for (int i = 0; i < 2000; ++i) std::ofstream(Path(absl::StrCat("models/", i)));
   const absl::Duration lease = absl::Seconds(3);
   workers_.With([&](State& state) { state.lease = lease; });
   const v1::RankKey key = Key("j");
@@ -580,6 +584,10 @@ TEST_F(AgentTest, AnAgentThatSleptThroughItsLeaseKillsBeforeItAsks) {
   const auto agent = StartBinary();
   ASSERT_TRUE(AwaitLog(key, "ready\n"));
   const agent::UniqueFd& process = Watch(key);
+  const agent::UniqueFd opened(inotify_init1(IN_CLOEXEC));
+  ASSERT_GE(inotify_add_watch(opened.get(), Path("models").c_str(), IN_OPEN), 0);
+  pollfd item{opened.get(), POLLIN, 0};
+  EXPECT_EQ(poll(&item, 1, kPatienceMs), 1);
   agent->Kill(SIGSTOP);
   EXPECT_TRUE(workers_.Await([&](const State& state) {
     return absl::Now() - state.last_at > lease + absl::Milliseconds(500);

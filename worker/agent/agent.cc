@@ -133,8 +133,10 @@ void Agent::Synchronize() {
   for (const std::string& name : ListFolder(options_.models_dir)) {
     if (FileSize(options_.models_dir + "/" + name + "/config.json") >= 0) models_.push_back(name);
   }
-  const std::string telling = Report(false).SerializeAsString();
   const absl::Time asked_at = MonotonicNow();
+  // Here, too: an answer must not hide that the lease was over when it was asked for.
+  if (asked_at >= lease_until_) FenceOff();
+  const std::string telling = Report(false).SerializeAsString();
   absl::Duration timeout = std::min<absl::Duration>(lease_ / 3, kSynchronizeTimeout);
   // Not beyond the end of the lease.
   if (asked_at < lease_until_) timeout = std::min(timeout, lease_until_ - asked_at);
