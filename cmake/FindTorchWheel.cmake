@@ -1,6 +1,7 @@
 # Finds libtorch inside the pinned PyPI wheel that tools/setup unpacked, CPU side only. The wheel's
 # own TorchConfig.cmake asks for a CUDA toolkit; these few imported targets do not.
-# Gives: jenner_torch (ATen, autograd, c10d; headers as SYSTEM) and TORCH_WHEEL_ROOT.
+# Gives: jenner_torch (ATen, autograd, c10d; headers as SYSTEM), jenner_torch_parallel (for users of
+# at::parallel_for) and TORCH_WHEEL_ROOT.
 set(JENNER_TORCH_VERSION 2.13.0)
 set(TORCH_WHEEL_ROOT "${JENNER_CACHE}/torch-${JENNER_TORCH_VERSION}" CACHE PATH
   "Folder into which the torch, nvidia-cuda-runtime and nvidia-cuda-cupti wheels were unpacked")
@@ -24,4 +25,9 @@ target_link_libraries(jenner_torch INTERFACE "${_torch}/lib/libtorch_cpu.so" "${
 target_link_options(jenner_torch INTERFACE "LINKER:-rpath,${_torch}/lib"
   # libtorch_cpu.so needs libcudart and libcupti, which its own RPATH finds at run time.
   "LINKER:--allow-shlib-undefined")
+# at::parallel_for is a loop of one thread unless its user is compiled with OpenMP; linked to the wheel's
+# own runtime, so that there is one pool of threads.
+add_library(jenner_torch_parallel INTERFACE)
+target_compile_options(jenner_torch_parallel INTERFACE -fopenmp)
+target_link_libraries(jenner_torch_parallel INTERFACE jenner_torch "${_torch}/lib/libgomp.so.1")
 set(TorchWheel_FOUND TRUE)

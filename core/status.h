@@ -29,6 +29,7 @@ inline absl::Status Annotate(const absl::Status& status, const std::string& cont
     if (absl::Status status_ = (expr); !status_.ok()) return status_; \
   } while (false)
 
+// NOLINTBEGIN(bugprone-macro-parentheses): a declaration cannot stand in parentheses.
 // `lhs` = value of the StatusOr `expr`, or returns its status from the enclosing function.
 #define ASSIGN_OR_RETURN(lhs, expr) \
   ASSIGN_OR_RETURN_IMPL(JENNER_CONCAT(status_or_, __LINE__), lhs, expr)
@@ -36,5 +37,6 @@ inline absl::Status Annotate(const absl::Status& status, const std::string& cont
   auto name = (expr);                          \
   if (!name.ok()) return name.status();        \
   lhs = std::move(name).value()
+// NOLINTEND(bugprone-macro-parentheses)
 
 #endif  // JENNER_CORE_STATUS_H_

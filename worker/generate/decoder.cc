@@ -8,6 +8,10 @@
 
 #include "core/check.h"
 
+#ifndef _OPENMP
+#error "at::parallel_for has one thread only without OpenMP"
+#endif
+
 namespace jenner::generate {
 namespace {
 
