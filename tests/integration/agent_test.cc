@@ -422,6 +422,20 @@ TEST_F(AgentTest, HowATrainerEndsIsReported) {
   }
 }
 
+TEST_F(AgentTest, ATrainerWhoseEventsAreLostIsKilled) {
+  const v1::RankKey key = Key("j");
+  Assign(key, Script({TrainStep(1, 1), Hang()}));
+  StartAgent();
+  EXPECT_TRUE(AwaitStory(key, "seq 1"));
+  const agent::UniqueFd& process = Watch(key);
+  std::filesystem::remove(Path(AttemptFolder(key) + "/events.jsonl"));
+  const v1::RankReport report = AwaitEnded(key);
+  EXPECT_EQ(report.exit_code(), Code(core::ExitCode::kStorage));
+  EXPECT_EQ(report.error_code(), "STORAGE");
+  EXPECT_THAT(report.error_message(), HasSubstr("events.jsonl"));
+  EXPECT_TRUE(Ends(process));
+}
+
 TEST_F(AgentTest, WhatIsUnavailableForAWhileLosesAndDoublesNothing) {
   const v1::RankKey key = Key("j");
   workers_.With([](State& state) {

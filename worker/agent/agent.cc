@@ -312,14 +312,21 @@ void Agent::Act() {
 void Agent::ReadFacts(Rank* rank) {
   while (true) {
     const auto lines = ReadLines(rank->folder + "/events.jsonl", rank->facts_offset, kFactsBytes);
-    if (!lines.ok()) {
-      Log(ToString(rank->key) + ": " + lines.status().ToString());
-      return;
-    }
+    if (!lines.ok()) return LoseEvents(rank, lines.status());
     if (lines->lines.empty()) return;
     for (const std::string& line : lines->lines) Learn(line, &rank->facts);
     rank->facts_offset = lines->next_offset;
   }
+}
+
+// What the trainer tells cannot be known any more, and its results with it.
+void Agent::LoseEvents(Rank* rank, const absl::Status& status) {
+  if (rank->verdict) return;
+  Log(ToString(rank->key) + ": " + status.ToString());
+  rank->verdict = Failure(core::ExitCode::kStorage, "STORAGE",
+                          "its events cannot be read: " + std::string(status.message()));
+  GiveUp(rank);
+  KillGroup(rank->child.identity);
 }
 
 void Agent::BoundFiles(Rank* rank) {

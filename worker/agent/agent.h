@@ -92,6 +92,7 @@ class Agent {
   void CheckChildren();
   void CheckChild(Rank* rank);
   void ReadFacts(Rank* rank);
+  void LoseEvents(Rank* rank, const absl::Status& status);
   void BoundFiles(Rank* rank);
   void KeepHouse();
   bool IsTold();
