@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "core/check.h"
 #include "server/coordinator/decide.h"
 
@@ -15,6 +17,16 @@ Job& JobOf(State* state, const std::string& experiment, const std::string& job) 
 void EndGang(Job* job) {
   job->ranks.clear();
   job->store_address.clear();
+}
+
+void ChargeJob(Charge charge, absl::Time time, Job* job) {
+  if (charge == Charge::kNone) return;
+  int32_t& count = charge == Charge::kAttempt ? job->attempts_counted : job->interruptions;
+  ++count;
+  const bool ran_long = time - job->start_time >= kLongRun;
+  job->failures_in_row = ran_long ? 1 : job->failures_in_row + 1;
+  const int doublings = std::min(job->failures_in_row - 1, 16);
+  job->not_before = time + std::min(absl::Seconds(1 << doublings), kMaxBackOff);
 }
 
 struct Applier {
@@ -85,6 +97,7 @@ struct Applier {
   void operator()(const JobRequeued& e) {
     Job& job = JobOf(state, e.experiment, e.job);
     EndGang(&job);
+    ChargeJob(e.charge, time, &job);
     job.state = RunState::kQueued;
     job.reason = e.reason;
     job.queue_time = time;
@@ -93,6 +106,7 @@ struct Applier {
   void operator()(const JobEnded& e) {
     Job& job = JobOf(state, e.experiment, e.job);
     EndGang(&job);
+    ChargeJob(e.charge, time, &job);
     job.state = e.state;
     job.reason = e.reason;
     job.end_time = time;

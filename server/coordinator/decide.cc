@@ -1,17 +1,10 @@
 #include "server/coordinator/decide.h"
 
 #include "absl/strings/str_format.h"
-#include "core/exit_code.h"
+#include "server/coordinator/outcome.h"
 
 namespace jenner::coordinator {
 namespace {
-
-using core::ExitCode;
-
-bool IsUserFault(int32_t exit_code) {
-  return exit_code >= static_cast<int>(ExitCode::kInvalidSpec) &&
-         exit_code <= static_cast<int>(ExitCode::kNonFiniteLoss);
-}
 
 std::vector<Event> At(absl::Time now, std::vector<EventBody> bodies) {
   const absl::Time time = absl::FromUnixMicros(absl::ToUnixMicros(now));
@@ -32,105 +25,6 @@ std::string Shorten(std::string text, size_t bytes) {
   while (bytes > 0 && (static_cast<unsigned char>(text[bytes]) & 0xC0) == 0x80) --bytes;
   text.resize(bytes);
   return text;
-}
-
-// When a gang breaks, one rank is the cause and the others follow: they miss their peer or are
-// stopped, at last by a signal. The higher, the more likely the cause.
-int CausePriority(int32_t exit_code) {
-  if (exit_code == 0) return 0;
-  if (exit_code == static_cast<int>(ExitCode::kTerminated)) return 1;
-  if (exit_code == static_cast<int>(ExitCode::kPeerLost)) return 2;
-  if (exit_code > 128) return 3;
-  return IsUserFault(exit_code) ? 5 : 4;
-}
-
-// What the end of a whole gang means for its job.
-EventBody Outcome(const Experiment& experiment, const Job& job) {
-  const Rank* cause = nullptr;
-  for (const Rank& rank : job.ranks) {
-    const int priority = CausePriority(rank.exit_code);
-    if (priority > (cause == nullptr ? 0 : CausePriority(cause->exit_code))) cause = &rank;
-  }
-  if (cause == nullptr) return JobEnded{experiment.id, job.plan.id, RunState::kSucceeded, {}};
-  if (experiment.state == RunState::kCancelling) {
-    return JobEnded{experiment.id,
-                    job.plan.id,
-                    RunState::kCancelled,
-                    {"CANCELLED", "cancelled on request", "user"}};
-  }
-  Reason reason = cause->error;
-  if (reason.code.empty())
-    reason = {"INTERNAL", absl::StrFormat("a rank ended with exit code %d", cause->exit_code),
-              "system"};
-  if (IsUserFault(cause->exit_code))
-    return JobEnded{experiment.id, job.plan.id, RunState::kFailed, reason};
-  if (job.attempt < kMaxAttempts) return JobRequeued{experiment.id, job.plan.id, reason};
-  reason.message = absl::StrFormat("%s (attempt %d, the last)", reason.message, job.attempt);
-  return JobEnded{experiment.id, job.plan.id, RunState::kFailed, reason};
-}
-
-std::vector<EventBody> ExpiredRanks(const State& state, absl::Time now) {
-  std::vector<EventBody> bodies;
-  for (const auto& [id, experiment] : state.experiments) {
-    for (const Job& job : experiment.jobs) {
-      for (size_t i = 0; i < job.ranks.size(); ++i) {
-        const Rank& rank = job.ranks[i];
-        const auto worker = state.liveness.workers.find(rank.worker);
-        if (rank.ended || worker == state.liveness.workers.end() ||
-            now < worker->second.lease_until)
-          continue;
-        bodies.push_back(
-            RankEnded{{id, job.plan.id, job.attempt, static_cast<int32_t>(i)},
-                      -1,
-                      {"WORKER_LOST",
-                       "worker " + rank.worker + " was not heard of for a whole lease", "system"},
-                      {}});
-      }
-    }
-  }
-  return bodies;
-}
-
-std::vector<EventBody> EndedJobs(const State& state) {
-  std::vector<EventBody> bodies;
-  for (const auto& [id, experiment] : state.experiments) {
-    for (const Job& job : experiment.jobs) {
-      if (job.state == RunState::kQueued && experiment.state == RunState::kCancelling) {
-        bodies.push_back(JobEnded{
-            id, job.plan.id, RunState::kCancelled, {"CANCELLED", "cancelled on request", "user"}});
-      }
-      bool all_ended = !job.ranks.empty();
-      for (const Rank& rank : job.ranks) all_ended = all_ended && rank.ended;
-      if (all_ended) bodies.push_back(Outcome(experiment, job));
-    }
-  }
-  return bodies;
-}
-
-std::vector<EventBody> EndedExperiments(const State& state) {
-  std::vector<EventBody> bodies;
-  for (const auto& [id, experiment] : state.experiments) {
-    if (IsTerminal(experiment.state)) continue;
-    bool all_terminal = true;
-    const Job* failed = nullptr;
-    const Job* cancelled = nullptr;
-    for (const Job& job : experiment.jobs) {
-      all_terminal = all_terminal && IsTerminal(job.state);
-      if (job.state == RunState::kFailed && failed == nullptr) failed = &job;
-      if (job.state == RunState::kCancelled && cancelled == nullptr) cancelled = &job;
-    }
-    if (!all_terminal) continue;
-    if (cancelled != nullptr) {
-      bodies.push_back(ExperimentEnded{id, RunState::kCancelled, cancelled->reason});
-    } else if (failed != nullptr) {
-      Reason reason = failed->reason;
-      reason.message = "job " + failed->plan.id + ": " + reason.message;
-      bodies.push_back(ExperimentEnded{id, RunState::kFailed, reason});
-    } else {
-      bodies.push_back(ExperimentEnded{id, RunState::kSucceeded, {}});
-    }
-  }
-  return bodies;
 }
 
 struct Decider {
@@ -233,7 +127,7 @@ struct Decider {
     ended.error.code = Shorten(ended.error.code, 64);
     ended.error.message = Shorten(ended.error.message, kMaxErrorBytes);
     if (report.exit_code != 0)
-      ended.error.blame = IsUserFault(report.exit_code) ? "user" : "system";
+      ended.error.blame = FailureOf(ended.exit_code, ended.error.code).blame;
     bodies->push_back(std::move(ended));
   }
 

@@ -59,7 +59,7 @@ std::vector<Assignment> Desired(const State& state, const std::string& worker);
 // the model. The worker with the most free slots (then by name) is filled first: jobs spread, gangs
 // stay together. A gang that does not fit now but would on those workers when idle keeps their free
 // slots from the jobs behind it, so that small jobs cannot starve it; one that is larger than all
-// of them together keeps nothing. After a failed attempt a job waits 1 s, then 2 s.
+// of them together keeps nothing. After a failed attempt a job waits (kMaxBackOff, state.h).
 std::vector<AttemptStarted> Place(const State& state, absl::Time now);
 
 // Why each queued job waits: NO_WORKERS, MODEL_NOT_FOUND, BACK_OFF or NO_CAPACITY. Holds pointers

@@ -59,11 +59,12 @@ struct RankEnded {
   int32_t total_steps = 0;
   bool operator==(const RankEnded&) const = default;
 };
-// The attempt failed and is worth another: the job waits again.
+// The attempt ended and is worth another: the job waits again.
 struct JobRequeued {
   std::string experiment;
   std::string job;
   Reason reason;
+  Charge charge = Charge::kAttempt;
   bool operator==(const JobRequeued&) const = default;
 };
 struct JobEnded {
@@ -71,6 +72,7 @@ struct JobEnded {
   std::string job;
   RunState state = RunState::kSucceeded;
   Reason reason;
+  Charge charge = Charge::kNone;
   bool operator==(const JobEnded&) const = default;
 };
 struct CancelRequested {

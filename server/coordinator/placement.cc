@@ -69,11 +69,6 @@ Room Together(const State& state, const std::string& model, const Rooms& rooms) 
   return sum;
 }
 
-absl::Time NotBefore(const Job& job) {
-  return job.attempt == 0 ? absl::InfinitePast()
-                          : job.queue_time + absl::Seconds(1 << (job.attempt - 1));
-}
-
 // Jobs that wait for slots, the first to be served first.
 using Waiting = std::vector<std::pair<const Experiment*, const Job*>>;
 
@@ -82,7 +77,7 @@ Waiting Queue(const State& state, absl::Time now) {
   for (const auto& [id, experiment] : state.experiments) {
     if (IsTerminal(experiment.state) || experiment.state == RunState::kCancelling) continue;
     for (const Job& job : experiment.jobs) {
-      if (job.state == RunState::kQueued && now >= NotBefore(job)) {
+      if (job.state == RunState::kQueued && now >= job.not_before) {
         queue.emplace_back(&experiment, &job);
       }
     }
@@ -137,7 +132,7 @@ Reason OwnReason(const State& state, const Job& job, absl::Time now, const Rooms
   if (rooms.empty()) return {"NO_WORKERS", "no worker is alive", "capacity"};
   const std::string& model = job.plan.spec.base_model;
   if (Together(state, model, rooms).slots == 0) return ModelNotFound(state, model, rooms);
-  if (now >= NotBefore(job)) return {};
+  if (now >= job.not_before) return {};
   return {"BACK_OFF",
           absl::StrFormat("attempt %d failed (%s); tried again soon", job.attempt, job.reason.code),
           "system"};

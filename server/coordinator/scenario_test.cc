@@ -212,6 +212,8 @@ class Cluster {
   std::string ShowJob(const std::string& id, size_t index, const Job& job) {
     std::string out = absl::StrFormat("  %s/%d %s attempt=%d", id, index,
                                       kStates[static_cast<int>(job.state)], job.attempt);
+    if (job.attempts_counted > 0) out += absl::StrFormat(" counted=%d", job.attempts_counted);
+    if (job.interruptions > 0) out += absl::StrFormat(" interrupted=%d", job.interruptions);
     for (const Rank& rank : job.ranks) {
       out += " " + rank.worker + (rank.ended ? absl::StrFormat("(%d)", rank.exit_code) : "");
     }

@@ -60,7 +60,9 @@ void CheckInvariants(const State& state) {
       JENNER_CHECK(has_gang == !job.ranks.empty());
       JENNER_CHECK(job.ranks.empty() ||
                    static_cast<int32_t>(job.ranks.size()) == job.plan.spec.ranks);
-      JENNER_CHECK(job.attempt >= 0 && job.attempt <= kMaxAttempts);
+      JENNER_CHECK(job.attempts_counted >= 0 && job.attempts_counted <= kMaxAttempts);
+      JENNER_CHECK(job.interruptions >= 0 && job.interruptions <= kMaxInterruptions);
+      JENNER_CHECK(job.attempt >= job.attempts_counted + job.interruptions);
       JENNER_CHECK(!IsTerminal(experiment.state) || IsTerminal(job.state));
     }
   }

@@ -18,7 +18,14 @@
 
 namespace jenner::coordinator {
 
+// Failed attempts of a job that count, the last one included, and those that do not: nobody's fault
+// but the machines' (core/exit_code.h), so there may be many, but not for ever.
 inline constexpr int kMaxAttempts = 3;
+inline constexpr int kMaxInterruptions = 50;
+// A job waits 1 s after a failed attempt, twice as long after each further one in a row, at most
+// kMaxBackOff. An attempt that ran for kLongRun before it failed begins a new row.
+inline constexpr absl::Duration kMaxBackOff = absl::Minutes(1);
+inline constexpr absl::Duration kLongRun = absl::Minutes(10);
 inline constexpr size_t kMaxExperiments = 10'000;
 // An agent that has had no answer for kLease kills its ranks; the coordinator gives them away
 // kLeaseGrace later, when they are surely gone. Observe() is given the sum.
@@ -41,6 +48,13 @@ struct Reason {
   bool operator==(const Reason&) const = default;
 };
 
+// What the end of an attempt costs its job.
+enum class Charge {
+  kAttempt,       // one of kMaxAttempts
+  kInterruption,  // one of kMaxInterruptions
+  kNone,          // it was stopped on purpose
+};
+
 struct Artifact {
   std::string path;
   std::string sha256;
@@ -61,10 +75,14 @@ struct Rank {
 struct Job {
   core::PlannedJob plan;
   RunState state = RunState::kQueued;
-  Reason reason;              // of the terminal state, or of the last failed attempt
-  int32_t attempt = 0;        // of the current or last attempt; 0: none yet. Only grows
-  std::vector<Rank> ranks;    // of the current attempt; empty when there is none
-  std::string store_address;  // of the current attempt, once announced
+  Reason reason;                 // of the terminal state, or of the last failed attempt
+  int32_t attempt = 0;           // of the current or last attempt; 0: none yet. Only grows
+  int32_t attempts_counted = 0;  // that failed, of at most kMaxAttempts
+  int32_t interruptions = 0;     // of at most kMaxInterruptions
+  int32_t failures_in_row = 0;   // sets the back-off
+  absl::Time not_before = absl::InfinitePast();  // back-off: not placed earlier
+  std::vector<Rank> ranks;                       // of the current attempt; empty when there is none
+  std::string store_address;                     // of the current attempt, once announced
   std::vector<Artifact> artifacts;
   int32_t step = 0;         // at which rank 0 of the last ended attempt stood; see StepOf()
   int32_t total_steps = 0;  // 0: not known yet, or there is no training

@@ -49,6 +49,8 @@ void EncodeJob(const coordinator::Experiment& experiment, const coordinator::Job
   if (!reason.code.empty()) SetReason(reason, message->mutable_state_reason());
   for (const std::string& arm : ArmNames(job)) message->add_arms(arm);
   message->set_attempt(job.attempt);
+  message->set_attempts_counted(job.attempts_counted);
+  message->set_interruptions(job.interruptions);
   message->set_ranks(job.plan.spec.ranks);
   message->set_step(coordinator::StepOf(view.state, experiment.id, job));
   message->set_total_steps(job.total_steps);

@@ -13,6 +13,12 @@ core::NameTable<RunState> EnumNames(RunState) {
           {"failed", RunState::kFailed},         {"cancelled", RunState::kCancelled}};
 }
 
+core::NameTable<Charge> EnumNames(Charge) {
+  return {{"attempt", Charge::kAttempt},
+          {"interruption", Charge::kInterruption},
+          {"none", Charge::kNone}};
+}
+
 template <typename V>
 void VisitFields(V& visit, Reason& r) {
   visit("code", r.code);
@@ -68,6 +74,7 @@ void VisitFields(V& visit, JobRequeued& e) {
   visit("experiment", e.experiment);
   visit("job", e.job);
   visit("reason", e.reason);
+  visit("charge", e.charge);
 }
 template <typename V>
 void VisitFields(V& visit, JobEnded& e) {
@@ -75,6 +82,7 @@ void VisitFields(V& visit, JobEnded& e) {
   visit("job", e.job);
   visit("state", e.state);
   visit("reason", e.reason);
+  visit("charge", e.charge);
 }
 template <typename V>
 void VisitFields(V& visit, CancelRequested& e) {

@@ -23,8 +23,8 @@ std::vector<Event> OneOfEach() {
       {kTime, StoreAnnounced{"e1", "j1", 2, "10.0.0.1:99"}},
       {kTime,
        RankEnded{{"e1", "j1", 2, 1}, 16, reason, {{"adapter/x", core::Sha256Hex("x"), 5}}, 30, 60}},
-      {kTime, JobRequeued{"e1", "j1", reason}},
-      {kTime, JobEnded{"e1", "j1", RunState::kFailed, reason}},
+      {kTime, JobRequeued{"e1", "j1", reason, Charge::kInterruption}},
+      {kTime, JobEnded{"e1", "j1", RunState::kFailed, reason, Charge::kAttempt}},
       {kTime, CancelRequested{"e1"}},
       {kTime, ExperimentEnded{"e1", RunState::kCancelled, {}}},
       {kTime, ExperimentDeleted{"e1"}},
@@ -45,7 +45,11 @@ TEST(EventCodecTest, EveryKindRoundTrips) {
 TEST(EventCodecTest, AbsentFieldsHaveTheirDefaults) {
   const auto decoded = DecodeEvent(R"({"kind":"job_ended","experiment":"e","job":"j"})", kTime);
   ASSERT_TRUE(decoded.ok());
-  EXPECT_EQ(decoded->body, EventBody(JobEnded{"e", "j", RunState::kSucceeded, {}}));
+  EXPECT_EQ(decoded->body, EventBody(JobEnded{"e", "j", RunState::kSucceeded, {}, Charge::kNone}));
+  // Once every attempt counted.
+  const auto requeued = DecodeEvent(R"({"kind":"job_requeued","experiment":"e","job":"j"})", kTime);
+  ASSERT_TRUE(requeued.ok());
+  EXPECT_EQ(requeued->body, EventBody(JobRequeued{"e", "j", {}, Charge::kAttempt}));
 }
 
 // Whatever the coordinator accepts must come back from the log, or the server could not restart.
