@@ -91,7 +91,8 @@ struct ExperimentSpec {
   std::vector<int64_t> seeds = {1};         // 1 to 64, distinct, >= 0
   TrainingSpec training;
   EvaluationSpec evaluation;
-  int32_t ranks = 1;  // data-parallel processes per training job, [1, 64]
+  int32_t ranks = 1;      // data-parallel processes per training job, [1, 64]
+  int32_t priority = 50;  // [0, 100]; jobs of a higher one are served first. Changes no result
   bool operator==(const ExperimentSpec&) const = default;
 };
 

@@ -81,6 +81,7 @@ void VisitFields(V& visit, ExperimentSpec& s) {
   visit("training", s.training);
   visit("evaluation", s.evaluation);
   visit("ranks", s.ranks);
+  visit("priority", s.priority);
 }
 
 template <typename V>

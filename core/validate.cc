@@ -246,6 +246,9 @@ Faults Validate(const ExperimentSpec& spec) {
   if (spec.ranks < 1 || spec.ranks > 64) {
     faults.push_back({"ranks", absl::StrFormat("expected 1 to 64, found %d", spec.ranks)});
   }
+  if (spec.priority < 0 || spec.priority > 100) {
+    faults.push_back({"priority", absl::StrFormat("expected 0 to 100, found %d", spec.priority)});
+  }
   CheckTraining("training", spec.training, spec.ranks, &faults);
   if (spec.evaluation.prompts.empty()) {
     faults.push_back({"evaluation.prompts", "required"});

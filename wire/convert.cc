@@ -178,6 +178,7 @@ core::ExperimentSpec ToCore(const v1::ExperimentSpec& message, core::Faults* fau
   spec.training = ToCore(message.training(), faults);
   spec.evaluation = ToCore(message.evaluation());
   if (message.has_ranks()) spec.ranks = message.ranks();
+  if (message.has_priority()) spec.priority = message.priority();
   return spec;
 }
 
@@ -198,6 +199,7 @@ v1::ExperimentSpec ToProto(const core::ExperimentSpec& spec) {
   *message.mutable_training() = ToProto(spec.training);
   *message.mutable_evaluation() = ToProto(spec.evaluation);
   message.set_ranks(spec.ranks);
+  message.set_priority(spec.priority);
   return message;
 }
 

@@ -54,6 +54,7 @@ int PrintDryRun(const Globals& globals, const v1::Experiment& experiment) {
 void PrintCreated(const v1::Experiment& experiment) {
   std::cerr << "jenner: created experiment " << LastComponent(experiment.name()) << ": "
             << Counted(experiment.jobs_size(), "job") << ", " << StateName(experiment.state());
+  if (experiment.queue_position() > 0) std::cerr << " #" << experiment.queue_position();
   if (const std::string reason = FormatReason(experiment.state_reason()); !reason.empty())
     std::cerr << ": " << reason;
   std::cerr << "\n";
@@ -118,6 +119,7 @@ int Create(const Globals& globals, const CreateFlags& flags) {
   request.set_experiment_id(flags.id);
   request.set_request_id(flags.request_id);
   request.set_validate_only(flags.dry_run);
+  request.set_owner(flags.owner);
   *request.mutable_spec() = wire::ToProto(file->spec);
   const absl::StatusOr<v1::Experiment> created = client.CreateExperiment(std::move(request));
   if (!created.ok()) return Report(created.status());

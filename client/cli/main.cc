@@ -50,6 +50,10 @@ void AddCreate(CLI::App* parent, Action* action) {
       ->option_text("ID");
   verb->add_option("--request-id", flags->request_id, "makes a repetition safe")
       ->option_text("UUID");
+  verb->add_option("--owner", flags->owner,
+                   "whose share of the slots it uses (default; environment: JENNER_OWNER)")
+      ->option_text("NAME")
+      ->envname("JENNER_OWNER");
   verb->add_flag("--dry-run", flags->dry_run, "validate and show the jobs, create nothing");
   auto* watch =
       verb->add_flag("--watch", flags->watch, "follow it to its end; exit code is the outcome");

@@ -49,6 +49,11 @@ std::string FormatJobWorkers(const Names& workers) {
   return out.empty() ? "-" : out;
 }
 
+// "queued #3": its place in the queue.
+std::string FormatState(v1::State state, int queue_position) {
+  return StateName(state) + (queue_position > 0 ? absl::StrFormat(" #%d", queue_position) : "");
+}
+
 std::string FormatTime(const google::protobuf::Timestamp& time) {
   if (time.seconds() == 0) return "-";
   const time_t seconds = static_cast<time_t>(time.seconds());
@@ -131,17 +136,20 @@ std::string FormatExperiments(const std::vector<v1::Experiment>& experiments) {
   for (const v1::Experiment& one : experiments) {
     int ended = 0;
     for (const v1::Job& job : one.jobs()) ended += job.state() >= v1::STATE_SUCCEEDED ? 1 : 0;
-    rows.push_back({LastComponent(one.name()), StateName(one.state()),
-                    absl::StrFormat("%d/%d", ended, one.jobs_size()), FormatTime(one.create_time()),
+    rows.push_back({LastComponent(one.name()), FormatState(one.state(), one.queue_position()),
+                    absl::StrFormat("%d/%d", ended, one.jobs_size()), one.owner(),
+                    std::to_string(one.priority()), FormatTime(one.create_time()),
                     FormatReason(one.state_reason())});
   }
-  return FormatTable({"EXPERIMENT", "STATE", "JOBS", "CREATED", "REASON"}, rows);
+  return FormatTable({"EXPERIMENT", "STATE", "JOBS", "OWNER", "PRIORITY", "CREATED", "REASON"},
+                     rows);
 }
 
 std::string FormatExperiment(const v1::Experiment& experiment) {
   std::string out = absl::StrFormat(
       "%s  %s  %s  created %s", LastComponent(experiment.name()), StateName(experiment.state()),
       Counted(experiment.jobs_size(), "job"), FormatTime(experiment.create_time()));
+  out += absl::StrFormat("  owner %s  priority %d", experiment.owner(), experiment.priority());
   if (experiment.has_start_time() && experiment.has_end_time()) {
     out += "  took " + FormatSeconds(static_cast<double>(experiment.end_time().seconds() -
                                                          experiment.start_time().seconds()));
@@ -151,7 +159,8 @@ std::string FormatExperiment(const v1::Experiment& experiment) {
     out += reason + "\n";
   std::vector<std::vector<std::string>> rows;
   for (const v1::Job& job : experiment.jobs()) {
-    rows.push_back({LastComponent(job.name()), FormatArms(job.arms(), 3), StateName(job.state()),
+    rows.push_back({LastComponent(job.name()), FormatArms(job.arms(), 3),
+                    FormatState(job.state(), job.queue_position()),
                     job.attempt() == 0 ? "-" : std::to_string(job.attempt()),
                     FormatSteps(job.step(), job.total_steps()), FormatJobWorkers(job.workers()),
                     FormatReason(job.state_reason())});

@@ -45,6 +45,7 @@ struct CreateFlags {
   std::vector<std::string> overrides;
   std::string id;
   std::string request_id;
+  std::string owner;
   bool dry_run = false;
   bool watch = false;
   bool wait = false;

@@ -39,6 +39,7 @@ struct Applier {
     experiment.order = ++state->last_order;
     experiment.request_id = e.request_id;
     experiment.fingerprint = e.fingerprint;
+    experiment.owner = e.owner;
     experiment.spec = e.spec;
     experiment.create_time = time;
     std::vector<core::PlannedJob> plans = core::ExpandUnnamed(e.spec);

@@ -16,6 +16,7 @@ struct CreateExperiment {
   std::string request_id;     // "": none
   std::string fingerprint;    // hash of the request's body
   core::ExperimentSpec spec;  // resolved and valid
+  std::string owner = kDefaultOwner;
 };
 struct CancelExperiment {
   std::string id;

@@ -55,21 +55,28 @@ struct Assignment {
 // What `worker` should have, by key. A projection; stores nothing. `state` must outlive the result.
 std::vector<Assignment> Desired(const State& state, const std::string& worker);
 
-// Gives waiting jobs, oldest experiment first, all their ranks or none, on live workers that have
-// the model. The worker with the most free slots (then by name) is filled first: jobs spread, gangs
-// stay together. A gang that does not fit now but would on those workers when idle keeps their free
-// slots from the jobs behind it, so that small jobs cannot starve it; one that is larger than all
-// of them together keeps nothing. After a failed attempt a job waits (kMaxBackOff, state.h).
+// Gives waiting jobs, in the order of Queue (queue.h), all their ranks or none, on live workers
+// that have the model. The worker with the most free slots (then by name) is filled first: jobs
+// spread, gangs stay together. A gang that does not fit now but would on those workers when idle
+// keeps their free slots from the jobs behind it, so that small jobs cannot starve it; one that is
+// larger than all of them together keeps nothing. After a failed attempt a job waits (kMaxBackOff,
+// state.h).
 std::vector<AttemptStarted> Place(const State& state, absl::Time now);
 
-// Why each queued job waits: NO_WORKERS, MODEL_NOT_FOUND, BACK_OFF or NO_CAPACITY. Holds pointers
-// into the State it was made from.
+// Why a queued job waits: NO_WORKERS, MODEL_NOT_FOUND, BACK_OFF or NO_CAPACITY.
+struct Pending {
+  Reason reason;
+  int32_t position = 0;  // 1-based, among the jobs that wait for slots; 0: not for its turn
+};
+
+// Holds pointers into the State it was made from.
 struct PendingReasons {
-  std::map<const Job*, Reason> of;
+  std::map<const Job*, Pending> of;
   int64_t num_steps = 0;  // jobs looked at, each against the workers: what it cost
 };
 
-// One walk through all jobs. `newcomer`: an experiment that is not in `state`, as if it came last.
+// One walk through all jobs. `newcomer`: an experiment that is not in `state`, as if it had just
+// come.
 PendingReasons WhyPending(const State& state, absl::Time now, const Experiment* newcomer = nullptr);
 
 }  // namespace jenner::coordinator

@@ -1,10 +1,10 @@
 // Replays the scripts of testdata/*.txt: each block is a command, "----", and what the cluster then
 // looks like. JENNER_REWRITE=1 writes what was seen back; commit only a difference that you can
 // explain.
-//   submit ID arms=N ranks=N [model=M] [request=R]   worker-up NAME slots=N [models=a,b] [boot=B]
-//   report NAME JOB rank=N phase=P [exit=N] [code=C] [store=A] [step=N] [of=N]   silent NAME
-//   sync NAME [boot=B] [has=EXPERIMENT, whose ranks it still has]
-//   tick SECONDS   cancel ID   delete ID   desired NAME   restart (state rebuilt from events alone)
+//   submit ID arms=N ranks=N [model=M] [request=R] [priority=P] [owner=O]   worker-up NAME slots=N
+//   [models=a,b] [boot=B] report NAME JOB rank=N phase=P [exit=N] [code=C] [store=A] [step=N]
+//   [of=N]   silent NAME sync NAME [boot=B] [has=EXPERIMENT, whose ranks it still has] tick SECONDS
+//   cancel ID   delete ID   desired NAME   restart (state rebuilt from events alone)
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -97,6 +97,8 @@ class Cluster {
     spec.dataset = "sha256:" + core::Sha256Hex("data");
     spec.contexts["c"] = {};
     spec.ranks = Number("ranks", 1);
+    spec.priority = Number("priority", 50);
+    create.owner = Arg("owner", kDefaultOwner);
     for (int i = 0; i < Number("arms", 1); ++i) {
       const std::string name = absl::StrFormat("a%d", i);
       spec.contexts[name].user_prefix = name;
@@ -221,7 +223,11 @@ class Cluster {
       out += absl::StrFormat(" step %d/%d", StepOf(state_, id, job), job.total_steps);
     }
     Reason reason = job.reason;
-    if (job.state == RunState::kQueued) reason = WhyPending(state_, now_).of[&job];
+    if (job.state == RunState::kQueued) {
+      const Pending pending = WhyPending(state_, now_).of[&job];
+      if (pending.position > 0) out += absl::StrFormat(" #%d", pending.position);
+      reason = pending.reason;
+    }
     if (!reason.code.empty())
       out += absl::StrFormat(" %s [%s]: %s", reason.code, reason.blame, reason.message);
     return out + "\n";

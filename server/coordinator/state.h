@@ -27,6 +27,7 @@ inline constexpr int kMaxInterruptions = 50;
 inline constexpr absl::Duration kMaxBackOff = absl::Minutes(1);
 inline constexpr absl::Duration kLongRun = absl::Minutes(10);
 inline constexpr size_t kMaxExperiments = 10'000;
+inline constexpr char kDefaultOwner[] = "default";  // of experiments that name none
 // An agent that has had no answer for kLease kills its ranks; the coordinator gives them away
 // kLeaseGrace later, when they are surely gone. Observe() is given the sum.
 inline constexpr absl::Duration kLease = absl::Seconds(15);
@@ -97,6 +98,7 @@ struct Experiment {
   int64_t order = 0;  // 1 for the first ever created; the queue's order
   std::string request_id;
   std::string fingerprint;  // of the create request's body
+  std::string owner = kDefaultOwner;
   core::ExperimentSpec spec;
   std::vector<Job> jobs;
   RunState state = RunState::kQueued;

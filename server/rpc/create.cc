@@ -81,6 +81,7 @@ v1::Experiment Preview(const coordinator::CreateExperiment& command, const View&
   }
   coordinator::Experiment experiment;
   experiment.id = command.id;
+  experiment.owner = command.owner;
   experiment.spec = command.spec;
   for (core::PlannedJob& plan : core::Expand(command.spec)) {
     experiment.jobs.emplace_back();
@@ -107,6 +108,12 @@ absl::StatusOr<coordinator::CreateExperiment> ToCommand(
     faults.push_back({"request_id", "expected a UUID"});
   }
   command.request_id = request.request_id();
+  if (!request.owner().empty()) command.owner = request.owner();
+  if (!core::IsOwner(command.owner)) {
+    faults.push_back({"owner", absl::StrFormat("expected 1 to 63 letters, digits, '.', '_', '-' or "
+                                               "'@'; found \"%s\"",
+                                               command.owner.substr(0, 80))});
+  }
   command.fingerprint = Fingerprint(request);
   command.spec = core::Resolve(wire::ToCore(request.spec(), &faults));
   for (core::Fault& fault : core::Validate(command.spec)) faults.push_back(std::move(fault));

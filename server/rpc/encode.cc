@@ -41,6 +41,23 @@ void SetReason(const coordinator::Reason& reason, v1::StateReason* message) {
   message->set_blame(reason.blame);
 }
 
+// 0: none.
+int32_t PositionOf(const coordinator::Job& job, const View& view) {
+  if (job.state != RunState::kQueued) return 0;
+  const auto& pending = view.Pending().of;
+  const auto found = pending.find(&job);
+  return found == pending.end() ? 0 : found->second.position;
+}
+
+int32_t PositionOf(const coordinator::Experiment& experiment, const View& view) {
+  int32_t first = 0;
+  for (const coordinator::Job& job : experiment.jobs) {
+    const int32_t position = PositionOf(job, view);
+    if (position > 0 && (first == 0 || position < first)) first = position;
+  }
+  return first;
+}
+
 void EncodeJob(const coordinator::Experiment& experiment, const coordinator::Job& job,
                const View& view, Detail detail, v1::Job* message) {
   message->set_name(core::JobName(experiment.id, job.plan.id));
@@ -52,6 +69,7 @@ void EncodeJob(const coordinator::Experiment& experiment, const coordinator::Job
   message->set_attempts_counted(job.attempts_counted);
   message->set_interruptions(job.interruptions);
   message->set_ranks(job.plan.spec.ranks);
+  message->set_queue_position(PositionOf(job, view));
   message->set_step(coordinator::StepOf(view.state, experiment.id, job));
   message->set_total_steps(job.total_steps);
   if (IsSet(job.start_time)) *message->mutable_start_time() = wire::ToProto(job.start_time);
@@ -81,7 +99,8 @@ const coordinator::Reason& ReasonOf(const coordinator::Job& job, const View& vie
   if (job.state != RunState::kQueued) return job.reason;
   const auto& pending = view.Pending().of;
   const auto found = pending.find(&job);
-  return found == pending.end() ? job.reason : found->second;  // one that is about to be cancelled
+  return found == pending.end() ? job.reason
+                                : found->second.reason;  // one that is about to be cancelled
 }
 
 std::vector<std::string> ArmNames(const coordinator::Job& job) {
@@ -105,6 +124,9 @@ v1::Experiment Encode(const coordinator::Experiment& experiment, const View& vie
     *message.mutable_start_time() = wire::ToProto(experiment.start_time);
   }
   if (IsSet(experiment.end_time)) *message.mutable_end_time() = wire::ToProto(experiment.end_time);
+  message.set_owner(experiment.owner);
+  message.set_priority(experiment.spec.priority);
+  message.set_queue_position(PositionOf(experiment, view));
   for (const coordinator::Job& job : experiment.jobs) {
     EncodeJob(experiment, job, view, detail, message.add_jobs());
   }

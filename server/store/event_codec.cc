@@ -123,6 +123,7 @@ struct CreatedFile {
   std::string fingerprint;
   std::string spec_json;
   std::vector<std::string> job_ids;
+  std::string owner = coordinator::kDefaultOwner;
 };
 template <typename V>
 void VisitFields(V& visit, CreatedFile& f) {
@@ -131,11 +132,12 @@ void VisitFields(V& visit, CreatedFile& f) {
   visit("fingerprint", f.fingerprint);
   visit("spec_json", f.spec_json);
   visit("job_ids", f.job_ids);
+  visit("owner", f.owner);
 }
 
 Json Encode(const ExperimentCreated& e) {
   return core::WriteValue(
-      CreatedFile{e.id, e.request_id, e.fingerprint, core::ToJson(e.spec), e.job_ids});
+      CreatedFile{e.id, e.request_id, e.fingerprint, core::ToJson(e.spec), e.job_ids, e.owner});
 }
 template <typename T>
 Json Encode(const T& e) {
@@ -145,8 +147,9 @@ Json Encode(const T& e) {
 void Decode(const Json& json, ExperimentCreated* e, core::Faults* faults) {
   CreatedFile file;
   core::ReadValue(json, "", &file, faults);
-  *e = {file.id, file.request_id, file.fingerprint,
-        core::ParseExperimentSpec(file.spec_json, faults), file.job_ids};
+  *e = {file.id,          file.request_id,
+        file.fingerprint, core::ParseExperimentSpec(file.spec_json, faults),
+        file.job_ids,     file.owner};
 }
 template <typename T>
 void Decode(const Json& json, T* e, core::Faults* faults) {
