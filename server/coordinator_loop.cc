@@ -44,6 +44,13 @@ struct Logger {
          {"code", e.error.code},
          {"error", e.error.message}});
   }
+  void operator()(const coordinator::StopRequested& e) const {
+    Log(Level::kInfo, "job asked to stop",
+        {{"experiment", e.experiment},
+         {"job", e.job},
+         {"code", e.reason.code},
+         {"why", e.reason.message}});
+  }
   void operator()(const coordinator::JobRequeued& e) const {
     Log(Level::kWarning, "job queued again",
         {{"experiment", e.experiment}, {"job", e.job}, {"code", e.reason.code}});

@@ -160,7 +160,7 @@ std::string FormatExperiment(const v1::Experiment& experiment) {
   std::vector<std::vector<std::string>> rows;
   for (const v1::Job& job : experiment.jobs()) {
     rows.push_back({LastComponent(job.name()), FormatArms(job.arms(), 3),
-                    FormatState(job.state(), job.queue_position()),
+                    job.stopping() ? "stopping" : FormatState(job.state(), job.queue_position()),
                     job.attempt() == 0 ? "-" : std::to_string(job.attempt()),
                     FormatSteps(job.step(), job.total_steps()), FormatJobWorkers(job.workers()),
                     FormatReason(job.state_reason())});

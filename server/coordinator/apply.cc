@@ -17,6 +17,7 @@ Job& JobOf(State* state, const std::string& experiment, const std::string& job) 
 void EndGang(Job* job) {
   job->ranks.clear();
   job->store_address.clear();
+  job->stop = StopCause::kNone;
 }
 
 void ChargeJob(Charge charge, absl::Time time, Job* job) {
@@ -95,8 +96,17 @@ struct Applier {
     job.step = e.step;
     if (e.total_steps > 0) job.total_steps = e.total_steps;
   }
+  void operator()(const StopRequested& e) {
+    Job& job = JobOf(state, e.experiment, e.job);
+    job.stop = e.cause;
+    job.reason = e.reason;
+  }
   void operator()(const JobRequeued& e) {
     Job& job = JobOf(state, e.experiment, e.job);
+    job.last_workers.clear();
+    if (e.charge != Charge::kAttempt) {
+      for (const Rank& rank : job.ranks) job.last_workers.push_back(rank.worker);
+    }
     EndGang(&job);
     ChargeJob(e.charge, time, &job);
     job.state = RunState::kQueued;

@@ -1,5 +1,7 @@
 #include "server/coordinator/decide.h"
 
+#include <iterator>
+
 #include "absl/strings/str_format.h"
 #include "server/coordinator/outcome.h"
 
@@ -25,6 +27,11 @@ std::string Shorten(std::string text, size_t bytes) {
   while (bytes > 0 && (static_cast<unsigned char>(text[bytes]) & 0xC0) == 0x80) --bytes;
   text.resize(bytes);
   return text;
+}
+
+template <typename Body>
+std::vector<EventBody> Bodies(std::vector<Body> events) {
+  return {std::make_move_iterator(events.begin()), std::make_move_iterator(events.end())};
 }
 
 struct Decider {
@@ -91,15 +98,13 @@ struct Decider {
   }
 
   Result operator()(const Tick&) const {
-    for (auto phase : {+[](const State&s, absl::Time t) { return ExpiredRanks(s, t); },
-                       +[](const State&s, absl::Time) { return EndedJobs(s); },
-                       +[](const State&s, absl::Time) { return EndedExperiments(s); },
-                       +[](const State&s, absl::Time t) {
-                         std::vector<EventBody> bodies;
-                         for (AttemptStarted& start : Place(s, t))
-                           bodies.push_back(std::move(start));
-                         return bodies;
-                       }}) {
+    using Phase = std::vector<EventBody> (*)(const State&, absl::Time);
+    for (const Phase phase :
+         {+[](const State&s, absl::Time t) { return ExpiredRanks(s, t); },
+          +[](const State&s, absl::Time) { return EndedJobs(s); },
+          +[](const State&s, absl::Time) { return EndedExperiments(s); },
+          +[](const State&s, absl::Time t) { return Bodies(Place(s, t)); },
+          +[](const State&s, absl::Time t) { return Bodies(Preemptions(s, t)); }}) {
       std::vector<EventBody> bodies = phase(state, now);
       if (!bodies.empty()) return At(now, std::move(bodies));
     }

@@ -49,7 +49,7 @@ struct Assignment {
   int32_t world_size = 1;
   const core::JobSpec* spec = nullptr;  // in the State
   std::string store_address;            // ranks > 0 start once it is set
-  bool stop = false;                    // cancelled, or the gang broke
+  bool stop = false;                    // cancelled, asked to, or the gang broke
 };
 
 // What `worker` should have, by key. A projection; stores nothing. `state` must outlive the result.
@@ -59,9 +59,16 @@ std::vector<Assignment> Desired(const State& state, const std::string& worker);
 // that have the model. The worker with the most free slots (then by name) is filled first: jobs
 // spread, gangs stay together. A gang that does not fit now but would on those workers when idle
 // keeps their free slots from the jobs behind it, so that small jobs cannot starve it; one that is
-// larger than all of them together keeps nothing. After a failed attempt a job waits (kMaxBackOff,
-// state.h).
+// larger than all of them together keeps nothing. A job goes on where its checkpoints are if there
+// is room. After a failed attempt a job waits (kMaxBackOff, state.h).
 std::vector<AttemptStarted> Place(const State& state, absl::Time now);
+
+// The running jobs that are to stop so that waiting ones of higher priority can be placed, once
+// Place() has nothing more to give: of strictly lower priority only (so that no two jobs can ever
+// stop each other), only after kMinRunTime, the lowest priority first and of equals the one that
+// started last, no more than are needed besides what is coming free anyway, and none where that
+// would not be enough. They stop with a checkpoint and wait again.
+std::vector<StopRequested> Preemptions(const State& state, absl::Time now);
 
 // Why a queued job waits: NO_WORKERS, MODEL_NOT_FOUND, BACK_OFF or NO_CAPACITY.
 struct Pending {

@@ -6,8 +6,7 @@ std::vector<Assignment> Desired(const State& state, const std::string& worker) {
   std::vector<Assignment> assignments;
   for (const auto& [id, experiment] : state.experiments) {
     for (const Job& job : experiment.jobs) {
-      bool broken = false;
-      for (const Rank& rank : job.ranks) broken = broken || (rank.ended && rank.exit_code != 0);
+      const bool is_stopping = IsStopping(job);
       for (size_t i = 0; i < job.ranks.size(); ++i) {
         if (job.ranks[i].worker != worker || job.ranks[i].ended) continue;
         Assignment assignment;
@@ -15,7 +14,7 @@ std::vector<Assignment> Desired(const State& state, const std::string& worker) {
         assignment.world_size = static_cast<int32_t>(job.ranks.size());
         assignment.spec = &job.plan.spec;
         assignment.store_address = job.store_address;
-        assignment.stop = broken || job.state == RunState::kCancelling;
+        assignment.stop = is_stopping;
         assignments.push_back(std::move(assignment));
       }
     }

@@ -60,6 +60,15 @@ struct RankEnded {
   int32_t total_steps = 0;
   bool operator==(const RankEnded&) const = default;
 };
+// A running job is to stop with a checkpoint, and waits again once it has.
+struct StopRequested {
+  std::string experiment;
+  std::string job;
+  int32_t attempt = 0;
+  StopCause cause = StopCause::kPreempted;
+  Reason reason;
+  bool operator==(const StopRequested&) const = default;
+};
 // The attempt ended and is worth another: the job waits again.
 struct JobRequeued {
   std::string experiment;
@@ -91,9 +100,9 @@ struct ExperimentDeleted {
   bool operator==(const ExperimentDeleted&) const = default;
 };
 
-using EventBody =
-    std::variant<ExperimentCreated, AttemptStarted, StoreAnnounced, RankEnded, JobRequeued,
-                 JobEnded, CancelRequested, ExperimentEnded, ExperimentDeleted, JobPlanned>;
+using EventBody = std::variant<ExperimentCreated, AttemptStarted, StoreAnnounced, RankEnded,
+                               JobRequeued, JobEnded, CancelRequested, ExperimentEnded,
+                               ExperimentDeleted, JobPlanned, StopRequested>;
 
 struct Event {
   absl::Time time = absl::InfinitePast();

@@ -61,6 +61,8 @@ EventBody Outcome(const Experiment& experiment, const Job& job) {
     case core::Retry::kCounted:
       return TryAgain(experiment.id, job, reason, Charge::kAttempt);
     case core::Retry::kUncounted:
+      if (job.stop != StopCause::kNone)
+        return JobRequeued{experiment.id, job.plan.id, job.reason, Charge::kNone};
       return TryAgain(experiment.id, job, reason, Charge::kInterruption);
   }
   std::abort();

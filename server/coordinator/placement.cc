@@ -20,9 +20,9 @@ std::vector<AttemptStarted> Serve(const State& state, Queue queue, Rooms* rooms,
     // One that is larger than all workers together neither keeps slots nor counts for its owner.
     if (rooms->Together(model).slots < ranks) continue;
     queue.Charge(ranks);
-    const std::vector<std::string> workers = rooms->Take(model, ranks);
+    const std::vector<std::string> workers = rooms->Take(model, ranks, job.last_workers);
     if (workers.empty()) {
-      rooms->Keep(model);
+      if (rooms->Together(model).free > 0) rooms->Keep(model);
       continue;
     }
     AttemptStarted start{next.experiment->id, job.plan.id, job.attempt + 1, {}};

@@ -49,9 +49,28 @@ std::vector<std::string> Rooms::Models() const {
   return {models.begin(), models.end()};
 }
 
-std::vector<std::string> Rooms::Take(const std::string& model, int32_t ranks) {
+bool Rooms::TakeThese(const std::string& model, const std::vector<std::string>& workers) {
+  std::map<std::string, int32_t> counts;
+  for (const std::string& worker : workers) ++counts[worker];
+  for (const auto& [worker, count] : counts) {
+    const auto found = workers_.find(worker);
+    if (found == workers_.end() || found->second.room.free < count ||
+        !Offers(*found->second.info, model))
+      return false;
+  }
+  for (const auto& [worker, count] : counts) {
+    workers_[worker].room.free -= count;
+    workers_[worker].room.idle -= count;
+  }
+  return true;
+}
+
+std::vector<std::string> Rooms::Take(const std::string& model, int32_t ranks,
+                                     const std::vector<std::string>& preferred) {
   if (Together(model).free < ranks) return {};
   sums_.clear();
+  if (static_cast<int32_t>(preferred.size()) == ranks && TakeThese(model, preferred))
+    return preferred;
   std::vector<std::string> taken;
   while (static_cast<int32_t>(taken.size()) < ranks) {
     auto best = workers_.end();
@@ -69,11 +88,25 @@ std::vector<std::string> Rooms::Take(const std::string& model, int32_t ranks) {
 }
 
 void Rooms::Keep(const std::string& model) {
-  if (Together(model).free == 0) return;
   sums_.clear();
   for (auto& [name, entry] : workers_) {
-    if (Offers(*entry.info, model)) entry.room.free = 0;
+    if (!Offers(*entry.info, model)) continue;
+    entry.room.free = 0;
+    entry.is_kept = true;
   }
+}
+
+bool Rooms::CanGain(const std::string& worker, const std::string& model) const {
+  const auto found = workers_.find(worker);
+  return found != workers_.end() && !found->second.is_kept && Offers(*found->second.info, model);
+}
+
+void Rooms::Release(const std::string& worker) {
+  const auto found = workers_.find(worker);
+  if (found == workers_.end()) return;
+  sums_.clear();
+  ++found->second.room.idle;
+  if (!found->second.is_kept) ++found->second.room.free;
 }
 
 }  // namespace jenner::coordinator

@@ -27,16 +27,26 @@ class Rooms {
   // The models of workers that have slots, in order.
   std::vector<std::string> Models() const;
 
-  // Takes a slot for each of `ranks` ranks: the worker with the most free ones (then by name) is
-  // filled first. Returns the workers, rank by rank; empty, and nothing taken, if they do not fit.
-  std::vector<std::string> Take(const std::string& model, int32_t ranks);
+  // Takes a slot for each of `ranks` ranks: on the workers `preferred`, one a rank, if they all
+  // have room; else the worker with the most free ones (then by name) is filled first. Returns the
+  // workers, rank by rank; empty, and nothing taken, if they do not fit.
+  std::vector<std::string> Take(const std::string& model, int32_t ranks,
+                                const std::vector<std::string>& preferred = {});
   // No more of the workers with `model` is free: it is kept for a gang that does not fit yet.
   void Keep(const std::string& model);
 
+  // A slot of `worker` that comes free would be one more for a gang with `model`.
+  bool CanGain(const std::string& worker, const std::string& model) const;
+  // A slot of `worker` will come free: as if it had.
+  void Release(const std::string& worker);
+
  private:
+  bool TakeThese(const std::string& model, const std::vector<std::string>& workers);
+
   struct Entry {
     Room room;
     const WorkerInfo* info = nullptr;
+    bool is_kept = false;
   };
 
   std::map<std::string, Entry> workers_;  // by name

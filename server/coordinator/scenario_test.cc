@@ -219,6 +219,7 @@ class Cluster {
     for (const Rank& rank : job.ranks) {
       out += " " + rank.worker + (rank.ended ? absl::StrFormat("(%d)", rank.exit_code) : "");
     }
+    if (job.stop != StopCause::kNone) out += " stopping";
     if (job.total_steps > 0) {
       out += absl::StrFormat(" step %d/%d", StepOf(state_, id, job), job.total_steps);
     }

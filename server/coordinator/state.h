@@ -37,6 +37,9 @@ inline constexpr size_t kMaxDeletedRequests = 10'000;
 // A lost worker is forgotten after this, so that names that come and go do not pile up.
 inline constexpr absl::Duration kForgetWorkerAfter = absl::Hours(1);
 
+// A job is asked to stop for another one's sake only after it has run so long.
+inline constexpr absl::Duration kMinRunTime = absl::Seconds(60);
+
 enum class RunState { kQueued, kRunning, kCancelling, kSucceeded, kFailed, kCancelled };
 
 inline bool IsTerminal(RunState state) { return state >= RunState::kSucceeded; }
@@ -55,6 +58,9 @@ enum class Charge {
   kInterruption,  // one of kMaxInterruptions
   kNone,          // it was stopped on purpose
 };
+
+// Why a running gang was asked to stop, to go on later.
+enum class StopCause { kNone, kPreempted };
 
 struct Artifact {
   std::string path;
@@ -85,6 +91,10 @@ struct Job {
   std::vector<Rank> ranks;                       // of the current attempt; empty when there is none
   std::string store_address;                     // of the current attempt, once announced
   std::vector<Artifact> artifacts;
+  StopCause stop = StopCause::kNone;  // asked of the current attempt; `reason` says why
+  // Of the last attempt, rank by rank, where its checkpoints are; empty if it failed by a fault
+  // that counts, for then another worker may do better.
+  std::vector<std::string> last_workers;
   int32_t step = 0;         // at which rank 0 of the last ended attempt stood; see StepOf()
   int32_t total_steps = 0;  // 0: not known yet, or there is no training
   absl::Time queue_time = absl::InfinitePast();  // since when it waits or waited
@@ -162,6 +172,9 @@ struct State {
 
 // Slots that unended ranks of current attempts hold on `worker`.
 int32_t SlotsUsed(const State& state, const std::string& worker);
+
+// Its ranks are to stop: cancelled, asked to, or the gang broke.
+bool IsStopping(const Job& job);
 
 bool IsAlive(const State& state, const std::string& worker, absl::Time now);
 

@@ -70,6 +70,7 @@ void EncodeJob(const coordinator::Experiment& experiment, const coordinator::Job
   message->set_interruptions(job.interruptions);
   message->set_ranks(job.plan.spec.ranks);
   message->set_queue_position(PositionOf(job, view));
+  message->set_stopping(job.stop != coordinator::StopCause::kNone);
   message->set_step(coordinator::StepOf(view.state, experiment.id, job));
   message->set_total_steps(job.total_steps);
   if (IsSet(job.start_time)) *message->mutable_start_time() = wire::ToProto(job.start_time);

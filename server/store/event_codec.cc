@@ -19,6 +19,10 @@ core::NameTable<Charge> EnumNames(Charge) {
           {"none", Charge::kNone}};
 }
 
+core::NameTable<StopCause> EnumNames(StopCause) {
+  return {{"none", StopCause::kNone}, {"preempted", StopCause::kPreempted}};
+}
+
 template <typename V>
 void VisitFields(V& visit, Reason& r) {
   visit("code", r.code);
@@ -70,6 +74,14 @@ void VisitFields(V& visit, RankEnded& e) {
   visit("total_steps", e.total_steps);
 }
 template <typename V>
+void VisitFields(V& visit, StopRequested& e) {
+  visit("experiment", e.experiment);
+  visit("job", e.job);
+  visit("attempt", e.attempt);
+  visit("cause", e.cause);
+  visit("reason", e.reason);
+}
+template <typename V>
 void VisitFields(V& visit, JobRequeued& e) {
   visit("experiment", e.experiment);
   visit("job", e.job);
@@ -113,7 +125,7 @@ using core::Json;
 constexpr const char* kKinds[] = {"experiment_created", "attempt_started",  "store_announced",
                                   "rank_ended",         "job_requeued",     "job_ended",
                                   "cancel_requested",   "experiment_ended", "experiment_deleted",
-                                  "job_planned"};
+                                  "job_planned",        "stop_requested"};
 static_assert(std::size(kKinds) == std::variant_size_v<EventBody>);
 
 // The spec has its own strict format: it is kept as that format's text.

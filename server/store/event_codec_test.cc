@@ -7,7 +7,7 @@
 namespace jenner::store {
 namespace {
 
-using namespace coordinator;  // NOLINT: the nine event kinds
+using namespace coordinator;  // NOLINT: the event kinds
 
 const absl::Time kTime = absl::FromUnixMicros(1234567);
 
@@ -28,7 +28,8 @@ std::vector<Event> OneOfEach() {
       {kTime, CancelRequested{"e1"}},
       {kTime, ExperimentEnded{"e1", RunState::kCancelled, {}}},
       {kTime, ExperimentDeleted{"e1"}},
-      {kTime, JobPlanned{"e1", "j1", 2, 60}}};
+      {kTime, JobPlanned{"e1", "j1", 2, 60}},
+      {kTime, StopRequested{"e1", "j1", 2, StopCause::kPreempted, reason}}};
 }
 
 TEST(EventCodecTest, EveryKindRoundTrips) {
