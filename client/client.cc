@@ -120,14 +120,56 @@ absl::StatusOr<std::vector<v1::Experiment>> Client::ListExperiments(int limit) {
   return all;
 }
 
-absl::StatusOr<v1::Experiment> Client::CancelExperiment(const std::string& name) {
+absl::StatusOr<v1::Experiment> Client::CancelExperiment(const std::string& name, bool kill) {
   v1::CancelExperimentRequest request;
   request.set_name(name);
+  request.set_kill(kill);
   v1::CancelExperimentResponse response;
   RETURN_IF_ERROR(Retry([&](grpc::ClientContext* context) {
     return experiments_->CancelExperiment(context, request, &response);
   }));
   return std::move(*response.mutable_experiment());
+}
+
+absl::StatusOr<v1::Experiment> Client::PauseExperiment(const std::string& name) {
+  v1::PauseExperimentRequest request;
+  request.set_name(name);
+  v1::PauseExperimentResponse response;
+  RETURN_IF_ERROR(Retry([&](grpc::ClientContext* context) {
+    return experiments_->PauseExperiment(context, request, &response);
+  }));
+  return std::move(*response.mutable_experiment());
+}
+
+absl::StatusOr<v1::Experiment> Client::ResumeExperiment(const std::string& name) {
+  v1::ResumeExperimentRequest request;
+  request.set_name(name);
+  v1::ResumeExperimentResponse response;
+  RETURN_IF_ERROR(Retry([&](grpc::ClientContext* context) {
+    return experiments_->ResumeExperiment(context, request, &response);
+  }));
+  return std::move(*response.mutable_experiment());
+}
+
+absl::StatusOr<v1::Worker> Client::CordonWorker(const std::string& name, bool drain) {
+  v1::CordonWorkerRequest request;
+  request.set_name(name);
+  request.set_drain(drain);
+  v1::CordonWorkerResponse response;
+  RETURN_IF_ERROR(Retry([&](grpc::ClientContext* context) {
+    return workers_->CordonWorker(context, request, &response);
+  }));
+  return std::move(*response.mutable_worker());
+}
+
+absl::StatusOr<v1::Worker> Client::UncordonWorker(const std::string& name) {
+  v1::UncordonWorkerRequest request;
+  request.set_name(name);
+  v1::UncordonWorkerResponse response;
+  RETURN_IF_ERROR(Retry([&](grpc::ClientContext* context) {
+    return workers_->UncordonWorker(context, request, &response);
+  }));
+  return std::move(*response.mutable_worker());
 }
 
 absl::Status Client::DeleteExperiment(const std::string& name) {

@@ -41,12 +41,17 @@ class Client {
   absl::StatusOr<v1::Experiment> GetExperiment(const std::string& name);
   // Up to `limit` experiments, newest first, over as many pages as it takes. 0: all.
   absl::StatusOr<std::vector<v1::Experiment>> ListExperiments(int limit);
-  absl::StatusOr<v1::Experiment> CancelExperiment(const std::string& name);
+  // `kill`: without the trainers' grace.
+  absl::StatusOr<v1::Experiment> CancelExperiment(const std::string& name, bool kill = false);
+  absl::StatusOr<v1::Experiment> PauseExperiment(const std::string& name);
+  absl::StatusOr<v1::Experiment> ResumeExperiment(const std::string& name);
   absl::Status DeleteExperiment(const std::string& name);
   absl::StatusOr<std::vector<v1::ResultRow>> GetResults(const std::string& name);
   // Up to `limit` samples that match `request`'s filters, over as many pages as it takes. 0: all.
   absl::StatusOr<std::vector<v1::Sample>> ListSamples(v1::ListSamplesRequest request, int limit);
   absl::StatusOr<std::vector<v1::Worker>> ListWorkers();
+  absl::StatusOr<v1::Worker> CordonWorker(const std::string& name, bool drain);
+  absl::StatusOr<v1::Worker> UncordonWorker(const std::string& name);
 
   // Uploads `bytes` unless the server has them. Returns the DatasetRef "sha256:<hex>".
   absl::StatusOr<std::string> UploadDataset(const std::string& bytes, v1::DatasetUse use);

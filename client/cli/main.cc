@@ -17,14 +17,18 @@ namespace {
 
 using Action = std::function<int(const Globals&)>;
 
-void AddSpec(CLI::App* verb, std::string* file, std::vector<std::string>* overrides) {
-  verb->add_option("-f,--file", *file, "spec in YAML or JSON; '-' is standard input (required)")
-      ->option_text("FILE")
-      ->required();
+void AddOverrides(CLI::App* verb, std::vector<std::string>* overrides) {
   verb->add_option("--set", *overrides,
                    "override a field of the spec (repeatable); the value is YAML")
       ->option_text("PATH=VALUE")
       ->allow_extra_args(false);
+}
+
+void AddSpec(CLI::App* verb, std::string* file, std::vector<std::string>* overrides) {
+  verb->add_option("-f,--file", *file, "spec in YAML or JSON; '-' is standard input (required)")
+      ->option_text("FILE")
+      ->required();
+  AddOverrides(verb, overrides);
 }
 
 void AddLimit(CLI::App* verb, int* limit) {
@@ -38,14 +42,7 @@ void AddModelsDir(CLI::App* verb, std::string* models_dir) {
       ->option_text("DIR");
 }
 
-void AddCreate(CLI::App* parent, Action* action) {
-  auto flags = std::make_shared<CreateFlags>();
-  CLI::App* verb = AddCommand(
-      parent, "create", "Submit an experiment",
-      {"experiment create -f spec.yaml --watch", "experiment create -f spec.yaml --dry-run",
-       "experiment create -f spec.yaml --set training.epochs=3 --set 'seeds=[1, 2]'",
-       "experiment create -f spec.yaml --id first --wait -o json > results.json"});
-  AddSpec(verb, &flags->file, &flags->overrides);
+void AddSubmit(CLI::App* verb, CreateFlags* flags) {
   verb->add_option("--id", flags->id, "the experiment's id; the server makes one if absent")
       ->option_text("ID");
   verb->add_option("--request-id", flags->request_id, "makes a repetition safe")
@@ -60,6 +57,17 @@ void AddCreate(CLI::App* parent, Action* action) {
   verb->add_flag("--wait", flags->wait,
                  "wait for its end, then print the results; not with --watch")
       ->excludes(watch);
+}
+
+void AddCreate(CLI::App* parent, Action* action) {
+  auto flags = std::make_shared<CreateFlags>();
+  CLI::App* verb = AddCommand(
+      parent, "create", "Submit an experiment",
+      {"experiment create -f spec.yaml --watch", "experiment create -f spec.yaml --dry-run",
+       "experiment create -f spec.yaml --set training.epochs=3 --set 'seeds=[1, 2]'",
+       "experiment create -f spec.yaml --id first --wait -o json > results.json"});
+  AddSpec(verb, &flags->file, &flags->overrides);
+  AddSubmit(verb, flags.get());
   verb->callback(
       [flags, action] { *action = [flags](const Globals& g) { return Create(g, *flags); }; });
 }
@@ -78,6 +86,19 @@ void AddSimple(CLI::App* parent, const std::string& name, const std::string& wha
   AddNamed(parent, name, what, examples, given.get())->callback([given, action, run] {
     *action = [given, run](const Globals& g) { return run(g, *given); };
   });
+}
+
+void AddClone(CLI::App* parent, Action* action) {
+  auto name = std::make_shared<std::string>();
+  auto flags = std::make_shared<CreateFlags>();
+  CLI::App* verb =
+      AddNamed(parent, "clone", "Submit its resolved spec again, with changes",
+               {"experiment clone first --set 'seeds=[2, 3]' --watch",
+                "experiment clone first --id second --set training.epochs=3 --dry-run"},
+               name.get());
+  AddOverrides(verb, &flags->overrides);
+  AddSubmit(verb, flags.get());
+  verb->callback([=] { *action = [=](const Globals& g) { return Clone(g, *name, *flags); }; });
 }
 
 void AddWatch(CLI::App* parent, Action* action) {
@@ -126,7 +147,13 @@ void AddExperiment(CLI::App* app, Action* action) {
   AddSimple(noun, "get", "One experiment with its jobs; as JSON with the resolved spec",
             {"experiment get first", "experiment get first -o json"}, action, Get);
   AddWatch(noun, action);
-  AddSimple(noun, "cancel", "Stop its jobs", {"experiment cancel first"}, action, Cancel);
+  AddClone(noun, action);
+  AddSimple(noun, "pause", "Stop its jobs with a checkpoint, to go on later",
+            {"experiment pause first"}, action, Pause);
+  AddSimple(noun, "resume", "Let it go on", {"experiment resume first"}, action, Resume);
+  AddSimple(noun, "cancel", "Stop its jobs for good", {"experiment cancel first"}, action, Cancel);
+  AddSimple(noun, "kill", "The same at once, without the trainers' grace",
+            {"experiment kill first"}, action, Kill);
   AddSimple(noun, "delete", "Remove an experiment that has ended, with its results",
             {"experiment delete first"}, action, Delete);
   AddSimple(noun, "results", "Arm x seed x step x context: traits with 95 % Wilson intervals",
@@ -171,12 +198,26 @@ int PrintVersion(const Globals& globals) {
   return kExitOk;
 }
 
-void AddMachine(CLI::App* app, const std::string& models_dir, Action* action) {
-  CLI::App* worker = AddCommand(app, "worker", "Look at workers", {"worker list"});
-  worker->require_subcommand(1);
-  AddCommand(worker, "list", "Workers, their slots and models",
+void AddWorker(CLI::App* app, Action* action) {
+  CLI::App* noun = AddCommand(app, "worker", "Look at workers, take them out",
+                              {"worker list", "worker drain w1"});
+  noun->require_subcommand(1);
+  AddCommand(noun, "list", "Workers, their slots and models",
              {"worker list", "worker list -o json"})
       ->callback([action] { *action = ListWorkers; });
+  const auto add = [&](const std::string& name, const std::string& what,
+                       int (*run)(const Globals&, const std::string&)) {
+    auto given = std::make_shared<std::string>();
+    CLI::App* verb = AddCommand(noun, name, what, {"worker " + name + " w1"});
+    verb->add_option("worker", *given, "its name")->option_text("NAME")->required();
+    verb->callback([=] { *action = [=](const Globals& g) { return run(g, *given); }; });
+  };
+  add("cordon", "Give it no more ranks; those it has go on", Cordon);
+  add("drain", "Give it no more ranks and stop those it has, to go on elsewhere", Drain);
+  add("uncordon", "Give it ranks again", Uncordon);
+}
+
+void AddMachine(CLI::App* app, const std::string& models_dir, Action* action) {
   auto dir = std::make_shared<std::string>(models_dir);
   CLI::App* doctor = AddCommand(app, "doctor", "Is everything fit to run an experiment?",
                                 {"doctor", "doctor --server host:7070 -o json"});
@@ -230,6 +271,7 @@ int Run(int argc, char** argv) {
   Action action;
   AddExperiment(&app, &action);
   AddData(&app, DefaultModelsDir(), &action);
+  AddWorker(&app, &action);
   AddMachine(&app, DefaultModelsDir(), &action);
   try {
     app.parse(argc, argv);

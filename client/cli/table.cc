@@ -135,7 +135,10 @@ std::string FormatExperiments(const std::vector<v1::Experiment>& experiments) {
   std::vector<std::vector<std::string>> rows;
   for (const v1::Experiment& one : experiments) {
     int ended = 0;
-    for (const v1::Job& job : one.jobs()) ended += job.state() >= v1::STATE_SUCCEEDED ? 1 : 0;
+    for (const v1::Job& job : one.jobs()) {
+      ended += job.state() == v1::STATE_SUCCEEDED || job.state() == v1::STATE_FAILED ||
+               job.state() == v1::STATE_CANCELLED;
+    }
     rows.push_back({LastComponent(one.name()), FormatState(one.state(), one.queue_position()),
                     absl::StrFormat("%d/%d", ended, one.jobs_size()), one.owner(),
                     std::to_string(one.priority()), FormatTime(one.create_time()),
@@ -178,11 +181,24 @@ std::string FormatPlan(const v1::Experiment& experiment) {
   return FormatTable({"JOB", "RANKS", "ARMS/SEED"}, rows);
 }
 
+std::string FormatLiveness(const v1::Worker& worker) {
+  const std::string text = worker.liveness() == v1::Worker::LIVENESS_ALIVE ? "alive" : "lost";
+  switch (worker.cordon()) {
+    case v1::Worker::CORDON_CORDONED:
+      return text + ", cordoned";
+    case v1::Worker::CORDON_DRAINING:
+      return text + ", draining";
+    case v1::Worker::CORDON_DRAINED:
+      return text + ", drained";
+    default:
+      return text;
+  }
+}
+
 std::string FormatWorkers(const std::vector<v1::Worker>& workers) {
   std::vector<std::vector<std::string>> rows;
   for (const v1::Worker& one : workers) {
-    rows.push_back({LastComponent(one.name()),
-                    one.liveness() == v1::Worker::LIVENESS_ALIVE ? "alive" : "lost",
+    rows.push_back({LastComponent(one.name()), FormatLiveness(one),
                     absl::StrFormat("%d/%d", one.slots_used(), one.slots()),
                     FormatSeconds(static_cast<double>(one.since_last_seen().seconds())) + " ago",
                     one.version(), one.models_size() == 0 ? "-" : FormatArms(one.models(), 8)});

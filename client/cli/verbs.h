@@ -53,7 +53,13 @@ struct CreateFlags {
 int Create(const Globals& globals, const CreateFlags& flags);
 int List(const Globals& globals, int limit);
 int Get(const Globals& globals, const std::string& name);
+// Submits the resolved spec of experiment `name` again, with `flags.overrides`; flags.file is not
+// used.
+int Clone(const Globals& globals, const std::string& name, const CreateFlags& flags);
 int Cancel(const Globals& globals, const std::string& name);
+int Kill(const Globals& globals, const std::string& name);
+int Pause(const Globals& globals, const std::string& name);
+int Resume(const Globals& globals, const std::string& name);
 int Delete(const Globals& globals, const std::string& name);
 int Results(const Globals& globals, const std::string& name);
 struct SampleFlags {
@@ -65,6 +71,9 @@ struct SampleFlags {
 };
 int Samples(const Globals& globals, const SampleFlags& flags);
 int ListWorkers(const Globals& globals);
+int Cordon(const Globals& globals, const std::string& name);
+int Drain(const Globals& globals, const std::string& name);
+int Uncordon(const Globals& globals, const std::string& name);
 
 // Follows an experiment to its end, then prints its results and, unless it succeeded, why.
 // `quiet`: nothing before that. As JSON the updates are printed, and the results only if `quiet`:

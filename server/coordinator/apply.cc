@@ -109,7 +109,9 @@ struct Applier {
     }
     EndGang(&job);
     ChargeJob(e.charge, time, &job);
-    job.state = RunState::kQueued;
+    const RunState whole = state->experiments.at(e.experiment).state;
+    const bool is_paused = whole == RunState::kPausing || whole == RunState::kPaused;
+    job.state = is_paused ? RunState::kPaused : RunState::kQueued;
     job.reason = e.reason;
     job.queue_time = time;
     job.artifacts.clear();
@@ -125,10 +127,39 @@ struct Applier {
   void operator()(const CancelRequested& e) {
     Experiment& experiment = state->experiments.at(e.experiment);
     experiment.state = RunState::kCancelling;
+    experiment.is_killed = experiment.is_killed || e.kill;
+    experiment.reason = {};
     for (Job& job : experiment.jobs) {
       if (job.state == RunState::kRunning) job.state = RunState::kCancelling;
     }
   }
+  void operator()(const PauseRequested& e) {
+    Experiment& experiment = state->experiments.at(e.experiment);
+    experiment.state = RunState::kPausing;
+    experiment.reason = {"PAUSED", "paused on request", "user"};
+    for (Job& job : experiment.jobs) {
+      if (job.state == RunState::kQueued) {
+        job.state = RunState::kPaused;
+      } else if (job.state == RunState::kRunning && job.stop == StopCause::kNone) {
+        job.stop = StopCause::kPaused;
+        job.reason = experiment.reason;
+      }
+    }
+  }
+  void operator()(const ExperimentPaused& e) {
+    state->experiments.at(e.experiment).state = RunState::kPaused;
+  }
+  void operator()(const ExperimentResumed& e) {
+    Experiment& experiment = state->experiments.at(e.experiment);
+    const bool has_started = experiment.start_time != absl::InfinitePast();
+    experiment.state = has_started ? RunState::kRunning : RunState::kQueued;
+    experiment.reason = {};
+    for (Job& job : experiment.jobs) {
+      if (job.state == RunState::kPaused) job.state = RunState::kQueued;
+    }
+  }
+  void operator()(const WorkerCordoned& e) { state->cordons[e.worker] = e.cordon; }
+  void operator()(const WorkerUncordoned& e) { state->cordons.erase(e.worker); }
   void operator()(const ExperimentEnded& e) {
     Experiment& experiment = state->experiments.at(e.experiment);
     experiment.state = e.state;

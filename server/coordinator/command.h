@@ -20,6 +20,20 @@ struct CreateExperiment {
 };
 struct CancelExperiment {
   std::string id;
+  bool kill = false;  // at once, without the trainers' grace
+};
+struct PauseExperiment {
+  std::string id;
+};
+struct ResumeExperiment {
+  std::string id;
+};
+struct CordonWorker {
+  std::string worker;
+  Cordon cordon = Cordon::kCordoned;
+};
+struct UncordonWorker {
+  std::string worker;
 };
 struct DeleteExperiment {
   std::string id;
@@ -57,8 +71,8 @@ struct WorkerSync {
 // the events of the first of these that has any; call it again until there is none.
 struct Tick {};
 
-using Command =
-    std::variant<CreateExperiment, CancelExperiment, DeleteExperiment, WorkerSync, Tick>;
+using Command = std::variant<CreateExperiment, CancelExperiment, PauseExperiment, ResumeExperiment,
+                             DeleteExperiment, CordonWorker, UncordonWorker, WorkerSync, Tick>;
 
 }  // namespace jenner::coordinator
 

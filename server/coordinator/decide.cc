@@ -3,6 +3,7 @@
 #include <iterator>
 
 #include "absl/strings/str_format.h"
+#include "server/coordinator/lifecycle.h"
 #include "server/coordinator/outcome.h"
 
 namespace jenner::coordinator {
@@ -13,12 +14,6 @@ std::vector<Event> At(absl::Time now, std::vector<EventBody> bodies) {
   std::vector<Event> events;
   for (EventBody& body : bodies) events.push_back({time, std::move(body)});
   return events;
-}
-
-absl::StatusOr<const Experiment*> Find(const State& state, const std::string& id) {
-  const auto found = state.experiments.find(id);
-  if (found == state.experiments.end()) return absl::NotFoundError("no experiment \"" + id + "\"");
-  return &found->second;
 }
 
 // At most `bytes` of `text`, cut between characters.
@@ -62,26 +57,12 @@ struct Decider {
     return At(now, {std::move(created)});
   }
 
-  Result operator()(const CancelExperiment& c) const {
-    const absl::StatusOr<const Experiment*> found = Find(state, c.id);
-    if (!found.ok()) return found.status();
-    if ((*found)->state == RunState::kCancelling || (*found)->state == RunState::kCancelled)
-      return std::vector<Event>{};
-    if (IsTerminal((*found)->state)) {
-      return absl::FailedPreconditionError("experiment \"" + c.id +
-                                           "\" has ended: nothing to cancel");
-    }
-    return At(now, {CancelRequested{c.id}});
-  }
-
-  Result operator()(const DeleteExperiment& c) const {
-    const absl::StatusOr<const Experiment*> found = Find(state, c.id);
-    if (!found.ok()) return found.status();
-    if (!IsTerminal((*found)->state)) {
-      return absl::FailedPreconditionError("experiment \"" + c.id +
-                                           "\" is active: cancel it first");
-    }
-    return At(now, {ExperimentDeleted{c.id}});
+  // The verbs of lifecycle.h.
+  template <typename Verb>
+  Result operator()(const Verb& verb) const {
+    absl::StatusOr<std::vector<EventBody>> bodies = DecideVerb(state, verb);
+    if (!bodies.ok()) return bodies.status();
+    return At(now, *std::move(bodies));
   }
 
   Result operator()(const WorkerSync& c) const {
@@ -98,14 +79,18 @@ struct Decider {
   }
 
   Result operator()(const Tick&) const {
-    using Phase = std::vector<EventBody> (*)(const State&, absl::Time);
-    for (const Phase phase :
-         {+[](const State&s, absl::Time t) { return ExpiredRanks(s, t); },
-          +[](const State&s, absl::Time) { return EndedJobs(s); },
-          +[](const State&s, absl::Time) { return EndedExperiments(s); },
-          +[](const State&s, absl::Time t) { return Bodies(Place(s, t)); },
-          +[](const State&s, absl::Time t) { return Bodies(Preemptions(s, t)); }}) {
-      std::vector<EventBody> bodies = phase(state, now);
+    using Step = std::vector<EventBody> (*)(const State&, absl::Time);
+    const Step steps[] = {
+        [](const State& s, absl::Time t) { return ExpiredRanks(s, t); },
+        [](const State& s, absl::Time) { return EndedJobs(s); },
+        [](const State& s, absl::Time) { return EndedExperiments(s); },
+        [](const State& s, absl::Time) { return PausedExperiments(s); },
+        [](const State& s, absl::Time) { return Drains(s); },
+        [](const State& s, absl::Time t) { return Bodies(Place(s, t)); },
+        [](const State& s, absl::Time t) { return Bodies(Preemptions(s, t)); },
+    };
+    for (const Step step : steps) {
+      std::vector<EventBody> bodies = step(state, now);
       if (!bodies.empty()) return At(now, std::move(bodies));
     }
     return std::vector<Event>{};

@@ -23,12 +23,16 @@ namespace jenner::coordinator {
 //                       see CheckSync()
 //   AlreadyExists       CreateExperiment: the id is taken; WorkerSync: another agent holds the name
 //                       (an agent with a new boot_id takes it over only with ranks of the old one)
-//   ResourceExhausted   CreateExperiment: kMaxExperiments are stored; delete some
-//   NotFound            no such experiment
-//   FailedPrecondition  cancel of a terminal, delete of an active experiment; CreateExperiment: the
+//   ResourceExhausted   CreateExperiment: kMaxExperiments are stored; delete some. CordonWorker:
+//                       kMaxCordons
+//   NotFound            no such experiment or worker
+//   FailedPrecondition  cancel, pause or resume of an experiment that has ended, pause or resume of
+//   one
+//                       that is being cancelled, delete of an active one; CreateExperiment: the
 //                       experiment of that request_id was deleted (kMaxDeletedRequests are known)
-// A CreateExperiment that repeats a request_id with the same body decides nothing: its answer is
-// the experiment of that request. Events carry `now` to the microsecond, as the log keeps it.
+// What is so already (cancelled, paused, resumed, cordoned) decides nothing. A CreateExperiment
+// that repeats a request_id with the same body decides nothing: its answer is the experiment of
+// that request. Events carry `now` to the microsecond, as the log keeps it.
 absl::StatusOr<std::vector<Event>> Decide(const State& state, const Command& command,
                                           absl::Time now);
 
@@ -49,6 +53,7 @@ struct Assignment {
   int32_t world_size = 1;
   const core::JobSpec* spec = nullptr;  // in the State
   std::string store_address;            // ranks > 0 start once it is set
+  bool kill = false;                    // as `stop`, but without grace
   bool stop = false;                    // cancelled, asked to, or the gang broke
 };
 
@@ -70,7 +75,8 @@ std::vector<AttemptStarted> Place(const State& state, absl::Time now);
 // would not be enough. They stop with a checkpoint and wait again.
 std::vector<StopRequested> Preemptions(const State& state, absl::Time now);
 
-// Why a queued job waits: NO_WORKERS, MODEL_NOT_FOUND, BACK_OFF or NO_CAPACITY.
+// Why a queued job waits: NO_WORKERS, WORKERS_CORDONED, MODEL_NOT_FOUND, BACK_OFF or
+// NO_CAPACITY.
 struct Pending {
   Reason reason;
   int32_t position = 0;  // 1-based, among the jobs that wait for slots; 0: not for its turn

@@ -15,6 +15,7 @@ std::vector<Assignment> Desired(const State& state, const std::string& worker) {
         assignment.spec = &job.plan.spec;
         assignment.store_address = job.store_address;
         assignment.stop = is_stopping;
+        assignment.kill = experiment.is_killed;
         assignments.push_back(std::move(assignment));
       }
     }
@@ -30,6 +31,10 @@ const std::string& ExperimentOf(const Event& event) {
           return e.id;
         } else if constexpr (std::is_same_v<T, RankEnded>) {
           return e.key.experiment;
+        } else if constexpr (std::is_same_v<T, WorkerCordoned> ||
+                             std::is_same_v<T, WorkerUncordoned>) {
+          static const std::string kNone;
+          return kNone;
         } else {
           return e.experiment;
         }

@@ -87,7 +87,30 @@ struct JobEnded {
 };
 struct CancelRequested {
   std::string experiment;
+  bool kill = false;
   bool operator==(const CancelRequested&) const = default;
+};
+struct PauseRequested {
+  std::string experiment;
+  bool operator==(const PauseRequested&) const = default;
+};
+// The last gang of a paused experiment has stopped.
+struct ExperimentPaused {
+  std::string experiment;
+  bool operator==(const ExperimentPaused&) const = default;
+};
+struct ExperimentResumed {
+  std::string experiment;
+  bool operator==(const ExperimentResumed&) const = default;
+};
+struct WorkerCordoned {
+  std::string worker;
+  Cordon cordon = Cordon::kCordoned;
+  bool operator==(const WorkerCordoned&) const = default;
+};
+struct WorkerUncordoned {
+  std::string worker;
+  bool operator==(const WorkerUncordoned&) const = default;
 };
 struct ExperimentEnded {
   std::string experiment;
@@ -100,9 +123,11 @@ struct ExperimentDeleted {
   bool operator==(const ExperimentDeleted&) const = default;
 };
 
-using EventBody = std::variant<ExperimentCreated, AttemptStarted, StoreAnnounced, RankEnded,
-                               JobRequeued, JobEnded, CancelRequested, ExperimentEnded,
-                               ExperimentDeleted, JobPlanned, StopRequested>;
+using EventBody =
+    std::variant<ExperimentCreated, AttemptStarted, StoreAnnounced, RankEnded, JobRequeued,
+                 JobEnded, CancelRequested, ExperimentEnded, ExperimentDeleted, JobPlanned,
+                 StopRequested, PauseRequested, ExperimentPaused, ExperimentResumed, WorkerCordoned,
+                 WorkerUncordoned>;
 
 struct Event {
   absl::Time time = absl::InfinitePast();
@@ -110,7 +135,7 @@ struct Event {
   bool operator==(const Event&) const = default;
 };
 
-// The experiment that an event is about.
+// The experiment that an event is about; "" for one about a worker.
 const std::string& ExperimentOf(const Event& event);
 
 }  // namespace jenner::coordinator

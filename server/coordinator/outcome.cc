@@ -102,12 +102,48 @@ std::vector<EventBody> EndedJobs(const State& state) {
   std::vector<EventBody> bodies;
   for (const auto& [id, experiment] : state.experiments) {
     for (const Job& job : experiment.jobs) {
-      if (job.state == RunState::kQueued && experiment.state == RunState::kCancelling) {
+      const bool waits = job.state == RunState::kQueued || job.state == RunState::kPaused;
+      if (waits && experiment.state == RunState::kCancelling) {
         bodies.push_back(JobEnded{id, job.plan.id, RunState::kCancelled, Cancelled()});
       }
       bool all_ended = !job.ranks.empty();
       for (const Rank& rank : job.ranks) all_ended = all_ended && rank.ended;
       if (all_ended) bodies.push_back(Outcome(experiment, job));
+    }
+  }
+  return bodies;
+}
+
+std::vector<EventBody> PausedExperiments(const State& state) {
+  std::vector<EventBody> bodies;
+  for (const auto& [id, experiment] : state.experiments) {
+    if (experiment.state != RunState::kPausing) continue;
+    bool runs = false;
+    for (const Job& job : experiment.jobs) runs = runs || !job.ranks.empty();
+    if (!runs) bodies.push_back(ExperimentPaused{id});
+  }
+  return bodies;
+}
+
+std::vector<EventBody> Drains(const State& state) {
+  std::vector<EventBody> bodies;
+  if (state.cordons.empty()) return bodies;
+  for (const auto& [id, experiment] : state.experiments) {
+    for (const Job& job : experiment.jobs) {
+      if (IsStopping(job)) continue;
+      for (const Rank& rank : job.ranks) {
+        const auto cordon = state.cordons.find(rank.worker);
+        const bool is_drained =
+            cordon != state.cordons.end() && cordon->second == Cordon::kDraining;
+        if (rank.ended || !is_drained) continue;
+        bodies.push_back(
+            StopRequested{id,
+                          job.plan.id,
+                          job.attempt,
+                          StopCause::kDrained,
+                          {"DRAINED", "worker " + rank.worker + " is drained", "capacity"}});
+        break;
+      }
     }
   }
   return bodies;

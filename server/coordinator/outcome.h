@@ -19,6 +19,10 @@ std::vector<EventBody> ExpiredRanks(const State& state, absl::Time now);
 std::vector<EventBody> EndedJobs(const State& state);
 // The experiments whose jobs have all ended.
 std::vector<EventBody> EndedExperiments(const State& state);
+// The experiments being paused of which nothing runs any more.
+std::vector<EventBody> PausedExperiments(const State& state);
+// The jobs with a rank on a worker that is drained.
+std::vector<EventBody> Drains(const State& state);
 
 }  // namespace jenner::coordinator
 

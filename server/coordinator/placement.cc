@@ -44,9 +44,13 @@ Reason ModelNotFound(const std::string& model, const Rooms& rooms) {
 
 // Why the job waits whatever the queue is; empty: for its turn.
 Reason OwnReason(const Job& job, absl::Time now, Rooms* rooms) {
-  if (rooms->empty()) return {"NO_WORKERS", "no worker is alive", "capacity"};
   const std::string& model = job.plan.spec.base_model;
-  if (rooms->Together(model).slots == 0) return ModelNotFound(model, *rooms);
+  const bool has_model = rooms->Together(model).slots > 0;
+  if (!has_model && rooms->IsCordoned(model)) {
+    return {"WORKERS_CORDONED", "every live worker with the model is cordoned", "capacity"};
+  }
+  if (rooms->empty()) return {"NO_WORKERS", "no worker is alive", "capacity"};
+  if (!has_model) return ModelNotFound(model, *rooms);
   if (now >= job.not_before) return {};
   return {"BACK_OFF",
           absl::StrFormat("attempt %d failed (%s); tried again soon", job.attempt, job.reason.code),
@@ -94,7 +98,9 @@ PendingReasons WhyPending(const State& state, absl::Time now, const Experiment* 
     Pending& own = pending.of[&job];
     if (own.reason.code.empty()) own.reason = NoCapacity(job, left);
     const bool can_run = left->Together(job.plan.spec.base_model).slots >= job.plan.spec.ranks;
-    if (can_run || left->empty()) own.position = ++position;
+    const bool waits_for_workers =
+        own.reason.blame == "capacity" && own.reason.code != "NO_CAPACITY";
+    if (can_run || waits_for_workers) own.position = ++position;
   });
   return pending;
 }

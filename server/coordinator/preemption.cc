@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <set>
 
 #include "absl/strings/str_format.h"
 #include "server/coordinator/decide.h"
@@ -26,6 +27,16 @@ Candidates MayBeStopped(const State& state, absl::Time now) {
     return left != right ? left < right : a.job->start_time > b.job->start_time;
   });
   return candidates;
+}
+
+int32_t HighestWaiting(const State& state) {
+  int32_t highest = -1;
+  for (const auto& [id, experiment] : state.experiments) {
+    for (const Job& job : experiment.jobs) {
+      if (job.state == RunState::kQueued) highest = std::max(highest, experiment.spec.priority);
+    }
+  }
+  return highest;
 }
 
 void ReleaseSlots(const Job& job, Rooms* rooms) {
@@ -81,7 +92,9 @@ StopRequested Preempted(const Waiting& victim, const Experiment& by) {
 
 std::vector<StopRequested> Preemptions(const State& state, absl::Time now) {
   Candidates candidates = MayBeStopped(state, now);
-  if (candidates.empty()) return {};
+  // Most often there is nothing to gain, which is found without a walk through the queue.
+  if (candidates.empty() || HighestWaiting(state) <= candidates.front().experiment->spec.priority)
+    return {};
   Rooms rooms(state, now);
   for (const auto& [id, experiment] : state.experiments) {
     for (const Job& job : experiment.jobs) {
@@ -89,6 +102,7 @@ std::vector<StopRequested> Preemptions(const State& state, absl::Time now) {
     }
   }
   std::vector<StopRequested> stops;
+  std::set<std::string> kept;  // models whose workers are all kept for a gang
   Queue queue(state, now);
   for (Waiting next = queue.Next(); next.job != nullptr && !candidates.empty();
        next = queue.Next()) {
@@ -98,6 +112,7 @@ std::vector<StopRequested> Preemptions(const State& state, absl::Time now) {
     const int32_t ranks = next.job->plan.spec.ranks;
     if (rooms.Together(model).slots < ranks) continue;
     queue.Charge(ranks);
+    if (kept.count(model) > 0) continue;
     const int32_t missing = ranks - rooms.Together(model).free;
     if (missing > 0) {
       const Candidates victims = Choose(model, priority, missing, rooms, &candidates);
@@ -106,7 +121,10 @@ std::vector<StopRequested> Preemptions(const State& state, absl::Time now) {
         ReleaseSlots(*victim.job, &rooms);
       }
     }
-    if (rooms.Take(model, ranks).empty()) rooms.Keep(model);
+    if (rooms.Take(model, ranks).empty()) {
+      rooms.Keep(model);
+      kept.insert(model);
+    }
   }
   return stops;
 }

@@ -14,7 +14,12 @@ bool Offers(const WorkerInfo& worker, const std::string& model) {
 
 Rooms::Rooms(const State& state, absl::Time now) {
   for (const auto& [name, worker] : state.liveness.workers) {
-    if (IsAlive(state, name, now)) workers_[name] = {{worker.slots, worker.slots, 0}, &worker};
+    if (!IsAlive(state, name, now)) continue;
+    if (state.cordons.count(name) > 0) {
+      if (worker.slots > 0) cordoned_models_.insert(worker.models.begin(), worker.models.end());
+      continue;
+    }
+    workers_[name] = {{worker.slots, worker.slots, 0}, &worker};
   }
   for (const auto& [id, experiment] : state.experiments) {
     for (const Job& job : experiment.jobs) {

@@ -1,9 +1,10 @@
-// Rooms: what the live workers have while jobs are being placed. Internal to Place(), WhyPending()
-// and Preemptions(). Holds pointers into the State it was made from.
+// Rooms: what the live workers that are not cordoned have while jobs are being placed. Internal to
+// Place(), WhyPending() and Preemptions(). Holds pointers into the State it was made from.
 #ifndef JENNER_SERVER_COORDINATOR_ROOMS_H_
 #define JENNER_SERVER_COORDINATOR_ROOMS_H_
 
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,8 @@ class Rooms {
   Rooms(const State& state, absl::Time now);
 
   bool empty() const { return workers_.empty(); }
+  // A live worker with `model` is cordoned: it is none of those here.
+  bool IsCordoned(const std::string& model) const { return cordoned_models_.count(model) > 0; }
   // What the workers with `model` have together.
   const Room& Together(const std::string& model);
   // The models of workers that have slots, in order.
@@ -50,7 +53,8 @@ class Rooms {
   };
 
   std::map<std::string, Entry> workers_;  // by name
-  std::map<std::string, Room> sums_;      // by model; forgotten when a room changes
+  std::set<std::string> cordoned_models_;
+  std::map<std::string, Room> sums_;  // by model; forgotten when a room changes
 };
 
 }  // namespace jenner::coordinator

@@ -5,6 +5,7 @@
 //   [models=a,b] [boot=B] report NAME JOB rank=N phase=P [exit=N] [code=C] [store=A] [step=N]
 //   [of=N]   silent NAME sync NAME [boot=B] [has=EXPERIMENT, whose ranks it still has] tick SECONDS
 //   cancel ID   delete ID   desired NAME   restart (state rebuilt from events alone)
+//   kill ID   pause ID   resume ID   cordon NAME   drain NAME   uncordon NAME
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -21,8 +22,8 @@
 namespace jenner::coordinator {
 namespace {
 
-constexpr const char* kStates[] = {"queued",    "running", "cancelling",
-                                   "succeeded", "failed",  "cancelled"};
+constexpr const char* kStates[] = {"queued",     "running",   "pausing", "paused",
+                                   "cancelling", "succeeded", "failed",  "cancelled"};
 
 class Cluster {
  public:
@@ -45,6 +46,12 @@ class Cluster {
     if (verb == "sync") said = Sync(who);
     if (verb == "tick") said = Wait(who);
     if (verb == "cancel") said = Post(CancelExperiment{who});
+    if (verb == "kill") said = Post(CancelExperiment{who, true});
+    if (verb == "pause") said = Post(PauseExperiment{who});
+    if (verb == "resume") said = Post(ResumeExperiment{who});
+    if (verb == "cordon") said = Post(CordonWorker{who, Cordon::kCordoned});
+    if (verb == "drain") said = Post(CordonWorker{who, Cordon::kDraining});
+    if (verb == "uncordon") said = Post(UncordonWorker{who});
     if (verb == "delete") said = Post(DeleteExperiment{who});
     if (verb == "restart") said = Restart();
     return said + Show();
@@ -196,7 +203,7 @@ class Cluster {
       out += absl::StrFormat("%s attempt=%d rank=%d/%d%s%s\n", one.key.experiment, one.key.attempt,
                              one.key.rank, one.world_size,
                              one.store_address.empty() ? "" : " store=" + one.store_address,
-                             one.stop ? " stop" : "");
+                             one.stop ? (one.kill ? " kill" : " stop") : "");
     }
     return out.empty() ? "nothing\n" : out;
   }

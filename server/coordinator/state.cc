@@ -64,6 +64,10 @@ void CheckInvariants(const State& state) {
     for (const Job& job : experiment.jobs) {
       const bool has_gang = job.state == RunState::kRunning || job.state == RunState::kCancelling;
       JENNER_CHECK(has_gang == !job.ranks.empty());
+      JENNER_CHECK(job.state != RunState::kPaused || experiment.state == RunState::kPausing ||
+                   experiment.state == RunState::kPaused ||
+                   experiment.state == RunState::kCancelling);
+      JENNER_CHECK(experiment.state != RunState::kPaused || !has_gang);
       JENNER_CHECK(job.stop == StopCause::kNone || has_gang);
       JENNER_CHECK(job.ranks.empty() ||
                    static_cast<int32_t>(job.ranks.size()) == job.plan.spec.ranks);

@@ -40,7 +40,16 @@ inline constexpr absl::Duration kForgetWorkerAfter = absl::Hours(1);
 // A job is asked to stop for another one's sake only after it has run so long.
 inline constexpr absl::Duration kMinRunTime = absl::Seconds(60);
 
-enum class RunState { kQueued, kRunning, kCancelling, kSucceeded, kFailed, kCancelled };
+enum class RunState {
+  kQueued,
+  kRunning,
+  kPausing,  // of experiments: paused, and a gang has not stopped yet
+  kPaused,
+  kCancelling,
+  kSucceeded,
+  kFailed,
+  kCancelled
+};
 
 inline bool IsTerminal(RunState state) { return state >= RunState::kSucceeded; }
 
@@ -60,7 +69,7 @@ enum class Charge {
 };
 
 // Why a running gang was asked to stop, to go on later.
-enum class StopCause { kNone, kPreempted };
+enum class StopCause { kNone, kPreempted, kPaused, kDrained };
 
 struct Artifact {
   std::string path;
@@ -113,6 +122,7 @@ struct Experiment {
   std::vector<Job> jobs;
   RunState state = RunState::kQueued;
   Reason reason;
+  bool is_killed = false;  // cancelled without the trainers' grace
   absl::Time create_time = absl::InfinitePast();
   absl::Time start_time = absl::InfinitePast();
   absl::Time end_time = absl::InfinitePast();
@@ -144,6 +154,13 @@ struct WorkerInfo {
   absl::Time lease_until = absl::InfinitePast();
 };
 
+// What an operator took from a worker, by its name: outlives its agent.
+enum class Cordon {
+  kCordoned,  // it is given no more ranks
+  kDraining,  // and those it has are stopped, to go on elsewhere
+};
+inline constexpr size_t kMaxCordons = 10'000;
+
 struct Liveness {
   std::map<std::string, WorkerInfo> workers;
   std::map<RankKey, int32_t> steps;  // of ranks 0 that run
@@ -153,12 +170,14 @@ struct State {
   std::map<std::string, Experiment> experiments;   // by id
   std::map<std::string, std::string> request_ids;  // request id -> experiment id
   std::deque<std::string> deleted_requests;        // those of deleted experiments, oldest first
+  std::map<std::string, Cordon> cordons;           // by worker
   int64_t last_order = 0;
   Liveness liveness;
 
   bool SameDurable(const State& other) const {
     return experiments == other.experiments && request_ids == other.request_ids &&
-           deleted_requests == other.deleted_requests && last_order == other.last_order;
+           deleted_requests == other.deleted_requests && cordons == other.cordons &&
+           last_order == other.last_order;
   }
   // The experiment that a request made; null if it made none or that is deleted.
   const Experiment* MadeBy(const std::string& request_id) const {

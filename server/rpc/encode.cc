@@ -21,6 +21,10 @@ v1::State EncodeState(RunState state) {
       return v1::STATE_QUEUED;
     case RunState::kRunning:
       return v1::STATE_RUNNING;
+    case RunState::kPausing:
+      return v1::STATE_PAUSING;
+    case RunState::kPaused:
+      return v1::STATE_PAUSED;
     case RunState::kCancelling:
       return v1::STATE_CANCELLING;
     case RunState::kSucceeded:

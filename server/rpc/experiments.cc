@@ -51,6 +51,20 @@ void AskAbout(const Call& call, const std::string& name,
   });
 }
 
+// Decides `verb` about the experiment named and answers what it then is.
+template <typename Verb>
+void DoVerb(const Call& call, const std::string& name, Verb verb, v1::Experiment* answer) {
+  const absl::StatusOr<std::string> id = IdIn(name);
+  if (!id.ok()) return call.Finish(id.status());
+  verb.id = *id;
+  call.Do(verb, [call, answer, id = *id](const View& view) {
+    const auto found = view.state.experiments.find(id);
+    if (found == view.state.experiments.end()) return call.Finish(NotThere(id));
+    *answer = Encode(found->second, view, Detail::kFull);
+    call.Finish(absl::OkStatus());
+  });
+}
+
 // The jobs whose cells count for one (arm, seed), and how many steps its training has.
 struct ArmPlan {
   core::ArmSeed arm;
@@ -219,17 +233,26 @@ grpc::ServerUnaryReactor* ExperimentsService::CancelExperiment(
     v1::CancelExperimentResponse* response) {
   const Call call{&backend_, "Experiments/CancelExperiment", context->DefaultReactor(),
                   About(request->name())};
-  const absl::StatusOr<std::string> id = IdIn(request->name());
-  if (!id.ok()) {
-    call.Finish(id.status());
-    return call.reactor;
-  }
-  call.Do(coordinator::CancelExperiment{*id}, [call, response, id = *id](const View& view) {
-    const auto found = view.state.experiments.find(id);
-    if (found == view.state.experiments.end()) return call.Finish(NotThere(id));
-    *response->mutable_experiment() = Encode(found->second, view, Detail::kFull);
-    call.Finish(absl::OkStatus());
-  });
+  DoVerb(call, request->name(), coordinator::CancelExperiment{"", request->kill()},
+         response->mutable_experiment());
+  return call.reactor;
+}
+
+grpc::ServerUnaryReactor* ExperimentsService::PauseExperiment(
+    grpc::CallbackServerContext* context, const v1::PauseExperimentRequest* request,
+    v1::PauseExperimentResponse* response) {
+  const Call call{&backend_, "Experiments/PauseExperiment", context->DefaultReactor(),
+                  About(request->name())};
+  DoVerb(call, request->name(), coordinator::PauseExperiment{}, response->mutable_experiment());
+  return call.reactor;
+}
+
+grpc::ServerUnaryReactor* ExperimentsService::ResumeExperiment(
+    grpc::CallbackServerContext* context, const v1::ResumeExperimentRequest* request,
+    v1::ResumeExperimentResponse* response) {
+  const Call call{&backend_, "Experiments/ResumeExperiment", context->DefaultReactor(),
+                  About(request->name())};
+  DoVerb(call, request->name(), coordinator::ResumeExperiment{}, response->mutable_experiment());
   return call.reactor;
 }
 

@@ -25,6 +25,12 @@ class ExperimentsService final : public v1::Experiments::CallbackService {
   grpc::ServerUnaryReactor* CancelExperiment(grpc::CallbackServerContext* context,
                                              const v1::CancelExperimentRequest* request,
                                              v1::CancelExperimentResponse* response) override;
+  grpc::ServerUnaryReactor* PauseExperiment(grpc::CallbackServerContext* context,
+                                            const v1::PauseExperimentRequest* request,
+                                            v1::PauseExperimentResponse* response) override;
+  grpc::ServerUnaryReactor* ResumeExperiment(grpc::CallbackServerContext* context,
+                                             const v1::ResumeExperimentRequest* request,
+                                             v1::ResumeExperimentResponse* response) override;
   grpc::ServerUnaryReactor* DeleteExperiment(grpc::CallbackServerContext* context,
                                              const v1::DeleteExperimentRequest* request,
                                              v1::DeleteExperimentResponse* response) override;

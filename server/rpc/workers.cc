@@ -4,6 +4,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -159,11 +160,20 @@ void StoreBatch(const Call& call, const store::TelemetryBatch& batch,
   backend.hub->NotifyRows(batch.rank.experiment);
 }
 
+v1::Worker::Cordon CordonOf(const std::string& id, const coordinator::State& state) {
+  const auto found = state.cordons.find(id);
+  if (found == state.cordons.end()) return v1::Worker::CORDON_UNSPECIFIED;
+  if (found->second == coordinator::Cordon::kCordoned) return v1::Worker::CORDON_CORDONED;
+  return coordinator::SlotsUsed(state, id) > 0 ? v1::Worker::CORDON_DRAINING
+                                               : v1::Worker::CORDON_DRAINED;
+}
+
 void EncodeWorker(const std::string& id, const coordinator::WorkerInfo& info, const View& view,
                   v1::Worker* worker) {
   worker->set_name(core::WorkerName(id));
   worker->set_liveness(coordinator::IsAlive(view.state, id, view.now) ? v1::Worker::LIVENESS_ALIVE
                                                                       : v1::Worker::LIVENESS_LOST);
+  worker->set_cordon(CordonOf(id, view.state));
   worker->set_slots(info.slots);
   worker->set_slots_used(coordinator::SlotsUsed(view.state, id));
   for (const std::string& model : info.models) worker->add_models(model);
@@ -173,7 +183,43 @@ void EncodeWorker(const std::string& id, const coordinator::WorkerInfo& info, co
   }
 }
 
+// Decides `verb` about the worker named and answers what it then is.
+template <typename Verb>
+void DoVerb(Call call, const std::string& name, Verb verb, v1::Worker* answer) {
+  static constexpr std::string_view kPrefix = "workers/";
+  verb.worker = name.substr(std::min(kPrefix.size(), name.size()));
+  if (name.rfind(kPrefix, 0) != 0 || !IsWorkerId(verb.worker)) {
+    return call.Finish(wire::FaultStatus(
+        "name", absl::StrFormat("expected workers/{worker}; found \"%s\"", name.substr(0, 80))));
+  }
+  call.resource = {"worker", name};
+  call.Do(verb, [call, answer, id = verb.worker](const View& view) {
+    const auto found = view.state.liveness.workers.find(id);
+    const bool is_known = found != view.state.liveness.workers.end();
+    EncodeWorker(id, is_known ? found->second : coordinator::WorkerInfo(), view, answer);
+    call.Finish(absl::OkStatus());
+  });
+}
+
 }  // namespace
+
+grpc::ServerUnaryReactor* WorkersService::CordonWorker(grpc::CallbackServerContext* context,
+                                                       const v1::CordonWorkerRequest* request,
+                                                       v1::CordonWorkerResponse* response) {
+  const Call call{&backend_, "Workers/CordonWorker", context->DefaultReactor()};
+  const auto cordon =
+      request->drain() ? coordinator::Cordon::kDraining : coordinator::Cordon::kCordoned;
+  DoVerb(call, request->name(), coordinator::CordonWorker{"", cordon}, response->mutable_worker());
+  return call.reactor;
+}
+
+grpc::ServerUnaryReactor* WorkersService::UncordonWorker(grpc::CallbackServerContext* context,
+                                                         const v1::UncordonWorkerRequest* request,
+                                                         v1::UncordonWorkerResponse* response) {
+  const Call call{&backend_, "Workers/UncordonWorker", context->DefaultReactor()};
+  DoVerb(call, request->name(), coordinator::UncordonWorker{}, response->mutable_worker());
+  return call.reactor;
+}
 
 grpc::ServerUnaryReactor* WorkersService::Synchronize(grpc::CallbackServerContext* context,
                                                       const v1::SynchronizeRequest* request,
@@ -196,6 +242,7 @@ grpc::ServerUnaryReactor* WorkersService::Synchronize(grpc::CallbackServerContex
       if (one.spec != nullptr) assignment->set_job_spec_json(core::ToJson(*one.spec));
       assignment->set_store_address(one.store_address);
       assignment->set_stop(one.stop);
+      assignment->set_kill(one.stop && one.kill);
     }
     const Limits& limits = call.backend->limits;
     *response->mutable_lease_duration() = wire::ToProto(limits.lease);

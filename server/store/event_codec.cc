@@ -9,6 +9,7 @@ namespace jenner::coordinator {
 
 core::NameTable<RunState> EnumNames(RunState) {
   return {{"queued", RunState::kQueued},         {"running", RunState::kRunning},
+          {"pausing", RunState::kPausing},       {"paused", RunState::kPaused},
           {"cancelling", RunState::kCancelling}, {"succeeded", RunState::kSucceeded},
           {"failed", RunState::kFailed},         {"cancelled", RunState::kCancelled}};
 }
@@ -20,7 +21,13 @@ core::NameTable<Charge> EnumNames(Charge) {
 }
 
 core::NameTable<StopCause> EnumNames(StopCause) {
-  return {{"none", StopCause::kNone}, {"preempted", StopCause::kPreempted}};
+  return {{"none", StopCause::kNone},
+          {"preempted", StopCause::kPreempted},
+          {"paused", StopCause::kPaused},
+          {"drained", StopCause::kDrained}};
+}
+core::NameTable<Cordon> EnumNames(Cordon) {
+  return {{"cordoned", Cordon::kCordoned}, {"draining", Cordon::kDraining}};
 }
 
 template <typename V>
@@ -99,6 +106,28 @@ void VisitFields(V& visit, JobEnded& e) {
 template <typename V>
 void VisitFields(V& visit, CancelRequested& e) {
   visit("experiment", e.experiment);
+  visit("kill", e.kill);
+}
+template <typename V>
+void VisitFields(V& visit, PauseRequested& e) {
+  visit("experiment", e.experiment);
+}
+template <typename V>
+void VisitFields(V& visit, ExperimentPaused& e) {
+  visit("experiment", e.experiment);
+}
+template <typename V>
+void VisitFields(V& visit, ExperimentResumed& e) {
+  visit("experiment", e.experiment);
+}
+template <typename V>
+void VisitFields(V& visit, WorkerCordoned& e) {
+  visit("worker", e.worker);
+  visit("cordon", e.cordon);
+}
+template <typename V>
+void VisitFields(V& visit, WorkerUncordoned& e) {
+  visit("worker", e.worker);
 }
 template <typename V>
 void VisitFields(V& visit, ExperimentEnded& e) {
@@ -122,10 +151,11 @@ using coordinator::ExperimentCreated;
 using core::Json;
 
 // By index in EventBody; never reorder, only append.
-constexpr const char* kKinds[] = {"experiment_created", "attempt_started",  "store_announced",
-                                  "rank_ended",         "job_requeued",     "job_ended",
-                                  "cancel_requested",   "experiment_ended", "experiment_deleted",
-                                  "job_planned",        "stop_requested"};
+constexpr const char* kKinds[] = {
+    "experiment_created", "attempt_started",    "store_announced",  "rank_ended",
+    "job_requeued",       "job_ended",          "cancel_requested", "experiment_ended",
+    "experiment_deleted", "job_planned",        "stop_requested",   "pause_requested",
+    "experiment_paused",  "experiment_resumed", "worker_cordoned",  "worker_uncordoned"};
 static_assert(std::size(kKinds) == std::variant_size_v<EventBody>);
 
 // The spec has its own strict format: it is kept as that format's text.

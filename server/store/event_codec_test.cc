@@ -25,11 +25,16 @@ std::vector<Event> OneOfEach() {
        RankEnded{{"e1", "j1", 2, 1}, 16, reason, {{"adapter/x", core::Sha256Hex("x"), 5}}, 30, 60}},
       {kTime, JobRequeued{"e1", "j1", reason, Charge::kInterruption}},
       {kTime, JobEnded{"e1", "j1", RunState::kFailed, reason, Charge::kAttempt}},
-      {kTime, CancelRequested{"e1"}},
+      {kTime, CancelRequested{"e1", true}},
       {kTime, ExperimentEnded{"e1", RunState::kCancelled, {}}},
       {kTime, ExperimentDeleted{"e1"}},
       {kTime, JobPlanned{"e1", "j1", 2, 60}},
-      {kTime, StopRequested{"e1", "j1", 2, StopCause::kPreempted, reason}}};
+      {kTime, StopRequested{"e1", "j1", 2, StopCause::kPreempted, reason}},
+      {kTime, PauseRequested{"e1"}},
+      {kTime, ExperimentPaused{"e1"}},
+      {kTime, ExperimentResumed{"e1"}},
+      {kTime, WorkerCordoned{"w1", Cordon::kDraining}},
+      {kTime, WorkerUncordoned{"w1"}}};
 }
 
 TEST(EventCodecTest, EveryKindRoundTrips) {

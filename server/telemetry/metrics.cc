@@ -26,9 +26,11 @@ namespace {
 using coordinator::RunState;
 using prometheus::Labels;
 
-constexpr std::array<std::pair<RunState, const char*>, 6> kStates = {
+constexpr std::array<std::pair<RunState, const char*>, 8> kStates = {
     {{RunState::kQueued, "queued"},
      {RunState::kRunning, "running"},
+     {RunState::kPausing, "pausing"},
+     {RunState::kPaused, "paused"},
      {RunState::kCancelling, "cancelling"},
      {RunState::kSucceeded, "succeeded"},
      {RunState::kFailed, "failed"},

@@ -390,6 +390,46 @@ TEST_F(CliTest, OverridesFields) {
             2);
 }
 
+TEST_F(CliTest, ClonesWithChanges) {
+  Create("first");
+  const Outcome clone = Run({"-o", "json", "experiment", "clone", "first", "--id", "second",
+                             "--owner", "ben", "--set", "training.epochs=2", "--set",
+                             "dataset=" + Path("train.jsonl"), "--set", "priority=60"});
+  ASSERT_EQ(clone.code, 0) << clone.errors;
+  const Json second = Json::parse(clone.output);
+  EXPECT_EQ(second["spec"]["training"]["epochs"], 2);
+  EXPECT_EQ(second["spec"]["priority"], 60);
+  EXPECT_EQ(second["owner"], "ben");
+  Json first = Json::parse(Run({"-o", "json", "experiment", "get", "first"}).output);
+  first["spec"]["training"]["epochs"] = 2;
+  first["spec"]["priority"] = 60;
+  EXPECT_EQ(first["spec"], second["spec"]);
+  EXPECT_EQ(Run({"experiment", "clone", "none"}).code, 3);
+  const Outcome bad = Run({"experiment", "clone", "first", "--set", "training.epoch=2"});
+  EXPECT_EQ(bad.code, 2);
+  EXPECT_THAT(bad.errors, HasSubstr("training.epoch: unknown key; did you mean \"epochs\"?"));
+}
+
+TEST_F(CliTest, PausesKillsAndDrains) {
+  FakeAgent agent(*stubs_, "w1");
+  ASSERT_TRUE(agent.Synchronize().ok());
+  EXPECT_THAT(Run({"worker", "drain", "w1"}).output, HasSubstr("alive, drained"));
+  Create("e");
+  EXPECT_THAT(Run({"experiment", "list"}).output, HasSubstr("queued #1"));
+  EXPECT_THAT(Run({"experiment", "get", "e"}).output, HasSubstr("WORKERS_CORDONED: every live"));
+  EXPECT_THAT(Run({"experiment", "pause", "e"}).output, HasSubstr("e  paused"));
+  EXPECT_THAT(Run({"experiment", "list"}).output, HasSubstr("PAUSED [user]: paused on request"));
+  EXPECT_THAT(Run({"experiment", "resume", "e"}).output, HasSubstr("e  queued"));
+  EXPECT_THAT(Run({"worker", "cordon", "w1"}).output, HasSubstr("alive, cordoned"));
+  const Outcome uncordoned = Run({"-o", "json", "worker", "uncordon", "workers/w1"});
+  EXPECT_EQ(Json::parse(uncordoned.output)["cordon"], "CORDON_UNSPECIFIED");
+  EXPECT_EQ(Run({"worker", "drain", "w2"}).code, 3);
+  EXPECT_THAT(Run({"experiment", "kill", "e"}).output, HasSubstr("e  cancelled"));
+  const Outcome refused = Run({"experiment", "resume", "e"});
+  EXPECT_EQ(refused.code, 2);
+  EXPECT_THAT(refused.errors, HasSubstr("has ended: nothing to resume"));
+}
+
 TEST_F(CliTest, ReadsASpecFromStandardInput) {
   std::string spec = kSpec;
   for (const char* file : {"train.jsonl", "eval.jsonl"}) spec.replace(spec.find(file), 0, Path(""));

@@ -275,6 +275,12 @@ void Agent::Perform(const Action& action) {
       break;
     case ActionKind::kStop:
       return StopRank(rank.get());
+    case ActionKind::kKill:
+      Log(ToString(action.key) + ": killing");
+      rank->stopping = true;
+      rank->killing = true;
+      rank->kill_at = absl::InfinitePast();
+      return;
     case ActionKind::kEnd:
       rank->outcome =
           Failure(core::ExitCode::kTerminated, "TERMINATED", "stopped before it started");
@@ -293,12 +299,14 @@ void Agent::Perform(const Action& action) {
 void Agent::Act() {
   std::vector<DesiredRank> desired;
   for (const auto& [key, assignment] : wanted_) {
-    desired.push_back({key, !assignment.store_address().empty(), assignment.stop()});
+    desired.push_back(
+        {key, !assignment.store_address().empty(), assignment.stop(), assignment.kill()});
   }
   const std::lock_guard<std::mutex> lock(mutex_);
   for (int round = 0; round < kMaxRounds; ++round) {
     std::vector<ActualRank> actual;
-    for (const auto& [key, rank] : ranks_) actual.push_back({key, rank->phase, rank->stopping});
+    for (const auto& [key, rank] : ranks_)
+      actual.push_back({key, rank->phase, rank->stopping, rank->killing});
     // Without the coordinator nothing is known to be unwanted; a lost lease has been dealt with.
     std::vector<Action> actions = Reconcile(desired, actual, {options_.slots, draining_});
     if (!heard_) {

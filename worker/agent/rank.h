@@ -34,6 +34,7 @@ struct Agent::Rank {
   // While there is a process.
   Child child;
   bool stopping = false;
+  bool killing = false;
   absl::Time kill_at = absl::InfiniteFuture();
   int64_t facts_offset = 0;  // in events.jsonl: what was learnt
   RankFacts facts;
