@@ -178,4 +178,14 @@ v1::Sample Encode(const std::string& experiment, const store::StoredSample& stor
   return message;
 }
 
+v1::LogLine Encode(const std::string& experiment, const store::LogLine& line) {
+  v1::LogLine message;
+  message.set_job(core::JobName(experiment, line.job));
+  message.set_attempt(line.attempt);
+  message.set_rank(line.rank);
+  if (line.time > absl::UnixEpoch()) *message.mutable_time() = wire::ToProto(line.time);
+  message.set_text(line.text);
+  return message;
+}
+
 }  // namespace jenner::rpc

@@ -31,6 +31,7 @@ v1::TrainPoint Encode(const std::string& experiment, const store::TrainPoint& po
 // With Wilson's intervals if there is one answer a prompt; `arms` is left to the caller.
 v1::Cell Encode(const std::string& experiment, const store::Cell& cell, int32_t answers_per_prompt);
 v1::Sample Encode(const std::string& experiment, const store::StoredSample& sample);
+v1::LogLine Encode(const std::string& experiment, const store::LogLine& line);
 
 }  // namespace jenner::rpc
 

@@ -13,7 +13,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr int kVersion = 1;
+constexpr int kVersion = 2;
 constexpr char kSchema[] = R"sql(
   -- Every telemetry event ever taken: what makes sending twice harmless.
   CREATE TABLE received (
@@ -24,7 +24,7 @@ constexpr char kSchema[] = R"sql(
   CREATE TABLE feed (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     experiment TEXT NOT NULL, job TEXT NOT NULL, attempt INTEGER NOT NULL,
-    kind TEXT NOT NULL CHECK (kind IN ('train_point', 'cell')),
+    kind TEXT NOT NULL, -- train_point, cell or rewind
     payload TEXT NOT NULL
   ) STRICT;
   CREATE INDEX feed_by_experiment ON feed (experiment, seq);
@@ -45,11 +45,44 @@ constexpr char kSchema[] = R"sql(
     attempt INTEGER NOT NULL, payload TEXT NOT NULL,
     PRIMARY KEY (experiment, job, step, context)
   ) STRICT, WITHOUT ROWID;
+  -- Batches of whole lines, in the order in which they came.
   CREATE TABLE logs (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
     experiment TEXT NOT NULL, job TEXT NOT NULL, attempt INTEGER NOT NULL, rank INTEGER NOT NULL,
-    start INTEGER NOT NULL, text TEXT NOT NULL,
-    PRIMARY KEY (experiment, job, attempt, rank, start)
-  ) STRICT, WITHOUT ROWID;
+    start INTEGER NOT NULL, time_us INTEGER NOT NULL, text TEXT NOT NULL
+  ) STRICT;
+  CREATE UNIQUE INDEX logs_by_rank ON logs (experiment, job, attempt, rank, start);
+  CREATE INDEX logs_by_experiment ON logs (experiment, seq, job, attempt, rank);
+)sql";
+
+// Version 1 had logs without the order in which they came, and fewer kinds in the feed. The number
+// of the newest row ever must outlive the table.
+constexpr char kUpgradeTo2[] = R"sql(
+  ALTER TABLE logs RENAME TO logs_of_1;
+  CREATE TABLE logs (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    experiment TEXT NOT NULL, job TEXT NOT NULL, attempt INTEGER NOT NULL, rank INTEGER NOT NULL,
+    start INTEGER NOT NULL, time_us INTEGER NOT NULL, text TEXT NOT NULL
+  ) STRICT;
+  INSERT INTO logs (experiment, job, attempt, rank, start, time_us, text)
+    SELECT experiment, job, attempt, rank, start, 0, text FROM logs_of_1
+    ORDER BY experiment, attempt, job, rank, start;
+  DROP TABLE logs_of_1;
+  CREATE UNIQUE INDEX logs_by_rank ON logs (experiment, job, attempt, rank, start);
+  CREATE INDEX logs_by_experiment ON logs (experiment, seq, job, attempt, rank);
+  CREATE TABLE feed_of_2 (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    experiment TEXT NOT NULL, job TEXT NOT NULL, attempt INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    payload TEXT NOT NULL
+  ) STRICT;
+  INSERT INTO feed_of_2 SELECT seq, experiment, job, attempt, kind, payload FROM feed;
+  DELETE FROM sqlite_sequence WHERE name = 'feed_of_2';
+  INSERT INTO sqlite_sequence (name, seq)
+    SELECT 'feed_of_2', seq FROM sqlite_sequence WHERE name = 'feed';
+  DROP TABLE feed;
+  ALTER TABLE feed_of_2 RENAME TO feed;
+  CREATE INDEX feed_by_experiment ON feed (experiment, seq);
 )sql";
 
 std::string Dump(const Json& json) {
@@ -118,7 +151,8 @@ int32_t Int32(const Statement& row, int column) { return static_cast<int32_t>(ro
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<MetricStore>> MetricStore::Open(const std::string& path) {
-  ASSIGN_OR_RETURN(std::unique_ptr<Database> database, Database::Open(path, kSchema, kVersion));
+  ASSIGN_OR_RETURN(std::unique_ptr<Database> database,
+                   Database::Open(path, kSchema, kVersion, {kUpgradeTo2}));
   std::unique_ptr<MetricStore> store(new MetricStore(std::move(database)));
   ASSIGN_OR_RETURN(Statement * newest,
                    store->database_->Query("SELECT seq FROM sqlite_sequence WHERE name = 'feed'"));
@@ -246,19 +280,6 @@ absl::StatusOr<Cell> MetricStore::Count(const RankId& rank, int32_t step,
   }
 }
 
-absl::Status MetricStore::AddLog(const TelemetryBatch& batch) {
-  if (batch.log.empty()) return absl::OkStatus();
-  const RankId& rank = batch.rank;
-  RETURN_IF_ERROR(database_->Execute("INSERT OR IGNORE INTO logs VALUES (?, ?, ?, ?, ?, ?)",
-                                     rank.experiment, rank.job, rank.attempt, rank.rank,
-                                     batch.log_offset, batch.log));
-  return database_->Execute(
-      "DELETE FROM logs WHERE experiment = ? AND job = ? AND attempt = ? AND rank = ?"
-      " AND start < ?",
-      rank.experiment, rank.job, rank.attempt, rank.rank,
-      batch.log_offset + static_cast<int64_t>(batch.log.size()) - kMaxLogBytes);
-}
-
 absl::StatusOr<std::vector<FeedRow>> MetricStore::ReadFeed(const std::string& experiment,
                                                            int64_t seq, int limit) {
   std::vector<FeedRow> result;
@@ -328,19 +349,6 @@ absl::StatusOr<SamplePage> MetricStore::Samples(const SampleQuery& query) {
         rows->Text(6),   Int32(*rows, 7), rows->Text(8), ScoresFromJson(rows->Text(9))};
     num_bytes += static_cast<int64_t>(stored.sample.answer.size());
     page.samples.push_back(std::move(stored));
-  }
-}
-
-absl::StatusOr<std::string> MetricStore::Log(const RankId& rank) {
-  std::string text;
-  ASSIGN_OR_RETURN(Statement * rows,
-                   database_->Query("SELECT text FROM logs WHERE experiment = ? AND job = ?"
-                                    " AND attempt = ? AND rank = ? ORDER BY start",
-                                    rank.experiment, rank.job, rank.attempt, rank.rank));
-  for (;;) {
-    ASSIGN_OR_RETURN(const bool row, rows->Step());
-    if (!row) return text;
-    text += rows->Text(0);
   }
 }
 

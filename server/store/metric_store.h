@@ -17,6 +17,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "server/store/sqlite.h"
 #include "server/store/trainer_event.h"
 
@@ -35,6 +36,7 @@ struct TelemetryBatch {
   std::vector<std::string> event_json;  // lines, each with its seq
   std::string log;                      // of standard error
   int64_t log_offset = 0;               // of its first byte
+  absl::Time time = absl::UnixEpoch();  // when it came
 };
 
 struct TrainPoint {
@@ -97,6 +99,39 @@ struct SamplePage {
   bool has_more = false;
 };
 
+// One line of a rank's standard error.
+struct LogLine {
+  std::string job;
+  int32_t attempt = 0;
+  int32_t rank = 0;
+  absl::Time time;   // when it came, to the microsecond
+  std::string text;  // without its line end; at most a batch's log
+};
+
+struct LogQuery {
+  std::string experiment;
+  std::optional<std::string> job = {};
+  std::optional<int32_t> attempt = {};
+  std::optional<int32_t> rank = {};
+  std::string contains = {};  // only lines with this in them
+  // A place between two lines, in the order in which batches came.
+  struct Position {
+    int64_t seq = 0;         // of the batch; 0: before the first
+    int64_t byte_count = 0;  // of it that are before the place
+    bool operator==(const Position&) const = default;
+  };
+  Position after = {};
+  int32_t limit = 50;
+  int64_t max_bytes = int64_t{4} << 20;        // of text; a page has at least one line
+  int64_t max_scan_bytes = int64_t{16} << 20;  // looked through for one page, which may be empty
+};
+
+struct LogPage {
+  std::vector<LogLine> lines;  // by arrival of their batches, then as they were written
+  LogQuery::Position next;     // what follows is after this
+  bool has_more = false;       // not all that is stored was looked through
+};
+
 class MetricStore {
  public:
   static constexpr int64_t kMaxLogBytes = int64_t{1}
@@ -121,6 +156,13 @@ class MetricStore {
   absl::StatusOr<SamplePage> Samples(const SampleQuery& query);
   // What is kept of the standard error of one rank's attempt.
   absl::StatusOr<std::string> Log(const RankId& rank);
+  // The next lines after query.after. A batch's end is a line's end: agents cut at lines.
+  // OutOfRange: `after` is ahead of all that was ever stored.
+  absl::StatusOr<LogPage> LogLines(const LogQuery& query);
+  // The newest query.limit lines in their order, whatever query.after is; `next` is the end of all
+  // that is stored. Of a filter that lets little through, max_scan_bytes of the newest are looked
+  // at.
+  absl::StatusOr<LogPage> LogTail(const LogQuery& query);
   // Every experiment that has rows.
   absl::StatusOr<std::vector<std::string>> Experiments();
   absl::Status DeleteExperiment(const std::string& experiment);
@@ -129,6 +171,7 @@ class MetricStore {
   explicit MetricStore(std::unique_ptr<Database> database) : database_(std::move(database)) {}
   absl::Status AddSample(const RankId& rank, const Sample& sample);
   absl::Status AddLog(const TelemetryBatch& batch);
+  absl::StatusOr<int64_t> NewestLogSeq();  // ever, 0 if there was none
   absl::StatusOr<FeedRow> AddFeedRow(const RankId& rank, const TrainStep& step);
   absl::StatusOr<std::optional<FeedRow>> CompleteCell(const TelemetryBatch& batch, int32_t step,
                                                       const std::string& context);
