@@ -63,7 +63,8 @@ int Logs(const Globals& globals, const LogFlags& flags) {
     request.set_tail(0);
     request.set_cursor(page->cursor());
     if (page->complete() || (!flags.follow && !page->has_more())) break;
-    if (!page->has_more()) std::this_thread::sleep_for(absl::ToChronoNanoseconds(kPoll));
+    if (page->has_more()) continue;
+    std::this_thread::sleep_for(absl::ToChronoNanoseconds(kPoll));  // tidy: allow, polling
   }
   if (globals.output != Output::kTable) {
     list.End();

@@ -133,6 +133,14 @@ v1::TrainPoint Encode(const std::string& experiment, const store::TrainPoint& po
   return message;
 }
 
+v1::Rewind Encode(const std::string& experiment, const store::Rewind& rewind) {
+  v1::Rewind message;
+  message.set_job(core::JobName(experiment, rewind.job));
+  message.set_attempt(rewind.attempt);
+  message.set_step(rewind.step);
+  return message;
+}
+
 v1::Cell Encode(const std::string& experiment, const store::Cell& cell,
                 int32_t answers_per_prompt) {
   v1::Cell message;

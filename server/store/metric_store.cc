@@ -113,6 +113,10 @@ std::string ToJson(const Cell& cell) {
                {"traits", traits}});
 }
 
+int32_t StepOf(const TrainerEvent& event) {
+  return std::visit([](const auto& body) { return body.step; }, event.body);
+}
+
 // Our own text back; what is not of that form is a corrupt row.
 absl::StatusOr<TrainStep> TrainStepFrom(const std::string& text) {
   try {
@@ -146,6 +150,15 @@ absl::StatusOr<Cell> CellFrom(const std::string& job, int32_t attempt, const std
   }
 }
 
+absl::StatusOr<Rewind> RewindFrom(const std::string& job, int32_t attempt,
+                                  const std::string& text) {
+  try {
+    return Rewind{job, attempt, Json::parse(text).at("step")};
+  } catch (const Json::exception& error) {
+    return absl::DataLossError(absl::StrFormat("a rewind that cannot be read: %s", error.what()));
+  }
+}
+
 int32_t Int32(const Statement& row, int column) { return static_cast<int32_t>(row.Int(column)); }
 
 }  // namespace
@@ -173,6 +186,10 @@ absl::StatusOr<std::vector<FeedRow>> MetricStore::Add(const TelemetryBatch& batc
   std::vector<FeedRow> rows;
   std::set<std::pair<int32_t, std::string>> touched;  // cells: step, context
   ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(*database_));
+  if (!events.empty()) {
+    ASSIGN_OR_RETURN(std::optional<FeedRow> rewind, AddRewind(rank, events.front()));
+    if (rewind.has_value()) rows.push_back(*std::move(rewind));
+  }
   for (const TrainerEvent& event : events) {
     RETURN_IF_ERROR(database_->Execute("INSERT OR IGNORE INTO received VALUES (?, ?, ?, ?, ?)",
                                        rank.experiment, rank.job, rank.attempt, rank.rank,
@@ -219,6 +236,28 @@ absl::StatusOr<FeedRow> MetricStore::AddFeedRow(const RankId& rank, const TrainS
                          " VALUES (?, ?, ?, 'train_point', ?)",
                          rank.experiment, rank.job, rank.attempt, ToJson(step)));
   return FeedRow{database_->LastRowId(), TrainPoint{rank.job, rank.attempt, step}};
+}
+
+absl::StatusOr<std::optional<FeedRow>> MetricStore::AddRewind(const RankId& rank,
+                                                              const TrainerEvent& first) {
+  if (rank.rank != 0 || rank.attempt <= 1) return std::optional<FeedRow>();
+  ASSIGN_OR_RETURN(
+      Statement * told,
+      database_->Query("SELECT CASE WHEN EXISTS (SELECT 1 FROM received WHERE experiment = ?1"
+                       "  AND job = ?2 AND attempt = ?3 AND rank = 0) THEN 0"
+                       " ELSE EXISTS (SELECT 1 FROM feed WHERE experiment = ?1 AND job = ?2"
+                       "  AND attempt < ?3) END",
+                       rank.experiment, rank.job, rank.attempt));
+  ASSIGN_OR_RETURN(const bool row, told->Step());
+  const bool is_due = row && told->Int(0) == 1;
+  told->Reset();
+  if (!is_due) return std::optional<FeedRow>();
+  const Rewind rewind{rank.job, rank.attempt, StepOf(first) - 1};
+  RETURN_IF_ERROR(
+      database_->Execute("INSERT INTO feed (experiment, job, attempt, kind, payload)"
+                         " VALUES (?, ?, ?, 'rewind', ?)",
+                         rank.experiment, rank.job, rank.attempt, Dump({{"step", rewind.step}})));
+  return std::optional<FeedRow>(FeedRow{database_->LastRowId(), rewind});
 }
 
 absl::StatusOr<std::optional<FeedRow>> MetricStore::CompleteCell(const TelemetryBatch& batch,
@@ -295,6 +334,9 @@ absl::StatusOr<std::vector<FeedRow>> MetricStore::ReadFeed(const std::string& ex
     if (rows->Text(3) == "cell") {
       ASSIGN_OR_RETURN(Cell cell, CellFrom(job, attempt, rows->Text(4)));
       result.push_back({rows->Int(0), std::move(cell)});
+    } else if (rows->Text(3) == "rewind") {
+      ASSIGN_OR_RETURN(Rewind rewind, RewindFrom(job, attempt, rows->Text(4)));
+      result.push_back({rows->Int(0), std::move(rewind)});
     } else {
       ASSIGN_OR_RETURN(const TrainStep step, TrainStepFrom(rows->Text(4)));
       result.push_back({rows->Int(0), TrainPoint{job, attempt, step}});

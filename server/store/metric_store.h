@@ -65,9 +65,18 @@ struct Cell {
   bool operator==(const Cell&) const = default;
 };
 
+// A later attempt of a job begins to tell what it did: of what earlier ones told, only train points
+// and cells up to `step` stay valid.
+struct Rewind {
+  std::string job;
+  int32_t attempt = 0;  // the one that begins
+  int32_t step = 0;     // -1: not even those of step 0
+  bool operator==(const Rewind&) const = default;
+};
+
 struct FeedRow {
   int64_t seq = 0;  // grows, over all experiments; never used twice
-  std::variant<TrainPoint, Cell> value;
+  std::variant<TrainPoint, Cell, Rewind> value;
 };
 
 struct StoredSample {
@@ -141,7 +150,8 @@ class MetricStore {
 
   // Durable when OK, all of it or nothing. Events whose (rank, seq) is known are ignored. Gives the
   // feed rows that came of it: a cell comes once all ranks' `evaluation` events and as many samples
-  // as they count are there. A later attempt's samples and cells replace those of an earlier one.
+  // as they count are there. A later attempt's samples and cells replace those of an earlier one;
+  // its first line of rank 0, which no train point or cell of it can precede, makes a Rewind.
   //   InvalidArgument  a line that ParseTrainerEvent refuses (its index is told); nothing is stored
   absl::StatusOr<std::vector<FeedRow>> Add(const TelemetryBatch& batch);
 
@@ -173,6 +183,8 @@ class MetricStore {
   absl::Status AddLog(const TelemetryBatch& batch);
   absl::StatusOr<int64_t> NewestLogSeq();  // ever, 0 if there was none
   absl::StatusOr<FeedRow> AddFeedRow(const RankId& rank, const TrainStep& step);
+  // If this is the first that rank 0 of a later attempt tells.
+  absl::StatusOr<std::optional<FeedRow>> AddRewind(const RankId& rank, const TrainerEvent& first);
   absl::StatusOr<std::optional<FeedRow>> CompleteCell(const TelemetryBatch& batch, int32_t step,
                                                       const std::string& context);
   absl::StatusOr<Cell> Count(const RankId& rank, int32_t step, const std::string& context);

@@ -90,8 +90,9 @@ TEST_F(MetricStoreTest, ABatchSentAgainIsStoredOnce) {
   EXPECT_THAT(Add(batch), SizeIs(0));
   EXPECT_THAT(Add(BatchOf({StepLine(2, 2), StepLine(3, 3)})), SizeIs(1)) << "overlap";
   EXPECT_THAT(Add(BatchOf({StepLine(1, 1)}, /*rank=*/1)), SizeIs(1)) << "another rank";
-  EXPECT_THAT(Add(BatchOf({StepLine(1, 1)}, 0, 1, /*attempt=*/2)), SizeIs(1)) << "another attempt";
-  EXPECT_THAT(*store_->ReadFeed("e1", 0, 100), SizeIs(5));
+  EXPECT_THAT(Add(BatchOf({StepLine(1, 1)}, 0, 1, /*attempt=*/2)), SizeIs(2))
+      << "another attempt, and that it begins";
+  EXPECT_THAT(*store_->ReadFeed("e1", 0, 100), SizeIs(6));
 }
 
 TEST_F(MetricStoreTest, ACellIsCompleteWhenAllRanksAndAllSamplesAreThere) {
@@ -281,6 +282,27 @@ TEST_F(MetricStoreTest, TakesTheFileOfAnOlderVersion) {
   EXPECT_THAT(*store_->ReadFeed("e1", 40, 10), SizeIs(1));
   EXPECT_EQ(Add(BatchOf({StepLine(2, 2)}))[0].seq, 43) << "no number is used again";
   EXPECT_THAT(TextsOf(store_->LogLines({.experiment = "e1"})), ElementsAre("1/0 old"));
+}
+
+TEST_F(MetricStoreTest, ALaterAttemptBeginsWithARewind) {
+  Add(BatchOf({StepLine(1, 1), StepLine(2, 2)}));
+  // What another rank tells first is no part of the curve yet.
+  EXPECT_THAT(Add(BatchOf({SampleLine(1, "a", "1")}, 1, 2, 2)), SizeIs(0));
+  const std::vector<FeedRow> rows = Add(BatchOf({StepLine(1, 1), StepLine(2, 2)}, 0, 2, 2));
+  ASSERT_THAT(rows, SizeIs(3));
+  EXPECT_EQ(std::get<Rewind>(rows[0].value), (Rewind{"j1", 2, 0}));
+  EXPECT_THAT(Add(BatchOf({StepLine(3, 3)}, 0, 2, 2)), SizeIs(1)) << "once";
+  Reopen();
+  EXPECT_EQ(std::get<Rewind>(store_->ReadFeed("e1", 2, 1)->at(0).value), (Rewind{"j1", 2, 0}));
+  // One that evaluates step 0 leaves nothing; one that goes on from a checkpoint leaves what led
+  // there.
+  EXPECT_EQ(
+      std::get<Rewind>(Add(BatchOf({SampleLine(1, "a", "1", "neutral", 0)}, 0, 2, 3))[0].value)
+          .step,
+      -1);
+  EXPECT_EQ(std::get<Rewind>(Add(BatchOf({StepLine(1, 8)}, 0, 2, 4))[0].value).step, 7);
+  // Nothing was told before: nothing is void.
+  EXPECT_THAT(Add(BatchOf({StepLine(1, 1)}, 0, 1, 2, "e2")), SizeIs(1));
 }
 
 TEST_F(MetricStoreTest, DeletingTakesAllOfOneExperimentAndNoNumberIsUsedAgain) {
