@@ -419,4 +419,20 @@ absl::Status MetricStore::DeleteExperiment(const std::string& experiment) {
   return absl::OkStatus();
 }
 
+absl::StatusOr<int64_t> MetricStore::DropAttempts(const std::string& experiment,
+                                                  const std::string& job, int32_t from) {
+  int64_t num_rows = 0;
+  ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(*database_));
+  for (const char* sql :
+       {"DELETE FROM received WHERE experiment = ? AND job = ? AND attempt < ?",
+        "DELETE FROM feed WHERE experiment = ? AND job = ? AND attempt < ?",
+        "DELETE FROM evaluations WHERE experiment = ? AND job = ? AND attempt < ?",
+        "DELETE FROM logs WHERE experiment = ? AND job = ? AND attempt < ?"}) {
+    RETURN_IF_ERROR(database_->Execute(sql, experiment, job, from));
+    num_rows += database_->NumChanged();
+  }
+  RETURN_IF_ERROR(transaction.Commit());
+  return num_rows;
+}
+
 }  // namespace jenner::store

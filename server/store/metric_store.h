@@ -176,6 +176,11 @@ class MetricStore {
   // Every experiment that has rows.
   absl::StatusOr<std::vector<std::string>> Experiments();
   absl::Status DeleteExperiment(const std::string& experiment);
+  // Drops what attempts before `from` told of a job that a later one has done: the feed's rows,
+  // logs, and what is known of what was received. Answers and cells are replaced as they are told
+  // again. Returns the number of rows.
+  absl::StatusOr<int64_t> DropAttempts(const std::string& experiment, const std::string& job,
+                                       int32_t from);
 
  private:
   explicit MetricStore(std::unique_ptr<Database> database) : database_(std::move(database)) {}

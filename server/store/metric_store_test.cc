@@ -305,6 +305,23 @@ TEST_F(MetricStoreTest, ALaterAttemptBeginsWithARewind) {
   EXPECT_THAT(Add(BatchOf({StepLine(1, 1)}, 0, 1, 2, "e2")), SizeIs(1));
 }
 
+TEST_F(MetricStoreTest, AttemptsBeforeOneThatDidItAllCanBeDropped) {
+  for (const int attempt : {1, 2, 3}) {
+    TelemetryBatch batch =
+        BatchOf({StepLine(1, 1), SampleLine(2, "a", "1"), EvaluationLine(3, 1)}, 0, 1, attempt);
+    batch.log = "hello\n";
+    Add(batch);
+  }
+  const std::vector<Cell> cells = *store_->Cells("e1");
+  EXPECT_GT(*store_->DropAttempts("e1", "j1", 3), 0);
+  EXPECT_EQ(*store_->Cells("e1"), cells);
+  EXPECT_THAT(store_->Samples({"e1", {}, {}, {}, {}, 9})->samples, SizeIs(1));
+  EXPECT_THAT(*store_->ReadFeed("e1", 0, 100), SizeIs(3)) << "rewind, step, cell";
+  EXPECT_THAT(store_->LogLines({.experiment = "e1"})->lines, SizeIs(1));
+  EXPECT_EQ(*store_->DropAttempts("e1", "j1", 3), 0);
+  EXPECT_EQ(*store_->DropAttempts("e1", "j2", 3), 0);
+}
+
 TEST_F(MetricStoreTest, DeletingTakesAllOfOneExperimentAndNoNumberIsUsedAgain) {
   Add(BatchOf({StepLine(1, 1), SampleLine(2, "a", "1"), EvaluationLine(3, 1)}));
   Add(BatchOf({StepLine(1, 1)}, 0, 1, 1, "e2"));
