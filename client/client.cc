@@ -169,6 +169,14 @@ absl::StatusOr<std::vector<v1::Sample>> Client::ListSamples(v1::ListSamplesReque
   return all;
 }
 
+absl::StatusOr<v1::GetLogsResponse> Client::GetLogs(const v1::GetLogsRequest& request) {
+  v1::GetLogsResponse response;
+  RETURN_IF_ERROR(Retry([&](grpc::ClientContext* context) {
+    return experiments_->GetLogs(context, request, &response);
+  }));
+  return response;
+}
+
 absl::StatusOr<std::vector<v1::Worker>> Client::ListWorkers() {
   std::vector<v1::Worker> all;
   v1::ListWorkersRequest request;

@@ -46,6 +46,8 @@ class Client {
   absl::StatusOr<std::vector<v1::ResultRow>> GetResults(const std::string& name);
   // Up to `limit` samples that match `request`'s filters, over as many pages as it takes. 0: all.
   absl::StatusOr<std::vector<v1::Sample>> ListSamples(v1::ListSamplesRequest request, int limit);
+  // One page; `cursor` and `complete` of it say how to go on.
+  absl::StatusOr<v1::GetLogsResponse> GetLogs(const v1::GetLogsRequest& request);
   absl::StatusOr<std::vector<v1::Worker>> ListWorkers();
 
   // Uploads `bytes` unless the server has them. Returns the DatasetRef "sha256:<hex>".

@@ -8,6 +8,7 @@
 #include <iostream>
 #include <string>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_format.h"
 #include "server/server.h"
 #include "server/telemetry/log.h"
@@ -16,6 +17,29 @@ namespace {
 
 using jenner::telemetry::Level;
 using jenner::telemetry::Log;
+
+// "30s", "12h", "1.5h", and days, which absl's durations lack: "30d". "" if it is one, else what
+// was expected.
+std::string ReadDuration(const std::string& text, absl::Duration least, absl::Duration* duration) {
+  double days = 0;
+  const bool is_days = !text.empty() && text.back() == 'd' &&
+                       absl::SimpleAtod(text.substr(0, text.size() - 1), &days);
+  if (is_days) *duration = days * absl::Hours(24);
+  const bool is_read = is_days || absl::ParseDuration(text, duration);
+  if (is_read && (*duration == absl::ZeroDuration() || *duration >= least)) return "";
+  return "expected 0 (for ever) or a duration as 90m, 12h or 30d, at least " +
+         absl::FormatDuration(least) + "; found " + text;
+}
+
+void AddDuration(CLI::App& app, const std::string& name, const std::string& help,
+                 absl::Duration least, absl::Duration* duration) {
+  app.add_option_function<std::string>(
+         name, [=](const std::string& text) { (void)ReadDuration(text, least, duration); }, help)
+      ->check([least](const std::string& text) {
+        absl::Duration ignored;
+        return ReadDuration(text, least, &ignored);
+      });
+}
 
 struct Flags {
   jenner::server::ServerOptions options;
@@ -47,6 +71,18 @@ void Declare(CLI::App& app, Flags& flags) {
       ->capture_default_str();
   app.add_option("--max-watch-streams", options.max_watch_streams, "Watch streams open at once")
       ->check(CLI::Range(1, 100'000))
+      ->capture_default_str();
+  jenner::server::RetentionOptions& retention = options.retention;
+  AddDuration(
+      app, "--keep-experiments",
+      "Delete experiments this long after their end, with their results; 0 (default): never",
+      absl::Seconds(1), &retention.keep_experiments);
+  AddDuration(app, "--keep-unreferenced",
+              "Remove datasets and files that no experiment names after this; 0: never [24h]",
+              absl::Minutes(10), &retention.keep_unreferenced);
+  app.add_option("--keep-attempts", retention.keep_attempts,
+                 "Of a job that succeeded: keep curves and logs of this many attempts; 0: all")
+      ->check(CLI::Range(0, 1'000'000))
       ->capture_default_str();
   app.add_option("--max-dataset-bytes", options.limits.max_dataset_bytes, "Largest dataset")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 30))

@@ -97,6 +97,7 @@ struct Server::Impl {
   std::unique_ptr<store::DatasetStore> datasets;
   std::unique_ptr<CoordinatorLoop> loop;
   rpc::Backend backend;
+  std::unique_ptr<Retention> retention;
   std::unique_ptr<telemetry::Exposer> exposer;
   std::unique_ptr<rpc::ExperimentsService> experiments_service;
   std::unique_ptr<rpc::DatasetsService> datasets_service;
@@ -169,6 +170,10 @@ void Server::Impl::FillBackend() {
   backend.metrics = &metrics;
   backend.clock = options.clock;
   backend.limits = options.limits;
+  retention = std::make_unique<Retention>(
+      backend, options.retention,
+      std::vector<std::pair<std::string, std::string>>{{"events", data_dir.EventsPath()},
+                                                       {"metrics", data_dir.MetricsPath()}});
   experiments_service = std::make_unique<rpc::ExperimentsService>(backend);
   datasets_service = std::make_unique<rpc::DatasetsService>(backend);
   workers_service = std::make_unique<rpc::WorkersService>(backend);
@@ -224,6 +229,7 @@ void Server::Impl::Tick() {
   // A full mailbox ticks anyway: each group of commands does.
   (void)requests.Push(std::move(request));
   hub.Tick(options.clock());
+  retention->Tick(options.clock());
 }
 
 void Server::Impl::SetServing(bool is_serving) {
@@ -284,6 +290,7 @@ void Server::Tick() {
   if (!impl_->requests.Push(std::move(request))) return;
   done.Wait();
   impl_->hub.Tick(impl_->options.clock());
+  impl_->retention->Tick(impl_->options.clock());
 }
 
 void Server::Shutdown() { impl_->Shutdown(); }

@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "server/retention.h"
 #include "server/rpc/backend.h"
 
 namespace jenner::server {
@@ -28,6 +29,8 @@ struct ServerOptions {
   size_t mailbox_capacity =
       8192;  // requests that wait for a thread before callers are told to retry
   absl::Duration shutdown_grace = absl::Seconds(5);  // calls under way are cut after it
+  // What is thrown away, and when.
+  RetentionOptions retention;
   // For tests.
   absl::Duration tick = absl::Milliseconds(500);      // zero: no ticker, Server::Tick() instead
   std::function<absl::Time()> clock;                  // null: the system's

@@ -107,6 +107,28 @@ void AddSamples(CLI::App* parent, Action* action) {
       [flags, action] { *action = [flags](const Globals& g) { return Samples(g, *flags); }; });
 }
 
+void AddLogs(CLI::App* parent, Action* action) {
+  auto flags = std::make_shared<LogFlags>();
+  CLI::App* verb = AddNamed(parent, "logs", "What its trainers wrote, of every attempt and rank",
+                            {"experiment logs first --tail 100",
+                             "experiment logs first --job j0123456789abcdef --grep warning -f"},
+                            &flags->name);
+  verb->add_option("--job", flags->job, "of this job only")->option_text("ID");
+  verb->add_option("--attempt", flags->attempt, "of this attempt only")
+      ->option_text("N")
+      ->check(CLI::Range(0, 1'000'000));
+  verb->add_option("--rank", flags->rank, "of this rank only")
+      ->option_text("N")
+      ->check(CLI::Range(0, 1'000'000));
+  verb->add_option("--grep", flags->grep, "only lines with this in them")->option_text("TEXT");
+  verb->add_option("--tail", flags->tail, "the newest so many lines")
+      ->option_text("N")
+      ->check(CLI::Range(1, 10'000));
+  verb->add_flag("-f,--follow", flags->follow, "go on with what comes, until it has ended");
+  verb->callback(
+      [flags, action] { *action = [flags](const Globals& g) { return Logs(g, *flags); }; });
+}
+
 void AddExperiment(CLI::App* app, Action* action) {
   CLI::App* noun = AddCommand(
       app, "experiment", "Submit, follow and read experiments",
@@ -128,6 +150,7 @@ void AddExperiment(CLI::App* app, Action* action) {
   AddSimple(noun, "results", "Arm x seed x step x context: traits with 95 % Wilson intervals",
             {"experiment results first", "experiment results first -o json"}, action, Results);
   AddSamples(noun, action);
+  AddLogs(noun, action);
 }
 
 void AddData(CLI::App* app, const std::string& models_dir, Action* action) {

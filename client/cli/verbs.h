@@ -63,6 +63,17 @@ struct SampleFlags {
   int limit = 50;
 };
 int Samples(const Globals& globals, const SampleFlags& flags);
+struct LogFlags {
+  std::string name;
+  std::string job;
+  int attempt = -1;
+  int rank = -1;
+  std::string grep;
+  int tail = 0;
+  bool follow = false;
+};
+// Prints lines as they come; with `follow` until the experiment has ended.
+int Logs(const Globals& globals, const LogFlags& flags);
 int ListWorkers(const Globals& globals);
 
 // Follows an experiment to its end, then prints its results and, unless it succeeded, why.

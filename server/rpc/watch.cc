@@ -195,6 +195,10 @@ class WatchReactor final : public Reactor {
       *response_.mutable_train_point() = Encode(experiment_, *point);
       return;
     }
+    if (const auto* rewind = std::get_if<store::Rewind>(&row.value)) {
+      *response_.mutable_rewind() = Encode(experiment_, *rewind);
+      return;
+    }
     const auto& cell = std::get<store::Cell>(row.value);
     *response_.mutable_cell() = Encode(experiment_, cell, snapshot_->answers_per_prompt);
     const auto arms = snapshot_->arms.find(cell.job);

@@ -232,6 +232,7 @@ grpc::ServerUnaryReactor* WorkersService::UploadTelemetry(grpc::CallbackServerCo
     batch.event_json.assign(request->event_json().begin(), request->event_json().end());
     batch.log = request->log();
     batch.log_offset = request->log_offset();
+    batch.time = view.now;
     call.OnStoreThread([call, batch = std::move(batch), owner = OwnerOf(key.experiment, job)] {
       StoreBatch(call, batch, owner);
     });
