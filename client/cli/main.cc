@@ -8,9 +8,12 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "client/cli/help.h"
 #include "client/cli/verbs.h"
+#include "core/status.h"
+#include "wire/tls.h"
 
 namespace jenner::cli {
 namespace {
@@ -218,6 +221,49 @@ void LookAtTerminal(bool no_progress, Globals* globals) {
   globals->progress = globals->colour && isatty(STDERR_FILENO) != 0 && !no_progress;
 }
 
+// Files, never the secrets themselves: a command line is seen by others.
+struct SecurityFlags {
+  wire::TlsFiles tls;
+  std::string token_file;
+};
+
+SecurityFlags FromEnvironment() {
+  const auto get = [](const char* name) { return IsSet(name) ? std::getenv(name) : ""; };
+  return {{get("JENNER_CA"), get("JENNER_CERT"), get("JENNER_KEY")}, get("JENNER_TOKEN_FILE")};
+}
+
+void AddSecurity(CLI::App* app, SecurityFlags* flags) {
+  app->add_option("--ca", flags->tls.ca,
+                  "speak TLS to the server, whose certificate this CA signed (JENNER_CA)")
+      ->option_text("FILE");
+  app->add_option("--cert", flags->tls.certificate,
+                  "one's own certificate, if the server asks for one (JENNER_CERT)")
+      ->option_text("FILE");
+  app->add_option("--key", flags->tls.key, "its key (JENNER_KEY)")->option_text("FILE");
+  app->add_option("--token-file", flags->token_file,
+                  "file with one's token, if the server asks for one (JENNER_TOKEN_FILE)")
+      ->option_text("FILE");
+}
+
+// Reads what the flags name.
+absl::Status ReadSecurity(const CLI::App& app, const SecurityFlags& flags, Globals* globals) {
+  client::ClientOptions& client = globals->client;
+  const wire::TlsFiles& tls = flags.tls;
+  if (!tls.ca.empty() || !tls.certificate.empty() || !tls.key.empty()) {
+    ASSIGN_OR_RETURN(client.tls, wire::ReadTls(tls));
+  }
+  if (!flags.token_file.empty()) {
+    ASSIGN_OR_RETURN(client.token, wire::ReadSecret(flags.token_file));
+  }
+  for (const auto& [flag, value] : {std::pair<const char*, const std::string&>("--ca", tls.ca),
+                                    {"--cert", tls.certificate},
+                                    {"--key", tls.key},
+                                    {"--token-file", flags.token_file}}) {
+    if (app.get_option(flag)->count() > 0) globals->command += absl::StrCat(" ", flag, " ", value);
+  }
+  return client::Client::Check(client);
+}
+
 int Run(int argc, char** argv) {
   CLI::App app("jenner: inoculation-prompting studies", "jenner");
   app.formatter(std::make_shared<HelpFormatter>());
@@ -247,6 +293,8 @@ int Run(int argc, char** argv) {
   app.add_flag("--no-progress", no_progress, "no bars on the terminal (also: NO_COLOR)");
 
   Action action;
+  SecurityFlags security = FromEnvironment();
+  AddSecurity(&app, &security);
   AddExperiment(&app, &action);
   AddData(&app, DefaultModelsDir(), &action);
   AddMachine(&app, DefaultModelsDir(), &action);
@@ -261,6 +309,9 @@ int Run(int argc, char** argv) {
     std::cerr << "jenner: --server: expected HOST:PORT; found \"" << globals.client.server
               << "\"\n";
     return kExitUsage;
+  }
+  if (const absl::Status read = ReadSecurity(app, security, &globals); !read.ok()) {
+    return Report(read);
   }
   if (server->count() > 0) globals.command += " --server " + globals.client.server;
   globals.output = outputs.at(output);

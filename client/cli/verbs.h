@@ -26,6 +26,7 @@ inline constexpr int kExitOk = 0;
 inline constexpr int kExitFailed = 1;  // the experiment failed, or an error of the service
 inline constexpr int kExitUsage = 2;   // command line, spec or data
 inline constexpr int kExitNotFound = 3;
+inline constexpr int kExitDenied = 4;       // no token, an unknown one, or it may not
 inline constexpr int kExitUnavailable = 5;  // no answer from the server in time
 inline constexpr int kExitCancelled = 6;
 inline constexpr int kExitInterrupted = 130;

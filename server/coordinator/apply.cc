@@ -27,6 +27,8 @@ struct Applier {
     experiment.order = ++state->last_order;
     experiment.request_id = e.request_id;
     experiment.fingerprint = e.fingerprint;
+    experiment.creator = e.creator;
+    experiment.project = e.project;
     experiment.spec = e.spec;
     experiment.create_time = time;
     std::vector<core::PlannedJob> plans = core::ExpandUnnamed(e.spec);

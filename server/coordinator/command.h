@@ -16,6 +16,8 @@ struct CreateExperiment {
   std::string request_id;     // "": none
   std::string fingerprint;    // hash of the request's body
   core::ExperimentSpec spec;  // resolved and valid
+  std::string creator = {};   // whose token asked for it; "": nobody's
+  std::string project = {};   // of that token
 };
 struct CancelExperiment {
   std::string id;

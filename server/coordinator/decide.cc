@@ -156,7 +156,7 @@ struct Decider {
       return absl::ResourceExhaustedError(
           absl::StrFormat("%d experiments are stored; delete some", state.experiments.size()));
     }
-    ExperimentCreated created{c.id, c.request_id, c.fingerprint, c.spec, {}};
+    ExperimentCreated created{c.id, c.request_id, c.fingerprint, c.spec, {}, c.creator, c.project};
     for (const core::PlannedJob& job : core::Expand(c.spec)) created.job_ids.push_back(job.id);
     return At(now, {std::move(created)});
   }

@@ -79,6 +79,8 @@ struct Experiment {
   int64_t order = 0;  // 1 for the first ever created; the queue's order
   std::string request_id;
   std::string fingerprint;  // of the create request's body
+  std::string creator;      // whose token made it; "": nobody's
+  std::string project;      // of that token; "": none
   core::ExperimentSpec spec;
   std::vector<Job> jobs;
   RunState state = RunState::kQueued;

@@ -115,6 +115,8 @@ struct CreatedFile {
   std::string fingerprint;
   std::string spec_json;
   std::vector<std::string> job_ids;
+  std::string creator;
+  std::string project;
 };
 template <typename V>
 void VisitFields(V& visit, CreatedFile& f) {
@@ -123,11 +125,13 @@ void VisitFields(V& visit, CreatedFile& f) {
   visit("fingerprint", f.fingerprint);
   visit("spec_json", f.spec_json);
   visit("job_ids", f.job_ids);
+  visit("creator", f.creator);
+  visit("project", f.project);
 }
 
 Json Encode(const ExperimentCreated& e) {
-  return core::WriteValue(
-      CreatedFile{e.id, e.request_id, e.fingerprint, core::ToJson(e.spec), e.job_ids});
+  return core::WriteValue(CreatedFile{e.id, e.request_id, e.fingerprint, core::ToJson(e.spec),
+                                      e.job_ids, e.creator, e.project});
 }
 template <typename T>
 Json Encode(const T& e) {
@@ -137,8 +141,10 @@ Json Encode(const T& e) {
 void Decode(const Json& json, ExperimentCreated* e, core::Faults* faults) {
   CreatedFile file;
   core::ReadValue(json, "", &file, faults);
-  *e = {file.id, file.request_id, file.fingerprint,
-        core::ParseExperimentSpec(file.spec_json, faults), file.job_ids};
+  *e = {file.id,          file.request_id,
+        file.fingerprint, core::ParseExperimentSpec(file.spec_json, faults),
+        file.job_ids,     file.creator,
+        file.project};
 }
 template <typename T>
 void Decode(const Json& json, T* e, core::Faults* faults) {

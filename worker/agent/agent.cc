@@ -59,7 +59,7 @@ v1::RankReport::Phase ToProto(Phase phase) {
 Agent::Agent(AgentOptions options)
     : options_(std::move(options)),
       boot_id_(RandomId()),
-      link_(options_.server),
+      link_(options_.server, options_.tls),
       lease_until_(MonotonicNow() + lease_) {}
 
 Agent::~Agent() {

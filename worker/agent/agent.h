@@ -41,6 +41,7 @@ namespace jenner::agent {
 struct AgentOptions {
   // Behaviour.
   std::string server;
+  std::optional<wire::Tls> tls;  // plaintext without; its certificate names this worker
   std::string name;
   std::string models_dir;
   std::string work_dir;
