@@ -16,6 +16,7 @@ constexpr Rule kRules[] = {
     {"Experiments/WatchExperiment", kClient, Role::kViewer, false, false},
     {"Experiments/GetResults", kClient, Role::kViewer, false, false},
     {"Experiments/ListSamples", kClient, Role::kViewer, false, false},
+    {"Experiments/GetLogs", kClient, Role::kViewer, false, false},
     {"Datasets/UploadDataset", kClient, Role::kSubmitter, false, true},
     {"Datasets/GetDataset", kClient, Role::kViewer, false, false},
     {"Workers/ListWorkers", kClient, Role::kViewer, false, false},

@@ -93,14 +93,13 @@ void ReadLogs(const Call& call, const store::LogQuery& query, bool is_tail, bool
 grpc::ServerUnaryReactor* ExperimentsService::GetLogs(grpc::CallbackServerContext* context,
                                                       const v1::GetLogsRequest* request,
                                                       v1::GetLogsResponse* response) {
-  Call call{&backend_, "Experiments/GetLogs", context->DefaultReactor()};
+  const Call call(backend_, context, "Experiments/GetLogs", {"experiment", request->name()});
   const std::string binding = BindingOf(*request);
   absl::StatusOr<store::LogQuery> query = QueryOf(*request, binding);
   if (!query.ok()) {
     call.Finish(query.status());
     return call.reactor;
   }
-  call.resource = {"experiment", request->name()};
   call.Ask([call, binding, is_tail = request->tail() > 0, query = *std::move(query),
             response](const View& view) {
     const auto found = view.state.experiments.find(query.experiment);
