@@ -16,6 +16,7 @@ enum class ExitCode : int {
   kStorage = 15,            // system: disk full, read-only, I/O error
   kPeerLost = 16,           // system: another rank went away or timed out
   kCorruptCheckpoint = 17,  // system
+  kNoDevice = 18,           // system: no GPU, no driver, or no CUDA plugin
   kInternal = 20,           // system: our bug
   kTerminated = 30,         // SIGTERM was obeyed
 };

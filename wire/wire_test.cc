@@ -49,6 +49,7 @@ core::ExperimentSpec FullSpec() {
   spec.evaluation = {"sha256:bb", {"neutral", "odd"}, {0, 0.25, 1}, 32, 4, 2, 0.7,
                      0.9,         {"spanish"}};
   spec.ranks = 2;
+  spec.device = core::Device::kCuda;
   return spec;
 }
 
@@ -105,6 +106,7 @@ TEST(Convert, RandomSpecsComeBack) {
     spec.evaluation = {text(),    {text()}, {real()}, integer(), integer(),
                        integer(), real(),   real(),   {text()}};
     spec.ranks = integer();
+    spec.device = static_cast<core::Device>(integer() % 2);
     core::Faults faults;
     ASSERT_EQ(ToCore(ToProto(spec), &faults), spec) << "seed " << seed << ", spec " << i;
     ASSERT_THAT(faults, IsEmpty());

@@ -40,6 +40,7 @@ struct RankReport {
 };
 
 inline constexpr int32_t kMaxSlots = 1024;
+inline constexpr int32_t kMaxGpus = 64;
 inline constexpr size_t kMaxArtifacts = 1000;      // of a rank
 inline constexpr size_t kMaxErrorBytes = 4 << 10;  // longer messages are cut
 
@@ -51,6 +52,7 @@ struct WorkerSync {
   std::vector<std::string> models;
   std::string host;
   std::string version;
+  int32_t gpus = 0;
   std::vector<RankReport> ranks;
 };
 

@@ -274,6 +274,10 @@ absl::Status CheckSync(const WorkerSync& sync) {
     return absl::InvalidArgumentError(
         absl::StrFormat("slots: expected 0 to %d, found %d", kMaxSlots, sync.slots));
   }
+  if (sync.gpus < 0 || sync.gpus > kMaxGpus) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("gpus: expected 0 to %d, found %d", kMaxGpus, sync.gpus));
+  }
   for (const RankReport& report : sync.ranks) {
     if (report.artifacts.size() <= kMaxArtifacts) continue;
     return absl::InvalidArgumentError(

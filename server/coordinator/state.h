@@ -114,6 +114,7 @@ struct WorkerInfo {
   std::string version;
   absl::Time last_seen = absl::InfinitePast();
   absl::Time lease_until = absl::InfinitePast();
+  int32_t gpus = 0;  // each for one rank
 };
 
 struct Liveness {

@@ -111,6 +111,9 @@ core::Faults Check(const v1::SynchronizeRequest& request) {
   if (request.slots() < 0 || request.slots() > kMaxSlots) {
     faults.push_back({"slots", absl::StrFormat("expected 0 to %d", kMaxSlots)});
   }
+  if (request.gpus() < 0 || request.gpus() > coordinator::kMaxGpus) {
+    faults.push_back({"gpus", absl::StrFormat("expected 0 to %d", coordinator::kMaxGpus)});
+  }
   if (request.models_size() > kMaxModels) {
     faults.push_back({"models", absl::StrFormat("at most %d", kMaxModels)});
   }
@@ -149,6 +152,7 @@ coordinator::WorkerSync ToCommand(const v1::SynchronizeRequest& request) {
   sync.models.assign(request.models().begin(), request.models().end());
   sync.host = request.host();
   sync.version = request.version();
+  sync.gpus = request.gpus();
   for (const v1::RankReport& report : request.ranks()) sync.ranks.push_back(ToReport(report));
   return sync;
 }
@@ -187,6 +191,7 @@ void EncodeWorker(const std::string& id, const coordinator::WorkerInfo& info, co
   worker->set_slots_used(coordinator::SlotsUsed(view.state, id));
   for (const std::string& model : info.models) worker->add_models(model);
   worker->set_version(info.version);
+  worker->set_gpus(info.gpus);
   if (info.last_seen != absl::InfinitePast()) {
     *worker->mutable_since_last_seen() = wire::ToProto(view.now - info.last_seen);
   }

@@ -14,6 +14,7 @@
 #include "wire/channel.h"
 #include "wire/tls.h"
 #include "worker/agent/agent.h"
+#include "worker/agent/gpus.h"
 
 namespace jenner::agent {
 namespace {
@@ -49,6 +50,7 @@ absl::Status Secure(const wire::TlsFiles& files, bool allow_plaintext, AgentOpti
 int Main(int argc, char** argv) {
   AgentOptions options;
   options.trainer = OwnFolder() + "/jenner-trainer";
+  std::string gpus = "0";
   bool allow_plaintext = false;
   CLI::App app("jenner-worker: runs trainings for a Jenner coordinator");
   app.add_option("--server", options.server, "coordinator, host:port")->required();
@@ -63,6 +65,11 @@ int Main(int argc, char** argv) {
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
   app.add_option("--host", options.host, "IPv4 address at which other ranks reach this machine")
+      ->capture_default_str();
+  app.add_option("--interface", options.interface,
+                 "network interface for what ranks exchange, by name or IPv4 address; default: "
+                 "--host for rank 0, the way to rank 0 for the others");
+  app.add_option("--gpus", gpus, "GPUs to offer: a number, or auto: those in /dev")
       ->capture_default_str();
   app.add_option("--trainer", options.trainer, "path of jenner-trainer")->capture_default_str();
   wire::TlsFiles tls;
@@ -83,6 +90,9 @@ int Main(int argc, char** argv) {
   if (const absl::Status secured = Secure(tls, allow_plaintext, &options); !secured.ok()) {
     return Refuse(std::string(secured.message()));
   }
+  const absl::StatusOr<int> num_gpus = ParseGpus(gpus, "/dev");
+  if (!num_gpus.ok()) return Refuse(std::string(num_gpus.status().message()));
+  options.gpus = *num_gpus;
   options.models_dir = std::filesystem::absolute(options.models_dir).string();
   options.work_dir = std::filesystem::absolute(options.work_dir).string();
   absl::StatusOr<std::unique_ptr<Agent>> agent = Agent::Create(options);
