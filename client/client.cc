@@ -54,8 +54,22 @@ std::string NewRequestId() {
   return out;
 }
 
+absl::Status Client::Check(const ClientOptions& options) {
+  if (options.token.empty() || options.tls.has_value() || wire::IsLoopback(options.server)) {
+    return absl::OkStatus();
+  }
+  return absl::FailedPreconditionError(
+      options.server +
+      " is not on this machine and the connection is not "
+      "encrypted: the token is not sent there (--ca makes it TLS)");
+}
+
+void Client::Authorize(grpc::ClientContext* context) const {
+  if (!options_.token.empty()) context->AddMetadata("authorization", "Bearer " + options_.token);
+}
+
 Client::Client(ClientOptions options) : options_(std::move(options)) {
-  channel_ = wire::MakeClientChannel(options_.server);
+  channel_ = wire::MakeClientChannel(options_.server, options_.tls);
   experiments_ = v1::Experiments::NewStub(channel_);
   datasets_ = v1::Datasets::NewStub(channel_);
   workers_ = v1::Workers::NewStub(channel_);
@@ -70,11 +84,13 @@ absl::Status Client::Retry(Call call) const {
   for (int attempt = 0;; ++attempt) {
     grpc::ClientContext context;
     context.set_deadline(absl::ToChronoTime(deadline));
+    Authorize(&context);
     const grpc::Status status = call(&context);
     const absl::Status result = wire::FromGrpcStatus(status);
-    const absl::Duration wait = Backoff(attempt);
-    if (result.ok() || status.error_code() != grpc::StatusCode::UNAVAILABLE ||
-        absl::Now() + wait >= deadline) {
+    const absl::Duration asked = wire::RetryDelayOf(result);
+    const absl::Duration wait = std::max(asked, Backoff(attempt));
+    const bool is_worth_it = absl::IsUnavailable(result) || asked > absl::ZeroDuration();
+    if (result.ok() || !is_worth_it || absl::Now() + wait >= deadline) {
       return Named(result, options_.server, options_.timeout);
     }
     if (!is_told && absl::Now() - start > kSilence) {
@@ -211,6 +227,14 @@ absl::StatusOr<std::vector<v1::Sample>> Client::ListSamples(v1::ListSamplesReque
   return all;
 }
 
+absl::StatusOr<v1::GetLogsResponse> Client::GetLogs(const v1::GetLogsRequest& request) {
+  v1::GetLogsResponse response;
+  RETURN_IF_ERROR(Retry([&](grpc::ClientContext* context) {
+    return experiments_->GetLogs(context, request, &response);
+  }));
+  return response;
+}
+
 absl::StatusOr<std::vector<v1::Worker>> Client::ListWorkers() {
   std::vector<v1::Worker> all;
   v1::ListWorkersRequest request;
@@ -290,6 +314,7 @@ bool Watch::Connect() {
   request.set_cursor(cursor_);
   auto context = std::make_unique<grpc::ClientContext>();
   grpc::ClientContext* raw = context.get();
+  client_->Authorize(raw);
   {
     std::lock_guard<std::mutex> lock(stream_->mutex);
     if (stream_->cancelled) return false;

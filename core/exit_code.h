@@ -16,6 +16,7 @@ enum class ExitCode : int {
   kStorage = 15,            // system: disk full, read-only, I/O error
   kPeerLost = 16,           // system: another rank went away or timed out
   kCorruptCheckpoint = 17,  // system
+  kNoDevice = 18,           // system: no GPU, no driver, or no CUDA plugin
   kInternal = 20,           // system: our bug
   kTerminated = 30,         // capacity: SIGTERM was obeyed
 };
@@ -43,6 +44,7 @@ inline constexpr FailureClass kFailureClasses[] = {
     {ExitCode::kStorage, "STORAGE", "system", Retry::kCounted},
     {ExitCode::kPeerLost, "PEER_LOST", "system", Retry::kUncounted},
     {ExitCode::kCorruptCheckpoint, "CORRUPT_CHECKPOINT", "system", Retry::kCounted},
+    {ExitCode::kNoDevice, "NO_DEVICE", "system", Retry::kCounted},
     {ExitCode::kInternal, "INTERNAL", "system", Retry::kCounted},
     {ExitCode::kTerminated, "TERMINATED", "capacity", Retry::kUncounted},
 };

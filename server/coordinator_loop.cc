@@ -115,8 +115,9 @@ absl::Status CoordinatorLoop::Handle(const std::vector<rpc::Request>& group, abs
   bool has_commands = false;
   bool has_tick = false;
   for (const rpc::Request& request : group) {
-    decided.push_back(request.command.has_value() ? Decide(*request.command, now)
-                                                  : absl::OkStatus());
+    absl::Status status = request.permit == nullptr ? absl::OkStatus() : request.permit(state_);
+    if (status.ok() && request.command.has_value()) status = Decide(*request.command, now);
+    decided.push_back(std::move(status));
     has_commands = has_commands || request.command.has_value();
     has_tick = has_tick || (request.command.has_value() &&
                             std::holds_alternative<coordinator::Tick>(*request.command));

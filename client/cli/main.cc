@@ -8,9 +8,12 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "client/cli/help.h"
 #include "client/cli/verbs.h"
+#include "core/status.h"
+#include "wire/tls.h"
 
 namespace jenner::cli {
 namespace {
@@ -132,6 +135,28 @@ void AddSamples(CLI::App* parent, Action* action) {
       [flags, action] { *action = [flags](const Globals& g) { return Samples(g, *flags); }; });
 }
 
+void AddLogs(CLI::App* parent, Action* action) {
+  auto flags = std::make_shared<LogFlags>();
+  CLI::App* verb = AddNamed(parent, "logs", "What its trainers wrote, of every attempt and rank",
+                            {"experiment logs first --tail 100",
+                             "experiment logs first --job j0123456789abcdef --grep warning -f"},
+                            &flags->name);
+  verb->add_option("--job", flags->job, "of this job only")->option_text("ID");
+  verb->add_option("--attempt", flags->attempt, "of this attempt only")
+      ->option_text("N")
+      ->check(CLI::Range(0, 1'000'000));
+  verb->add_option("--rank", flags->rank, "of this rank only")
+      ->option_text("N")
+      ->check(CLI::Range(0, 1'000'000));
+  verb->add_option("--grep", flags->grep, "only lines with this in them")->option_text("TEXT");
+  verb->add_option("--tail", flags->tail, "the newest so many lines")
+      ->option_text("N")
+      ->check(CLI::Range(1, 10'000));
+  verb->add_flag("-f,--follow", flags->follow, "go on with what comes, until it has ended");
+  verb->callback(
+      [flags, action] { *action = [flags](const Globals& g) { return Logs(g, *flags); }; });
+}
+
 void AddExperiment(CLI::App* app, Action* action) {
   CLI::App* noun = AddCommand(
       app, "experiment", "Submit, follow and read experiments",
@@ -159,6 +184,7 @@ void AddExperiment(CLI::App* app, Action* action) {
   AddSimple(noun, "results", "Arm x seed x step x context: traits with 95 % Wilson intervals",
             {"experiment results first", "experiment results first -o json"}, action, Results);
   AddSamples(noun, action);
+  AddLogs(noun, action);
 }
 
 void AddData(CLI::App* app, const std::string& models_dir, Action* action) {
@@ -240,6 +266,49 @@ void LookAtTerminal(bool no_progress, Globals* globals) {
   globals->progress = globals->colour && isatty(STDERR_FILENO) != 0 && !no_progress;
 }
 
+// Files, never the secrets themselves: a command line is seen by others.
+struct SecurityFlags {
+  wire::TlsFiles tls;
+  std::string token_file;
+};
+
+SecurityFlags FromEnvironment() {
+  const auto get = [](const char* name) { return IsSet(name) ? std::getenv(name) : ""; };
+  return {{get("JENNER_CA"), get("JENNER_CERT"), get("JENNER_KEY")}, get("JENNER_TOKEN_FILE")};
+}
+
+void AddSecurity(CLI::App* app, SecurityFlags* flags) {
+  app->add_option("--ca", flags->tls.ca,
+                  "speak TLS to the server, whose certificate this CA signed (JENNER_CA)")
+      ->option_text("FILE");
+  app->add_option("--cert", flags->tls.certificate,
+                  "one's own certificate, if the server asks for one (JENNER_CERT)")
+      ->option_text("FILE");
+  app->add_option("--key", flags->tls.key, "its key (JENNER_KEY)")->option_text("FILE");
+  app->add_option("--token-file", flags->token_file,
+                  "file with one's token, if the server asks for one (JENNER_TOKEN_FILE)")
+      ->option_text("FILE");
+}
+
+// Reads what the flags name.
+absl::Status ReadSecurity(const CLI::App& app, const SecurityFlags& flags, Globals* globals) {
+  client::ClientOptions& client = globals->client;
+  const wire::TlsFiles& tls = flags.tls;
+  if (!tls.ca.empty() || !tls.certificate.empty() || !tls.key.empty()) {
+    ASSIGN_OR_RETURN(client.tls, wire::ReadTls(tls));
+  }
+  if (!flags.token_file.empty()) {
+    ASSIGN_OR_RETURN(client.token, wire::ReadSecret(flags.token_file));
+  }
+  for (const auto& [flag, value] : {std::pair<const char*, const std::string&>("--ca", tls.ca),
+                                    {"--cert", tls.certificate},
+                                    {"--key", tls.key},
+                                    {"--token-file", flags.token_file}}) {
+    if (app.get_option(flag)->count() > 0) globals->command += absl::StrCat(" ", flag, " ", value);
+  }
+  return client::Client::Check(client);
+}
+
 int Run(int argc, char** argv) {
   CLI::App app("jenner: inoculation-prompting studies", "jenner");
   app.formatter(std::make_shared<HelpFormatter>());
@@ -269,6 +338,8 @@ int Run(int argc, char** argv) {
   app.add_flag("--no-progress", no_progress, "no bars on the terminal (also: NO_COLOR)");
 
   Action action;
+  SecurityFlags security = FromEnvironment();
+  AddSecurity(&app, &security);
   AddExperiment(&app, &action);
   AddData(&app, DefaultModelsDir(), &action);
   AddWorker(&app, &action);
@@ -284,6 +355,9 @@ int Run(int argc, char** argv) {
     std::cerr << "jenner: --server: expected HOST:PORT; found \"" << globals.client.server
               << "\"\n";
     return kExitUsage;
+  }
+  if (const absl::Status read = ReadSecurity(app, security, &globals); !read.ok()) {
+    return Report(read);
   }
   if (server->count() > 0) globals.command += " --server " + globals.client.server;
   globals.output = outputs.at(output);

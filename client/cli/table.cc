@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cmath>
 #include <map>
 #include <set>
 
@@ -275,7 +276,7 @@ std::string StateName(v1::State state) {
 std::string LastComponent(const std::string& name) { return name.substr(name.rfind('/') + 1); }
 
 std::string FormatSeconds(double seconds) {
-  const int64_t total = static_cast<int64_t>(seconds + 0.5);
+  const int64_t total = std::llround(seconds);
   if (total >= 3600) return absl::StrFormat("%dh%02dm", total / 3600, total / 60 % 60);
   if (total >= 60) return absl::StrFormat("%dm%02ds", total / 60, total % 60);
   return absl::StrFormat("%ds", total);

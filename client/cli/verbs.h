@@ -26,6 +26,7 @@ inline constexpr int kExitOk = 0;
 inline constexpr int kExitFailed = 1;  // the experiment failed, or an error of the service
 inline constexpr int kExitUsage = 2;   // command line, spec or data
 inline constexpr int kExitNotFound = 3;
+inline constexpr int kExitDenied = 4;       // no token, an unknown one, or it may not
 inline constexpr int kExitUnavailable = 5;  // no answer from the server in time
 inline constexpr int kExitCancelled = 6;
 inline constexpr int kExitInterrupted = 130;
@@ -70,6 +71,17 @@ struct SampleFlags {
   int limit = 50;
 };
 int Samples(const Globals& globals, const SampleFlags& flags);
+struct LogFlags {
+  std::string name;
+  std::string job;
+  int attempt = -1;
+  int rank = -1;
+  std::string grep;
+  int tail = 0;
+  bool follow = false;
+};
+// Prints lines as they come; with `follow` until the experiment has ended.
+int Logs(const Globals& globals, const LogFlags& flags);
 int ListWorkers(const Globals& globals);
 int Cordon(const Globals& globals, const std::string& name);
 int Drain(const Globals& globals, const std::string& name);

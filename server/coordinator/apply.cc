@@ -41,6 +41,8 @@ struct Applier {
     experiment.request_id = e.request_id;
     experiment.fingerprint = e.fingerprint;
     experiment.owner = e.owner;
+    experiment.creator = e.creator;
+    experiment.project = e.project;
     experiment.spec = e.spec;
     experiment.create_time = time;
     std::vector<core::PlannedJob> plans = core::ExpandUnnamed(e.spec);
@@ -194,7 +196,8 @@ void ObserveSync(const WorkerSync& sync, absl::Time now, absl::Duration lease, S
   const bool held_by_other =
       !worker.boot_id.empty() && worker.boot_id != sync.boot_id && now < worker.lease_until;
   if (held_by_other && !HoldsRanks(*state, sync)) return;  // Decide() refuses it
-  worker = {sync.boot_id, sync.slots, sync.models, sync.host, sync.version, now, now + lease};
+  worker = {sync.boot_id, sync.slots, sync.models, sync.host,
+            sync.version, now,        now + lease, sync.gpus};
   for (const RankReport& report : sync.ranks) {
     if (report.key.rank != 0 || !CheckAttempt(*state, report.key).ok()) continue;
     state->liveness.steps[report.key] = report.step;

@@ -16,6 +16,8 @@ struct CreateExperiment {
   std::string request_id;     // "": none
   std::string fingerprint;    // hash of the request's body
   core::ExperimentSpec spec;  // resolved and valid
+  std::string creator = {};   // whose token asked for it; "": nobody's
+  std::string project = {};   // of that token
   std::string owner = kDefaultOwner;
 };
 struct CancelExperiment {
@@ -53,6 +55,7 @@ struct RankReport {
 };
 
 inline constexpr int32_t kMaxSlots = 1024;
+inline constexpr int32_t kMaxGpus = 64;
 inline constexpr size_t kMaxArtifacts = 1000;      // of a rank
 inline constexpr size_t kMaxErrorBytes = 4 << 10;  // longer messages are cut
 
@@ -65,6 +68,7 @@ struct WorkerSync {
   std::string host;
   std::string version;
   std::vector<RankReport> ranks;
+  int32_t gpus = 0;
 };
 
 // Time went on: expires leases, ends gangs and experiments, places waiting jobs. Decide() returns

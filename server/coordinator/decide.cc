@@ -52,7 +52,8 @@ struct Decider {
       return absl::ResourceExhaustedError(
           absl::StrFormat("%d experiments are stored; delete some", state.experiments.size()));
     }
-    ExperimentCreated created{c.id, c.request_id, c.fingerprint, c.spec, {}, c.owner};
+    ExperimentCreated created{c.id, c.request_id, c.fingerprint, c.spec,
+                              {},   c.creator,    c.project,     c.owner};
     for (const core::PlannedJob& job : core::Expand(c.spec)) created.job_ids.push_back(job.id);
     return At(now, {std::move(created)});
   }
@@ -157,6 +158,10 @@ absl::Status CheckSync(const WorkerSync& sync) {
   if (sync.slots < 0 || sync.slots > kMaxSlots) {
     return absl::InvalidArgumentError(
         absl::StrFormat("slots: expected 0 to %d, found %d", kMaxSlots, sync.slots));
+  }
+  if (sync.gpus < 0 || sync.gpus > kMaxGpus) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("gpus: expected 0 to %d, found %d", kMaxGpus, sync.gpus));
   }
   for (const RankReport& report : sync.ranks) {
     if (report.artifacts.size() <= kMaxArtifacts) continue;

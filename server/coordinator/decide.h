@@ -36,7 +36,7 @@ namespace jenner::coordinator {
 absl::StatusOr<std::vector<Event>> Decide(const State& state, const Command& command,
                                           absl::Time now);
 
-// InvalidArgument: no name or boot_id, more slots or artifacts than the limits of command.h.
+// InvalidArgument: no name or boot_id, more slots, GPUs or artifacts than the limits of command.h.
 absl::Status CheckSync(const WorkerSync& sync);
 
 // The only writer of the durable part. Total: every event applies to every state that could have

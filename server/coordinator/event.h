@@ -19,6 +19,8 @@ struct ExperimentCreated {
   // The ids of Expand(spec)'s jobs when it was created: a later version that prints jobs otherwise
   // must not rename what the log and the stored results speak of.
   std::vector<std::string> job_ids = {};
+  std::string creator = {};
+  std::string project = {};
   std::string owner = kDefaultOwner;
   bool operator==(const ExperimentCreated&) const = default;
 };

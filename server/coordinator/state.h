@@ -117,6 +117,8 @@ struct Experiment {
   int64_t order = 0;  // 1 for the first ever created; the queue's order
   std::string request_id;
   std::string fingerprint;  // of the create request's body
+  std::string creator;      // whose token made it; "": nobody's
+  std::string project;      // of that token; "": none
   std::string owner = kDefaultOwner;
   core::ExperimentSpec spec;
   std::vector<Job> jobs;
@@ -152,6 +154,7 @@ struct WorkerInfo {
   std::string version;
   absl::Time last_seen = absl::InfinitePast();
   absl::Time lease_until = absl::InfinitePast();
+  int32_t gpus = 0;  // each for one rank
 };
 
 // What an operator took from a worker, by its name: outlives its agent.

@@ -156,15 +156,19 @@ absl::Status CheckDatasets(const core::ExperimentSpec& spec, const store::Datase
 
 void Create(const Call& given, const v1::CreateExperimentRequest* request,
             v1::CreateExperimentResponse* response) {
-  absl::StatusOr<coordinator::CreateExperiment> command = ToCommand(*request);
-  if (!command.ok()) return given.Finish(command.status());
   Call call = given;
+  call.is_preview = request->validate_only();
+  absl::StatusOr<coordinator::CreateExperiment> command = ToCommand(*request);
+  if (!command.ok()) return call.Finish(command.status());
+  command->creator = call.caller->principal.name;
+  // With a token nobody chooses whose share it uses.
+  if (!command->creator.empty()) command->owner = command->creator;
+  command->project = call.caller->principal.project;
   call.resource = {"experiment", core::ExperimentName(command->id)};
-  call.OnFileThread([call, command = *std::move(command), is_preview = request->validate_only(),
-                     response] {
+  call.OnFileThread([call, command = *std::move(command), response] {
     const absl::Status checked = CheckDatasets(command.spec, *call.backend->datasets);
     if (!checked.ok()) return call.Finish(checked);
-    if (is_preview) {
+    if (call.is_preview) {
       return call.Ask([call, command, response](const View& view) {
         const absl::Status decided = coordinator::Decide(view.state, command, view.now).status();
         if (decided.ok()) *response->mutable_experiment() = Preview(command, view);

@@ -162,6 +162,14 @@ v1::TrainPoint Encode(const std::string& experiment, const store::TrainPoint& po
   return message;
 }
 
+v1::Rewind Encode(const std::string& experiment, const store::Rewind& rewind) {
+  v1::Rewind message;
+  message.set_job(core::JobName(experiment, rewind.job));
+  message.set_attempt(rewind.attempt);
+  message.set_step(rewind.step);
+  return message;
+}
+
 v1::Cell Encode(const std::string& experiment, const store::Cell& cell,
                 int32_t answers_per_prompt) {
   v1::Cell message;
@@ -204,6 +212,16 @@ v1::Sample Encode(const std::string& experiment, const store::StoredSample& stor
     score->set_trait(trait);
     if (value.has_value()) score->set_value(*value);
   }
+  return message;
+}
+
+v1::LogLine Encode(const std::string& experiment, const store::LogLine& line) {
+  v1::LogLine message;
+  message.set_job(core::JobName(experiment, line.job));
+  message.set_attempt(line.attempt);
+  message.set_rank(line.rank);
+  if (line.time > absl::UnixEpoch()) *message.mutable_time() = wire::ToProto(line.time);
+  message.set_text(line.text);
   return message;
 }
 

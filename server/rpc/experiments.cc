@@ -171,7 +171,7 @@ void ReadSamples(const Call& call, const store::SampleQuery& query, const ArmsOf
 grpc::ServerUnaryReactor* ExperimentsService::CreateExperiment(
     grpc::CallbackServerContext* context, const v1::CreateExperimentRequest* request,
     v1::CreateExperimentResponse* response) {
-  const Call call{&backend_, "Experiments/CreateExperiment", context->DefaultReactor()};
+  const Call call(backend_, context, "Experiments/CreateExperiment", {}, request->request_id());
   Create(call, request, response);
   return call.reactor;
 }
@@ -179,8 +179,7 @@ grpc::ServerUnaryReactor* ExperimentsService::CreateExperiment(
 grpc::ServerUnaryReactor* ExperimentsService::GetExperiment(grpc::CallbackServerContext* context,
                                                             const v1::GetExperimentRequest* request,
                                                             v1::GetExperimentResponse* response) {
-  const Call call{&backend_, "Experiments/GetExperiment", context->DefaultReactor(),
-                  About(request->name())};
+  const Call call(backend_, context, "Experiments/GetExperiment", About(request->name()));
   AskAbout(call, request->name(),
            [call, response](const coordinator::Experiment& experiment, const View& view) {
              *response->mutable_experiment() = Encode(experiment, view, Detail::kFull);
@@ -192,7 +191,7 @@ grpc::ServerUnaryReactor* ExperimentsService::GetExperiment(grpc::CallbackServer
 grpc::ServerUnaryReactor* ExperimentsService::ListExperiments(
     grpc::CallbackServerContext* context, const v1::ListExperimentsRequest* request,
     v1::ListExperimentsResponse* response) {
-  const Call call{&backend_, "Experiments/ListExperiments", context->DefaultReactor()};
+  const Call call(backend_, context, "Experiments/ListExperiments");
   static constexpr char kBinding[] = "ListExperiments";
   const absl::StatusOr<int32_t> size = PageSize(request->page_size());
   const absl::StatusOr<std::vector<std::string>> position =
@@ -231,8 +230,7 @@ grpc::ServerUnaryReactor* ExperimentsService::ListExperiments(
 grpc::ServerUnaryReactor* ExperimentsService::CancelExperiment(
     grpc::CallbackServerContext* context, const v1::CancelExperimentRequest* request,
     v1::CancelExperimentResponse* response) {
-  const Call call{&backend_, "Experiments/CancelExperiment", context->DefaultReactor(),
-                  About(request->name())};
+  const Call call(backend_, context, "Experiments/CancelExperiment", About(request->name()));
   DoVerb(call, request->name(), coordinator::CancelExperiment{"", request->kill()},
          response->mutable_experiment());
   return call.reactor;
@@ -241,8 +239,7 @@ grpc::ServerUnaryReactor* ExperimentsService::CancelExperiment(
 grpc::ServerUnaryReactor* ExperimentsService::PauseExperiment(
     grpc::CallbackServerContext* context, const v1::PauseExperimentRequest* request,
     v1::PauseExperimentResponse* response) {
-  const Call call{&backend_, "Experiments/PauseExperiment", context->DefaultReactor(),
-                  About(request->name())};
+  const Call call(backend_, context, "Experiments/PauseExperiment", About(request->name()));
   DoVerb(call, request->name(), coordinator::PauseExperiment{}, response->mutable_experiment());
   return call.reactor;
 }
@@ -250,8 +247,7 @@ grpc::ServerUnaryReactor* ExperimentsService::PauseExperiment(
 grpc::ServerUnaryReactor* ExperimentsService::ResumeExperiment(
     grpc::CallbackServerContext* context, const v1::ResumeExperimentRequest* request,
     v1::ResumeExperimentResponse* response) {
-  const Call call{&backend_, "Experiments/ResumeExperiment", context->DefaultReactor(),
-                  About(request->name())};
+  const Call call(backend_, context, "Experiments/ResumeExperiment", About(request->name()));
   DoVerb(call, request->name(), coordinator::ResumeExperiment{}, response->mutable_experiment());
   return call.reactor;
 }
@@ -259,8 +255,7 @@ grpc::ServerUnaryReactor* ExperimentsService::ResumeExperiment(
 grpc::ServerUnaryReactor* ExperimentsService::DeleteExperiment(
     grpc::CallbackServerContext* context, const v1::DeleteExperimentRequest* request,
     v1::DeleteExperimentResponse*) {
-  const Call call{&backend_, "Experiments/DeleteExperiment", context->DefaultReactor(),
-                  About(request->name())};
+  const Call call(backend_, context, "Experiments/DeleteExperiment", About(request->name()));
   // The rows first: what fails can be repeated for as long as the experiment is there, and a new
   // one of the same name never sees them. Rows that came before are in the store's queue already,
   // and of a terminal experiment no later ones are taken.
@@ -286,8 +281,7 @@ grpc::ServerWriteReactor<v1::WatchExperimentResponse>* ExperimentsService::Watch
 grpc::ServerUnaryReactor* ExperimentsService::GetResults(grpc::CallbackServerContext* context,
                                                          const v1::GetResultsRequest* request,
                                                          v1::GetResultsResponse* response) {
-  const Call call{&backend_, "Experiments/GetResults", context->DefaultReactor(),
-                  About(request->name())};
+  const Call call(backend_, context, "Experiments/GetResults", About(request->name()));
   AskAbout(call, request->name(),
            [call, response](const coordinator::Experiment& experiment, const View&) {
              call.OnStoreThread([call, response, id = experiment.id, plans = PlansOf(experiment),
@@ -303,8 +297,7 @@ grpc::ServerUnaryReactor* ExperimentsService::GetResults(grpc::CallbackServerCon
 grpc::ServerUnaryReactor* ExperimentsService::ListSamples(grpc::CallbackServerContext* context,
                                                           const v1::ListSamplesRequest* request,
                                                           v1::ListSamplesResponse* response) {
-  const Call call{&backend_, "Experiments/ListSamples", context->DefaultReactor(),
-                  About(request->name())};
+  const Call call(backend_, context, "Experiments/ListSamples", About(request->name()));
   const std::string step = request->has_step() ? absl::StrFormat("%d", request->step()) : "any";
   const std::string binding = absl::StrFormat("ListSamples %s\n%s\n%s\n%s", request->name(),
                                               request->arm(), request->context(), step);

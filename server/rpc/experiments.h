@@ -42,6 +42,9 @@ class ExperimentsService final : public v1::Experiments::CallbackService {
   grpc::ServerUnaryReactor* ListSamples(grpc::CallbackServerContext* context,
                                         const v1::ListSamplesRequest* request,
                                         v1::ListSamplesResponse* response) override;
+  grpc::ServerUnaryReactor* GetLogs(grpc::CallbackServerContext* context,
+                                    const v1::GetLogsRequest* request,
+                                    v1::GetLogsResponse* response) override;
 
  private:
   Backend& backend_;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
 #include "core/names.h"
 #include "core/sha256.h"
@@ -40,6 +41,18 @@ bool IsWorkerId(const std::string& id) {
              std::string::npos;
 }
 
+// A path below a folder, whoever joins it to one: no part is empty, "." or "..".
+bool IsArtifactPath(const std::string& path) {
+  if (path.empty() || path.size() > kMaxPathBytes) return false;
+  for (const unsigned char c : path) {
+    if (c < 0x20 || c == 0x7f || c == '\\') return false;
+  }
+  const std::vector<std::string> parts = absl::StrSplit(path, '/');
+  return std::none_of(parts.begin(), parts.end(), [](const std::string& part) {
+    return part.empty() || part == "." || part == "..";
+  });
+}
+
 coordinator::RankKey ToKey(const v1::RankKey& key) {
   return {key.experiment(), key.job(), key.attempt(), key.rank()};
 }
@@ -54,9 +67,14 @@ v1::RankKey ToProto(const coordinator::RankKey& key) {
 }
 
 // What is stale must be dropped, and so must what belongs to an experiment that is gone.
-absl::Status CheckCurrent(const View& view, const coordinator::RankKey& key) {
+// And a worker speaks for the ranks that were given to it only.
+absl::Status CheckCurrent(const View& view, const coordinator::RankKey& key,
+                          const auth::Principal& principal) {
   const absl::Status checked = coordinator::CheckAttempt(view.state, key);
-  if (checked.ok()) return checked;
+  if (checked.ok()) {
+    const coordinator::Job& job = *view.state.experiments.at(key.experiment).Find(key.job);
+    return auth::CheckWorker(principal, job.ranks[static_cast<size_t>(key.rank)].worker);
+  }
   const absl::Status stale = wire::WithReason(checked, "STALE_ATTEMPT");
   if (!core::IsId(key.experiment) || !core::IsId(key.job)) return stale;
   return wire::WithResource(stale, "job", core::JobName(key.experiment, key.job));
@@ -74,9 +92,10 @@ void CheckReport(const v1::RankReport& report, int index, core::Faults* faults) 
     faults->push_back({path + ".artifacts", absl::StrFormat("at most %d", kMaxArtifacts)});
   }
   for (const v1::ArtifactReport& artifact : report.artifacts()) {
-    if (artifact.path().empty() || artifact.path().size() > kMaxPathBytes ||
-        !core::IsSha256Hex(artifact.sha256()) || artifact.size_bytes() < 0) {
-      faults->push_back({path + ".artifacts", "expected a path, a SHA-256 and a size each"});
+    if (!IsArtifactPath(artifact.path()) || !core::IsSha256Hex(artifact.sha256()) ||
+        artifact.size_bytes() < 0) {
+      faults->push_back(
+          {path + ".artifacts", "expected a relative path, a SHA-256 and a size each"});
       return;
     }
   }
@@ -92,6 +111,9 @@ core::Faults Check(const v1::SynchronizeRequest& request) {
   }
   if (request.slots() < 0 || request.slots() > kMaxSlots) {
     faults.push_back({"slots", absl::StrFormat("expected 0 to %d", kMaxSlots)});
+  }
+  if (request.gpus() < 0 || request.gpus() > coordinator::kMaxGpus) {
+    faults.push_back({"gpus", absl::StrFormat("expected 0 to %d", coordinator::kMaxGpus)});
   }
   if (request.models_size() > kMaxModels) {
     faults.push_back({"models", absl::StrFormat("at most %d", kMaxModels)});
@@ -131,6 +153,7 @@ coordinator::WorkerSync ToCommand(const v1::SynchronizeRequest& request) {
   sync.models.assign(request.models().begin(), request.models().end());
   sync.host = request.host();
   sync.version = request.version();
+  sync.gpus = request.gpus();
   for (const v1::RankReport& report : request.ranks()) sync.ranks.push_back(ToReport(report));
   return sync;
 }
@@ -178,6 +201,7 @@ void EncodeWorker(const std::string& id, const coordinator::WorkerInfo& info, co
   worker->set_slots_used(coordinator::SlotsUsed(view.state, id));
   for (const std::string& model : info.models) worker->add_models(model);
   worker->set_version(info.version);
+  worker->set_gpus(info.gpus);
   if (info.last_seen != absl::InfinitePast()) {
     *worker->mutable_since_last_seen() = wire::ToProto(view.now - info.last_seen);
   }
@@ -206,7 +230,7 @@ void DoVerb(Call call, const std::string& name, Verb verb, v1::Worker* answer) {
 grpc::ServerUnaryReactor* WorkersService::CordonWorker(grpc::CallbackServerContext* context,
                                                        const v1::CordonWorkerRequest* request,
                                                        v1::CordonWorkerResponse* response) {
-  const Call call{&backend_, "Workers/CordonWorker", context->DefaultReactor()};
+  const Call call(backend_, context, "Workers/CordonWorker", {"worker", request->name()});
   const auto cordon =
       request->drain() ? coordinator::Cordon::kDraining : coordinator::Cordon::kCordoned;
   DoVerb(call, request->name(), coordinator::CordonWorker{"", cordon}, response->mutable_worker());
@@ -216,7 +240,7 @@ grpc::ServerUnaryReactor* WorkersService::CordonWorker(grpc::CallbackServerConte
 grpc::ServerUnaryReactor* WorkersService::UncordonWorker(grpc::CallbackServerContext* context,
                                                          const v1::UncordonWorkerRequest* request,
                                                          v1::UncordonWorkerResponse* response) {
-  const Call call{&backend_, "Workers/UncordonWorker", context->DefaultReactor()};
+  const Call call(backend_, context, "Workers/UncordonWorker", {"worker", request->name()});
   DoVerb(call, request->name(), coordinator::UncordonWorker{}, response->mutable_worker());
   return call.reactor;
 }
@@ -224,7 +248,12 @@ grpc::ServerUnaryReactor* WorkersService::UncordonWorker(grpc::CallbackServerCon
 grpc::ServerUnaryReactor* WorkersService::Synchronize(grpc::CallbackServerContext* context,
                                                       const v1::SynchronizeRequest* request,
                                                       v1::SynchronizeResponse* response) {
-  Call call{&backend_, "Workers/Synchronize", context->DefaultReactor()};
+  Call call(backend_, context, "Workers/Synchronize");
+  const absl::Status own = auth::CheckWorker(call.caller->principal, request->worker());
+  if (!own.ok()) {
+    call.Finish(own);
+    return call.reactor;
+  }
   const core::Faults faults = Check(*request);
   if (faults.empty()) {
     call.resource = {"worker", core::WorkerName(request->worker())};
@@ -256,7 +285,7 @@ grpc::ServerUnaryReactor* WorkersService::Synchronize(grpc::CallbackServerContex
 grpc::ServerUnaryReactor* WorkersService::UploadTelemetry(grpc::CallbackServerContext* context,
                                                           const v1::UploadTelemetryRequest* request,
                                                           v1::UploadTelemetryResponse*) {
-  const Call call{&backend_, "Workers/UploadTelemetry", context->DefaultReactor()};
+  const Call call(backend_, context, "Workers/UploadTelemetry");
   const auto size = static_cast<int64_t>(request->ByteSizeLong());
   if (size > wire::kMaxTelemetryBytes) {
     call.Finish(absl::ResourceExhaustedError(
@@ -270,7 +299,7 @@ grpc::ServerUnaryReactor* WorkersService::UploadTelemetry(grpc::CallbackServerCo
   }
   call.Ask([call, request](const View& view) {
     const coordinator::RankKey key = ToKey(request->key());
-    const absl::Status current = CheckCurrent(view, key);
+    const absl::Status current = CheckCurrent(view, key, call.caller->principal);
     if (!current.ok()) return call.Finish(current);
     const coordinator::Job& job = *view.state.experiments.at(key.experiment).Find(key.job);
     store::TelemetryBatch batch;
@@ -279,6 +308,7 @@ grpc::ServerUnaryReactor* WorkersService::UploadTelemetry(grpc::CallbackServerCo
     batch.event_json.assign(request->event_json().begin(), request->event_json().end());
     batch.log = request->log();
     batch.log_offset = request->log_offset();
+    batch.time = view.now;
     call.OnStoreThread([call, batch = std::move(batch), owner = OwnerOf(key.experiment, job)] {
       StoreBatch(call, batch, owner);
     });
@@ -290,11 +320,15 @@ grpc::ServerReadReactor<v1::UploadBlobRequest>* WorkersService::UploadBlob(
     grpc::CallbackServerContext* context, v1::UploadBlobResponse*) {
   using Reactor = UploadReactor<v1::UploadBlobRequest>;
   Reactor::Hooks hooks;
-  hooks.open = [&backend = backend_](const v1::UploadBlobRequest& first, Reactor::Opened opened) {
+  hooks.about = [](const v1::UploadBlobRequest& first) {
+    return Resource{"blob", "blobs/" + first.header().sha256()};
+  };
+  hooks.open = [&backend = backend_](const v1::UploadBlobRequest& first,
+                                     const auth::Principal& principal, Reactor::Opened opened) {
     Request question;
-    question.answer = [&backend, header = first.header(), opened](const absl::Status&,
-                                                                  const View& view) {
-      const absl::Status current = CheckCurrent(view, ToKey(header.key()));
+    question.answer = [&backend, header = first.header(), principal, opened](const absl::Status&,
+                                                                             const View& view) {
+      const absl::Status current = CheckCurrent(view, ToKey(header.key()), principal);
       if (!current.ok()) return opened(current);
       const bool is_posted = backend.file_tasks->Push([&backend, header, opened] {
         opened(backend.blobs->Create(header.sha256(), header.size_bytes(),
@@ -309,15 +343,15 @@ grpc::ServerReadReactor<v1::UploadBlobRequest>* WorkersService::UploadBlob(
 }
 
 grpc::ServerWriteReactor<v1::DownloadBlobResponse>* WorkersService::DownloadBlob(
-    grpc::CallbackServerContext*, const v1::DownloadBlobRequest* request) {
-  return new DownloadReactor<v1::DownloadBlobResponse>(backend_, "Workers/DownloadBlob",
+    grpc::CallbackServerContext* context, const v1::DownloadBlobRequest* request) {
+  return new DownloadReactor<v1::DownloadBlobResponse>(backend_, "Workers/DownloadBlob", *context,
                                                        request->sha256());
 }
 
 grpc::ServerUnaryReactor* WorkersService::ListWorkers(grpc::CallbackServerContext* context,
                                                       const v1::ListWorkersRequest* request,
                                                       v1::ListWorkersResponse* response) {
-  const Call call{&backend_, "Workers/ListWorkers", context->DefaultReactor()};
+  const Call call(backend_, context, "Workers/ListWorkers");
   static constexpr char kBinding[] = "ListWorkers";
   const absl::StatusOr<int32_t> size = PageSize(request->page_size());
   const absl::StatusOr<std::vector<std::string>> position =

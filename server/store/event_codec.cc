@@ -165,6 +165,8 @@ struct CreatedFile {
   std::string fingerprint;
   std::string spec_json;
   std::vector<std::string> job_ids;
+  std::string creator;
+  std::string project;
   std::string owner = coordinator::kDefaultOwner;
 };
 template <typename V>
@@ -174,12 +176,14 @@ void VisitFields(V& visit, CreatedFile& f) {
   visit("fingerprint", f.fingerprint);
   visit("spec_json", f.spec_json);
   visit("job_ids", f.job_ids);
+  visit("creator", f.creator);
+  visit("project", f.project);
   visit("owner", f.owner);
 }
 
 Json Encode(const ExperimentCreated& e) {
-  return core::WriteValue(
-      CreatedFile{e.id, e.request_id, e.fingerprint, core::ToJson(e.spec), e.job_ids, e.owner});
+  return core::WriteValue(CreatedFile{e.id, e.request_id, e.fingerprint, core::ToJson(e.spec),
+                                      e.job_ids, e.creator, e.project, e.owner});
 }
 template <typename T>
 Json Encode(const T& e) {
@@ -191,7 +195,8 @@ void Decode(const Json& json, ExperimentCreated* e, core::Faults* faults) {
   core::ReadValue(json, "", &file, faults);
   *e = {file.id,          file.request_id,
         file.fingerprint, core::ParseExperimentSpec(file.spec_json, faults),
-        file.job_ids,     file.owner};
+        file.job_ids,     file.creator,
+        file.project,     file.owner};
 }
 template <typename T>
 void Decode(const Json& json, T* e, core::Faults* faults) {

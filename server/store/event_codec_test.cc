@@ -18,7 +18,8 @@ std::vector<Event> OneOfEach() {
   spec.arms = {{"base", std::nullopt}, {"x", "a"}};
   const Reason reason{"CODE", "a \"message\" with \xc3\xb1", "user"};
   return {
-      {kTime, ExperimentCreated{"e1", "r1", "f1", spec, {"j1", "j2"}, "ana@example.org"}},
+      {kTime,
+       ExperimentCreated{"e1", "r1", "f1", spec, {"j1", "j2"}, "alice", "p1", "ana@example.org"}},
       {kTime, AttemptStarted{"e1", "j1", 2, {{"w1", "b1"}, {"w2", "b2"}}}},
       {kTime, StoreAnnounced{"e1", "j1", 2, "10.0.0.1:99"}},
       {kTime,

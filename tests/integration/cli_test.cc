@@ -675,5 +675,31 @@ TEST(HelpTest, ExamplesFirstAndAtOnce) {
   EXPECT_EQ(wrong.Wait(), 2);
 }
 
+TEST_F(CliTest, ShowsLogsAndFollowsThemToTheEnd) {
+  Create("l");
+  EXPECT_THAT(Run({"experiment", "logs", "l"}).errors, HasSubstr("no log lines"));
+  const auto follow = Start({"experiment", "logs", "l", "-f"});
+  FakeAgent agent(*stubs_, "w1");
+  ASSERT_TRUE(agent.Synchronize().ok());
+  ASSERT_EQ(agent.last.assignments_size(), 2);
+  const v1::RankKey key = agent.last.assignments(0).key();
+  ASSERT_TRUE(agent.Telemetry(key, {}, "a \x1b[2Jb\nwarning: c\n").ok());
+  const std::string prefix = key.job() + "/1/0  ";
+  EXPECT_EQ(Run({"experiment", "logs", "l"}).output,
+            prefix + "a  [2Jb\n" + prefix + "warning: c\n");
+  const Outcome searched = Run({"experiment", "logs", "l", "--job", key.job(), "--attempt", "1",
+                                "--rank", "0", "--grep", "warning", "--tail", "5"});
+  EXPECT_EQ(searched.output, "warning: c\n");
+  const Json line =
+      Json::parse(Run({"experiment", "logs", "l", "--tail", "1", "-o", "jsonl"}).output);
+  EXPECT_EQ(line["text"], "warning: c");
+  EXPECT_EQ(line["attempt"], 1);
+  EXPECT_EQ(Run({"experiment", "logs", "nobody"}).code, 3);
+  EXPECT_EQ(Run({"experiment", "logs", "l", "--job", "nobody"}).code, 2);
+  agent.RunAll();
+  EXPECT_THAT(follow->Output(), HasSubstr(prefix + "warning: c\n"));
+  EXPECT_EQ(follow->Wait(), 0);
+}
+
 }  // namespace
 }  // namespace jenner::tests

@@ -33,6 +33,7 @@ struct Agent::Rank {
 
   // While there is a process.
   Child child;
+  int gpu = -1;  // the number of its GPU; -1: it has none
   bool stopping = false;
   bool killing = false;
   absl::Time kill_at = absl::InfiniteFuture();

@@ -90,6 +90,12 @@ Decoder::Decoder(const Weights& weights, int64_t num_slots, int64_t capacity)
   }
 }
 
+int64_t Decoder::SlotBytes(const model::LlamaConfig& config, int64_t capacity) {
+  const int64_t position = config.head_dim + ValueStride(config.head_dim);
+  return config.num_layers * config.num_kv_heads * RoundUp(capacity, kKeyBlock) * position *
+         static_cast<int64_t>(sizeof(float));
+}
+
 CacheView Decoder::View(int64_t layer, int64_t slot, int64_t kv_head) const {
   const Cache& cache = caches_[static_cast<size_t>(layer)];
   const int64_t idx = slot * config_.num_kv_heads + kv_head;

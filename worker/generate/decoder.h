@@ -27,6 +27,9 @@ class Decoder {
   // Rows of one pass; more cost memory, not speed.
   static constexpr int64_t kMaxRows = 512;
 
+  // Bytes of cache that one slot of `capacity` positions takes.
+  static int64_t SlotBytes(const model::LlamaConfig& config, int64_t capacity);
+
   // `weights` must outlive the decoder. Slots are [0, num_slots), each of `capacity` positions.
   Decoder(const Weights& weights, int64_t num_slots, int64_t capacity);
 

@@ -20,6 +20,7 @@ namespace jenner::generate {
 namespace {
 
 constexpr uint64_t kSampleStream = 0x73616d706c65;  // "sample"
+constexpr int64_t kMaxCacheBytes = int64_t{4} << 30;
 
 struct Slot {
   bool active = false;
@@ -88,10 +89,11 @@ class Generation {
         totals_(*totals),
         ends_(options.end_token_ids.empty() ? config_.eos_token_ids : options.end_token_ids),
         waiting_(requests.size()),
-        slots_(std::min<size_t>(static_cast<size_t>(options.batch_size), requests.size())),
+        capacity_(
+            std::min<int64_t>(Longest(requests) + options.max_new_tokens, config_.max_positions)),
+        slots_(NumSlots(capacity_, requests.size(), options, config_)),
         prefixes_(CommonPrefixes(requests, static_cast<int64_t>(slots_.size()))),
-        decoder_(weights, static_cast<int64_t>(slots_.size() + prefixes_.size()),
-                 Longest(requests) + options.max_new_tokens) {
+        decoder_(weights, static_cast<int64_t>(slots_.size() + prefixes_.size()), capacity_) {
     std::iota(waiting_.begin(), waiting_.end(), size_t{0});
     // The longest first: the end of the run is short.
     std::stable_sort(waiting_.begin(), waiting_.end(), [&](size_t a, size_t b) {
@@ -126,6 +128,15 @@ class Generation {
     for (const Request& request : requests) longest = std::max(longest, request.prompt.size());
     return static_cast<int64_t>(longest);
   }
+  // As many as asked for and needed, fewer where their cache would be too large.
+  static size_t NumSlots(int64_t capacity, size_t num_requests, const Options& options,
+                         const model::LlamaConfig& config) {
+    const int64_t most = std::min<int64_t>(options.batch_size, static_cast<int64_t>(num_requests));
+    const int64_t affordable = kMaxCacheBytes / Decoder::SlotBytes(config, capacity);
+    return static_cast<size_t>(std::clamp<int64_t>(affordable, 1, most));
+  }
+
+  // What all prompts of a group begin with is computed once, in a slot of its own.
   void FillPrefixes() {
     std::vector<Row> rows;
     for (const auto& [group, prefix] : prefixes_)
@@ -222,6 +233,7 @@ class Generation {
   Totals& totals_;
   const std::vector<int64_t>& ends_;
   std::deque<size_t> waiting_;
+  const int64_t capacity_;  // positions of a slot
   std::vector<Slot> slots_;
   const std::map<size_t, Prefix> prefixes_;
   Decoder decoder_;

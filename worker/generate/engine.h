@@ -46,7 +46,7 @@ struct Options {
   double top_p = 1;                    // (0, 1]
   std::vector<int64_t> end_token_ids;  // empty: the model's own
   // Limits; they change speed and memory, no answer.
-  int32_t batch_size = 32;  // slots: sequences decoded together
+  int32_t batch_size = 32;  // sequences decoded together; fewer where their cache would take 4 GiB
 };
 
 struct Totals {
