@@ -95,7 +95,6 @@ struct ExperimentSpec {
   EvaluationSpec evaluation;
   int32_t ranks = 1;      // data-parallel processes per training job, [1, 64]
   int32_t priority = 50;  // [0, 100]; jobs of a higher one are served first. Changes no result
-  int32_t ranks = 1;      // data-parallel processes per training job, [1, 64]
   // cuda: each rank of a training has a GPU; results agree with the CPU's to rounding. The base
   // model's own job has none.
   Device device = Device::kCpu;
