@@ -335,7 +335,7 @@ TEST_F(CliTest, AFailureIsCodeOneWithItsReason) {
 TEST_F(CliTest, SaysWhatWasCreatedAndWhatIsNext) {
   const Outcome created = Run({"experiment", "create", "-f", Path("spec.yaml"), "--id", "e"});
   EXPECT_EQ(created.code, 0) << created.errors;
-  EXPECT_THAT(created.errors, HasSubstr("created experiment e: 2 jobs, queued: NO_WORKERS"));
+  EXPECT_THAT(created.errors, HasSubstr("created experiment e: 2 jobs, queued #1: NO_WORKERS"));
   for (const char* next : {"watch e", "results e", "cancel e"}) {
     EXPECT_THAT(created.errors, HasSubstr("jenner --server " + Address() + " experiment " + next));
   }
@@ -424,7 +424,16 @@ TEST_F(CliTest, PausesKillsAndDrains) {
   const Outcome uncordoned = Run({"-o", "json", "worker", "uncordon", "workers/w1"});
   EXPECT_EQ(Json::parse(uncordoned.output)["cordon"], "CORDON_UNSPECIFIED");
   EXPECT_EQ(Run({"worker", "drain", "w2"}).code, 3);
-  EXPECT_THAT(Run({"experiment", "kill", "e"}).output, HasSubstr("e  cancelled"));
+  // Its ranks were given away at once; it is over when their agent has ended them.
+  EXPECT_THAT(Run({"experiment", "kill", "e"}).output, HasSubstr("e  cancelling"));
+  ASSERT_TRUE(agent.Synchronize().ok());
+  ASSERT_EQ(agent.last.assignments_size(), 2);
+  for (const v1::Assignment& assignment : agent.last.assignments()) {
+    EXPECT_TRUE(assignment.kill());
+    agent.Report(assignment.key(), v1::RankReport::PHASE_ENDED).set_exit_code(128 + SIGKILL);
+  }
+  ASSERT_TRUE(agent.Synchronize().ok());
+  EXPECT_THAT(Run({"experiment", "list"}).output, HasSubstr("cancelled"));
   const Outcome refused = Run({"experiment", "resume", "e"});
   EXPECT_EQ(refused.code, 2);
   EXPECT_THAT(refused.errors, HasSubstr("has ended: nothing to resume"));
