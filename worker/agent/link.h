@@ -5,7 +5,6 @@
 
 #include <memory>
 #include <mutex>
-#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -13,7 +12,6 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "jenner/v1/worker.grpc.pb.h"
-#include "wire/tls.h"
 
 namespace jenner::agent {
 
@@ -32,7 +30,7 @@ class Cancellation {
 
 class Link {
  public:
-  explicit Link(const std::string& server, const std::optional<wire::Tls>& tls = std::nullopt);
+  explicit Link(const std::string& server);
 
   absl::StatusOr<v1::SynchronizeResponse> Synchronize(const v1::SynchronizeRequest& request,
                                                       absl::Duration timeout);
