@@ -82,8 +82,9 @@ Decoder::Decoder(const Weights& weights, int64_t num_slots, int64_t capacity)
     cache.keys.resize(heads * static_cast<size_t>(slot_keys_));
     cache.values.resize(heads * static_cast<size_t>(slot_values_));
   }
+  const std::vector<double> frequencies = model::RopeFrequencies(config_);
   for (int64_t l = 0; l < capacity_; ++l) {
-    for (const double frequency : model::RopeFrequencies(config_)) {
+    for (const double frequency : frequencies) {
       cos_LF_.push_back(static_cast<float>(std::cos(static_cast<double>(l) * frequency)));
       sin_LF_.push_back(static_cast<float>(std::sin(static_cast<double>(l) * frequency)));
     }
