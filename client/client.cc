@@ -54,8 +54,22 @@ std::string NewRequestId() {
   return out;
 }
 
+absl::Status Client::Check(const ClientOptions& options) {
+  if (options.token.empty() || options.tls.has_value() || wire::IsLoopback(options.server)) {
+    return absl::OkStatus();
+  }
+  return absl::FailedPreconditionError(
+      options.server +
+      " is not on this machine and the connection is not "
+      "encrypted: the token is not sent there (--ca makes it TLS)");
+}
+
+void Client::Authorize(grpc::ClientContext* context) const {
+  if (!options_.token.empty()) context->AddMetadata("authorization", "Bearer " + options_.token);
+}
+
 Client::Client(ClientOptions options) : options_(std::move(options)) {
-  channel_ = wire::MakeClientChannel(options_.server);
+  channel_ = wire::MakeClientChannel(options_.server, options_.tls);
   experiments_ = v1::Experiments::NewStub(channel_);
   datasets_ = v1::Datasets::NewStub(channel_);
   workers_ = v1::Workers::NewStub(channel_);
@@ -70,11 +84,13 @@ absl::Status Client::Retry(Call call) const {
   for (int attempt = 0;; ++attempt) {
     grpc::ClientContext context;
     context.set_deadline(absl::ToChronoTime(deadline));
+    Authorize(&context);
     const grpc::Status status = call(&context);
     const absl::Status result = wire::FromGrpcStatus(status);
-    const absl::Duration wait = Backoff(attempt);
-    if (result.ok() || status.error_code() != grpc::StatusCode::UNAVAILABLE ||
-        absl::Now() + wait >= deadline) {
+    const absl::Duration asked = wire::RetryDelayOf(result);
+    const absl::Duration wait = std::max(asked, Backoff(attempt));
+    const bool is_worth_it = absl::IsUnavailable(result) || asked > absl::ZeroDuration();
+    if (result.ok() || !is_worth_it || absl::Now() + wait >= deadline) {
       return Named(result, options_.server, options_.timeout);
     }
     if (!is_told && absl::Now() - start > kSilence) {
@@ -120,14 +136,56 @@ absl::StatusOr<std::vector<v1::Experiment>> Client::ListExperiments(int limit) {
   return all;
 }
 
-absl::StatusOr<v1::Experiment> Client::CancelExperiment(const std::string& name) {
+absl::StatusOr<v1::Experiment> Client::CancelExperiment(const std::string& name, bool kill) {
   v1::CancelExperimentRequest request;
   request.set_name(name);
+  request.set_kill(kill);
   v1::CancelExperimentResponse response;
   RETURN_IF_ERROR(Retry([&](grpc::ClientContext* context) {
     return experiments_->CancelExperiment(context, request, &response);
   }));
   return std::move(*response.mutable_experiment());
+}
+
+absl::StatusOr<v1::Experiment> Client::PauseExperiment(const std::string& name) {
+  v1::PauseExperimentRequest request;
+  request.set_name(name);
+  v1::PauseExperimentResponse response;
+  RETURN_IF_ERROR(Retry([&](grpc::ClientContext* context) {
+    return experiments_->PauseExperiment(context, request, &response);
+  }));
+  return std::move(*response.mutable_experiment());
+}
+
+absl::StatusOr<v1::Experiment> Client::ResumeExperiment(const std::string& name) {
+  v1::ResumeExperimentRequest request;
+  request.set_name(name);
+  v1::ResumeExperimentResponse response;
+  RETURN_IF_ERROR(Retry([&](grpc::ClientContext* context) {
+    return experiments_->ResumeExperiment(context, request, &response);
+  }));
+  return std::move(*response.mutable_experiment());
+}
+
+absl::StatusOr<v1::Worker> Client::CordonWorker(const std::string& name, bool drain) {
+  v1::CordonWorkerRequest request;
+  request.set_name(name);
+  request.set_drain(drain);
+  v1::CordonWorkerResponse response;
+  RETURN_IF_ERROR(Retry([&](grpc::ClientContext* context) {
+    return workers_->CordonWorker(context, request, &response);
+  }));
+  return std::move(*response.mutable_worker());
+}
+
+absl::StatusOr<v1::Worker> Client::UncordonWorker(const std::string& name) {
+  v1::UncordonWorkerRequest request;
+  request.set_name(name);
+  v1::UncordonWorkerResponse response;
+  RETURN_IF_ERROR(Retry([&](grpc::ClientContext* context) {
+    return workers_->UncordonWorker(context, request, &response);
+  }));
+  return std::move(*response.mutable_worker());
 }
 
 absl::Status Client::DeleteExperiment(const std::string& name) {
@@ -167,6 +225,14 @@ absl::StatusOr<std::vector<v1::Sample>> Client::ListSamples(v1::ListSamplesReque
     request.set_page_token(response.next_page_token());
   } while (!request.page_token().empty() && (limit == 0 || static_cast<int>(all.size()) < limit));
   return all;
+}
+
+absl::StatusOr<v1::GetLogsResponse> Client::GetLogs(const v1::GetLogsRequest& request) {
+  v1::GetLogsResponse response;
+  RETURN_IF_ERROR(Retry([&](grpc::ClientContext* context) {
+    return experiments_->GetLogs(context, request, &response);
+  }));
+  return response;
 }
 
 absl::StatusOr<std::vector<v1::Worker>> Client::ListWorkers() {
@@ -248,6 +314,7 @@ bool Watch::Connect() {
   request.set_cursor(cursor_);
   auto context = std::make_unique<grpc::ClientContext>();
   grpc::ClientContext* raw = context.get();
+  client_->Authorize(raw);
   {
     std::lock_guard<std::mutex> lock(stream_->mutex);
     if (stream_->cancelled) return false;

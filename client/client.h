@@ -1,13 +1,14 @@
 // Client: typed calls to jenner-server, one method an RPC. Each call has a deadline; UNAVAILABLE is
 // retried with jittered back-off inside that deadline, for every call here is idempotent (Create by
-// the request_id, which is made once per call if the caller gave none). Thread-safe. Errors are
-// absl::Status with the server's code and details (wire/status.h); one without an answer
-// (UNAVAILABLE, DEADLINE_EXCEEDED) names the server.
+// the request_id, which is made once per call if the caller gave none); so is what the server asks
+// to repeat later (RetryInfo). Thread-safe. Errors are absl::Status with the server's code and
+// details (wire/status.h); one without an answer (UNAVAILABLE, DEADLINE_EXCEEDED) names the server.
 #ifndef JENNER_CLIENT_CLIENT_H_
 #define JENNER_CLIENT_CLIENT_H_
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,12 +18,15 @@
 #include "jenner/v1/dataset.grpc.pb.h"
 #include "jenner/v1/experiment.grpc.pb.h"
 #include "jenner/v1/worker.grpc.pb.h"
+#include "wire/tls.h"
 
 namespace jenner::client {
 
 struct ClientOptions {
   std::string server = "127.0.0.1:7070";
   absl::Duration timeout = absl::Seconds(10);  // of one call, retries included
+  std::optional<wire::Tls> tls;                // plaintext without
+  std::string token;                           // sent with each call, as "Bearer"; "": none
   // Called when a call or a watch has had no answer for a while and goes on trying; in its thread.
   std::function<void(const absl::Status&)> on_silence;
 };
@@ -34,6 +38,10 @@ class Watch;
 
 class Client {
  public:
+  // FailedPrecondition: `options.token` would leave this machine in the clear.
+  static absl::Status Check(const ClientOptions& options);
+
+  // REQUIRES: Check(options) is OK.
   explicit Client(ClientOptions options);
 
   // A request without request_id is given one.
@@ -41,12 +49,19 @@ class Client {
   absl::StatusOr<v1::Experiment> GetExperiment(const std::string& name);
   // Up to `limit` experiments, newest first, over as many pages as it takes. 0: all.
   absl::StatusOr<std::vector<v1::Experiment>> ListExperiments(int limit);
-  absl::StatusOr<v1::Experiment> CancelExperiment(const std::string& name);
+  // `kill`: without the trainers' grace.
+  absl::StatusOr<v1::Experiment> CancelExperiment(const std::string& name, bool kill = false);
+  absl::StatusOr<v1::Experiment> PauseExperiment(const std::string& name);
+  absl::StatusOr<v1::Experiment> ResumeExperiment(const std::string& name);
   absl::Status DeleteExperiment(const std::string& name);
   absl::StatusOr<std::vector<v1::ResultRow>> GetResults(const std::string& name);
   // Up to `limit` samples that match `request`'s filters, over as many pages as it takes. 0: all.
   absl::StatusOr<std::vector<v1::Sample>> ListSamples(v1::ListSamplesRequest request, int limit);
+  // One page; `cursor` and `complete` of it say how to go on.
+  absl::StatusOr<v1::GetLogsResponse> GetLogs(const v1::GetLogsRequest& request);
   absl::StatusOr<std::vector<v1::Worker>> ListWorkers();
+  absl::StatusOr<v1::Worker> CordonWorker(const std::string& name, bool drain);
+  absl::StatusOr<v1::Worker> UncordonWorker(const std::string& name);
 
   // Uploads `bytes` unless the server has them. Returns the DatasetRef "sha256:<hex>".
   absl::StatusOr<std::string> UploadDataset(const std::string& bytes, v1::DatasetUse use);
@@ -56,6 +71,7 @@ class Client {
 
  private:
   friend class Watch;
+  void Authorize(grpc::ClientContext* context) const;
   template <typename Call>
   absl::Status Retry(Call call) const;
 

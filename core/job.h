@@ -47,6 +47,7 @@ struct JobSpec {
   Dtype dtype = Dtype::kFloat32;
   int64_t seed = 1;  // of data order, adapter init, dropout and sampling, each by its own stream
   int32_t ranks = 1;
+  Device device = Device::kCpu;  // left out of the file, and of the id, when it is the CPU
   std::optional<JobTraining> training;
   std::optional<JobEvaluation> evaluation;
   bool operator==(const JobSpec&) const = default;

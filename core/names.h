@@ -18,6 +18,15 @@ inline bool IsId(std::string_view id) {
                      [&](char c) { return lower(c) || digit(c) || c == '-'; });
 }
 
+// Whose experiment it is: 1 to 63 letters, digits, '.', '_', '-' or '@'.
+inline bool IsOwner(std::string_view owner) {
+  return !owner.empty() && owner.size() <= 63 &&
+         std::all_of(owner.begin(), owner.end(), [](char c) {
+           return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                  c == '.' || c == '_' || c == '-' || c == '@';
+         });
+}
+
 inline std::string ExperimentName(const std::string& id) { return "experiments/" + id; }
 inline std::string JobName(const std::string& experiment, const std::string& job) {
   return "experiments/" + experiment + "/jobs/" + job;

@@ -50,6 +50,7 @@ JobSpec TrainingJob(const ExperimentSpec& spec, const std::string& context, int6
   job.dtype = spec.dtype;
   job.seed = seed;
   job.ranks = spec.ranks;
+  job.device = spec.device;
   job.training = JobTraining{spec.dataset, spec.contexts.at(context), spec.training};
   const std::vector<double> later = Fractions(spec.evaluation.at, false);
   if (!later.empty()) job.evaluation = EvaluationAt(spec, later);

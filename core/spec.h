@@ -29,6 +29,8 @@ enum class TrainingMethod { kLora, kFull };
 enum class Schedule { kConstant, kLinear, kCosine };  // after the warm-up; linear, cosine end at 0
 enum class Dtype { kFloat32, kBfloat16 };             // compute; master weights are always float32
 
+enum class Device { kCpu, kCuda };  // of trainings; evaluation is computed on the CPU
+
 struct LoraSpec {
   int32_t rank = 16;   // [1, 1024]
   double alpha = 32;   // > 0; the adapter's output is scaled by alpha / rank
@@ -91,7 +93,11 @@ struct ExperimentSpec {
   std::vector<int64_t> seeds = {1};         // 1 to 64, distinct, >= 0
   TrainingSpec training;
   EvaluationSpec evaluation;
-  int32_t ranks = 1;  // data-parallel processes per training job, [1, 64]
+  int32_t ranks = 1;      // data-parallel processes per training job, [1, 64]
+  int32_t priority = 50;  // [0, 100]; jobs of a higher one are served first. Changes no result
+  // cuda: each rank of a training has a GPU; results agree with the CPU's to rounding. The base
+  // model's own job has none.
+  Device device = Device::kCpu;
   bool operator==(const ExperimentSpec&) const = default;
 };
 

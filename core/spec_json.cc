@@ -16,6 +16,7 @@ NameTable<Schedule> EnumNames(Schedule) {
 NameTable<Dtype> EnumNames(Dtype) {
   return {{"float32", Dtype::kFloat32}, {"bfloat16", Dtype::kBfloat16}};
 }
+NameTable<Device> EnumNames(Device) { return {{"cpu", Device::kCpu}, {"cuda", Device::kCuda}}; }
 
 template <typename V>
 void VisitFields(V& visit, Context& c) {
@@ -81,6 +82,8 @@ void VisitFields(V& visit, ExperimentSpec& s) {
   visit("training", s.training);
   visit("evaluation", s.evaluation);
   visit("ranks", s.ranks);
+  visit("priority", s.priority);
+  visit("device", s.device);
 }
 
 template <typename V>
@@ -110,10 +113,12 @@ void VisitFields(V& visit, JobEvaluation& e) {
 }
 
 namespace {
-// A job as it is in its file: with the version of the format in front.
+// A job as it is in its file: with the version of the format in front, and without the device that
+// every job had before there was a choice, so that their ids stay.
 struct JobFile {
   std::string version;
   JobSpec job;
+  std::optional<Device> device;
 };
 }  // namespace
 
@@ -124,6 +129,7 @@ void VisitFields(V& visit, JobFile& f) {
   visit("dtype", f.job.dtype);
   visit("seed", f.job.seed);
   visit("ranks", f.job.ranks);
+  visit("device", f.device);
   visit("training", f.job.training);
   visit("evaluation", f.job.evaluation);
 }
@@ -144,12 +150,17 @@ JobSpec ParseJobSpec(const std::string& json, Faults* faults) {
                                         file.version + "\""});
     }
   }
+  file.job.device = file.device.value_or(Device::kCpu);
   return file.job;
 }
 
 std::string ToJson(const ExperimentSpec& spec) { return Canonical(WriteValue(spec)); }
 
-std::string ToJson(const JobSpec& job) { return Canonical(WriteValue(JobFile{kJobVersion, job})); }
+std::string ToJson(const JobSpec& job) {
+  JobFile file{kJobVersion, job, std::nullopt};
+  if (job.device != Device::kCpu) file.device = job.device;
+  return Canonical(WriteValue(file));
+}
 
 std::string JobId(const JobSpec& job) { return "j" + Sha256Hex(ToJson(job)).substr(0, 16); }
 

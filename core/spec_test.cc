@@ -132,6 +132,37 @@ TEST(JobJsonTest, RoundTripAndVersion) {
   EXPECT_THAT(Fields(faults), ElementsAre("sed", "version"));
 }
 
+// A job on the CPU is written as it was before there was a choice of device: its id stays.
+TEST(JobJsonTest, TheDeviceIsWrittenIfItIsNotTheCpu) {
+  JobSpec job = Expand(Resolve(Example())).back().spec;
+  EXPECT_EQ(ToJson(job).find("device"), std::string::npos);
+  const std::string id = JobId(job);
+  job.device = Device::kCuda;
+  EXPECT_NE(ToJson(job).find(R"("device":"cuda")"), std::string::npos);
+  EXPECT_NE(JobId(job), id);
+  Faults faults;
+  EXPECT_EQ(ParseJobSpec(ToJson(job), &faults), job);
+  EXPECT_THAT(faults, IsEmpty());
+  ParseJobSpec(R"({"version":"jenner.job/v1","device":"tpu"})", &faults);
+  EXPECT_THAT(Fields(faults), ElementsAre("device"));
+}
+
+TEST(ExpandTest, OnlyTrainingsGetGpus) {
+  ExperimentSpec spec = Resolve(Example());
+  spec.device = Device::kCuda;
+  EXPECT_THAT(Validate(spec), IsEmpty());
+  for (const PlannedJob& job : Expand(spec)) {
+    EXPECT_EQ(job.spec.device, job.spec.training ? Device::kCuda : Device::kCpu);
+    EXPECT_THAT(Validate(job.spec), IsEmpty());
+  }
+  JobSpec evaluation = Expand(spec).front().spec;
+  ASSERT_FALSE(evaluation.training);
+  evaluation.device = Device::kCuda;
+  EXPECT_THAT(Fields(Validate(evaluation)), ElementsAre("device"));
+  for (ArmSpec& arm : spec.arms) arm.train_context.reset();
+  EXPECT_THAT(Fields(Validate(spec)), testing::Contains("device"));
+}
+
 TEST(ValidateTest, ExampleIsValid) { EXPECT_THAT(Validate(Example()), IsEmpty()); }
 
 TEST(ValidateTest, AllFaultsAtOnce) {

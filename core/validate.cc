@@ -246,6 +246,12 @@ Faults Validate(const ExperimentSpec& spec) {
   if (spec.ranks < 1 || spec.ranks > 64) {
     faults.push_back({"ranks", absl::StrFormat("expected 1 to 64, found %d", spec.ranks)});
   }
+  if (spec.priority < 0 || spec.priority > 100) {
+    faults.push_back({"priority", absl::StrFormat("expected 0 to 100, found %d", spec.priority)});
+  }
+  if (!trains && spec.device != Device::kCpu) {
+    faults.push_back({"device", "expected cpu, since no arm is trained; evaluation runs there"});
+  }
   CheckTraining("training", spec.training, spec.ranks, &faults);
   if (spec.evaluation.prompts.empty()) {
     faults.push_back({"evaluation.prompts", "required"});
@@ -269,6 +275,9 @@ Faults Validate(const JobSpec& job) {
   }
   if (!job.training && !job.evaluation)
     faults.push_back({"", "expected a training, an evaluation or both"});
+  if (!job.training && job.device != Device::kCpu) {
+    faults.push_back({"device", "expected cpu, since nothing is trained; evaluation runs there"});
+  }
   if (job.training) {
     if (job.training->dataset.empty()) faults.push_back({"training.dataset", "required"});
     CheckContext("training.context", job.training->context, &faults);

@@ -44,6 +44,13 @@ struct Logger {
          {"code", e.error.code},
          {"error", e.error.message}});
   }
+  void operator()(const coordinator::StopRequested& e) const {
+    Log(Level::kInfo, "job asked to stop",
+        {{"experiment", e.experiment},
+         {"job", e.job},
+         {"code", e.reason.code},
+         {"why", e.reason.message}});
+  }
   void operator()(const coordinator::JobRequeued& e) const {
     Log(Level::kWarning, "job queued again",
         {{"experiment", e.experiment}, {"job", e.job}, {"code", e.reason.code}});
@@ -53,7 +60,24 @@ struct Logger {
         {{"experiment", e.experiment}, {"job", e.job}, {"code", e.reason.code}});
   }
   void operator()(const coordinator::CancelRequested& e) const {
-    Log(Level::kInfo, "cancel requested", {{"experiment", e.experiment}});
+    Log(Level::kInfo, e.kill ? "kill requested" : "cancel requested",
+        {{"experiment", e.experiment}});
+  }
+  void operator()(const coordinator::PauseRequested& e) const {
+    Log(Level::kInfo, "pause requested", {{"experiment", e.experiment}});
+  }
+  void operator()(const coordinator::ExperimentPaused& e) const {
+    Log(Level::kInfo, "experiment paused", {{"experiment", e.experiment}});
+  }
+  void operator()(const coordinator::ExperimentResumed& e) const {
+    Log(Level::kInfo, "experiment resumed", {{"experiment", e.experiment}});
+  }
+  void operator()(const coordinator::WorkerCordoned& e) const {
+    const bool is_drained = e.cordon == coordinator::Cordon::kDraining;
+    Log(Level::kInfo, is_drained ? "worker drained" : "worker cordoned", {{"worker", e.worker}});
+  }
+  void operator()(const coordinator::WorkerUncordoned& e) const {
+    Log(Level::kInfo, "worker uncordoned", {{"worker", e.worker}});
   }
   void operator()(const coordinator::ExperimentEnded& e) const {
     Log(Level::kInfo, "experiment ended", {{"experiment", e.experiment}, {"code", e.reason.code}});
@@ -91,8 +115,9 @@ absl::Status CoordinatorLoop::Handle(const std::vector<rpc::Request>& group, abs
   bool has_commands = false;
   bool has_tick = false;
   for (const rpc::Request& request : group) {
-    decided.push_back(request.command.has_value() ? Decide(*request.command, now)
-                                                  : absl::OkStatus());
+    absl::Status status = request.permit == nullptr ? absl::OkStatus() : request.permit(state_);
+    if (status.ok() && request.command.has_value()) status = Decide(*request.command, now);
+    decided.push_back(std::move(status));
     has_commands = has_commands || request.command.has_value();
     has_tick = has_tick || (request.command.has_value() &&
                             std::holds_alternative<coordinator::Tick>(*request.command));
@@ -128,6 +153,7 @@ void CoordinatorLoop::Record(std::vector<Event> events) {
     coordinator::Apply(event, &state_);
     metrics_.CountEvent(event, state_);
     std::visit(Logger(), event.body);
+    if (experiment.empty()) continue;
     changed_.insert(experiment);
     versions_[experiment] = log_.LastSeq() + static_cast<int64_t>(batch_.size());
     if (std::holds_alternative<coordinator::ExperimentDeleted>(event.body)) {

@@ -1,14 +1,18 @@
 // jenner-server: reads flags, starts a Server, waits for SIGTERM or SIGINT. One line on standard
 // output says where it listens; everything else goes to standard error.
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <iostream>
 #include <string>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_format.h"
+#include "server/commands.h"
 #include "server/server.h"
 #include "server/telemetry/log.h"
 
@@ -17,12 +21,70 @@ namespace {
 using jenner::telemetry::Level;
 using jenner::telemetry::Log;
 
+constexpr rlim_t kWantedFiles = 65'536;
+constexpr rlim_t kFewFiles = 4'096;
+
+// "30s", "12h", "1.5h", and days, which absl's durations lack: "30d". "" if it is one, else what
+// was expected.
+std::string ReadDuration(const std::string& text, absl::Duration least, absl::Duration* duration) {
+  double days = 0;
+  const bool is_days = !text.empty() && text.back() == 'd' &&
+                       absl::SimpleAtod(text.substr(0, text.size() - 1), &days);
+  if (is_days) *duration = days * absl::Hours(24);
+  const bool is_read = is_days || absl::ParseDuration(text, duration);
+  if (is_read && (*duration == absl::ZeroDuration() || *duration >= least)) return "";
+  return "expected 0 (for ever) or a duration as 90m, 12h or 30d, at least " +
+         absl::FormatDuration(least) + "; found " + text;
+}
+
+void AddDuration(CLI::App& app, const std::string& name, const std::string& help,
+                 absl::Duration least, absl::Duration* duration) {
+  app.add_option_function<std::string>(
+         name, [=](const std::string& text) { (void)ReadDuration(text, least, duration); }, help)
+      ->check([least](const std::string& text) {
+        absl::Duration ignored;
+        return ReadDuration(text, least, &ignored);
+      });
+}
+
 struct Flags {
   jenner::server::ServerOptions options;
   double lease_seconds = 15;
   std::string port_file;
   std::string metrics_port_file;
 };
+
+void DeclareSecurity(CLI::App& app, jenner::server::ServerOptions& options) {
+  app.add_option("--tls-cert", options.tls.certificate,
+                 "Certificate (PEM) of the server; with it all traffic is TLS");
+  app.add_option("--tls-key", options.tls.key, "Its key (PEM)");
+  app.add_option("--tls-client-ca", options.tls.ca,
+                 "CA (PEM) of the certificates by which workers are known");
+  app.add_flag("--tls-require-client-cert", options.require_client_certificate,
+               "Clients must show a certificate of that CA, too");
+  app.add_flag(
+      "--require-tokens", options.require_tokens,
+      "Clients need a token (jenner-server tokens add). Implied once there are tokens, and "
+      "by TLS off this machine");
+  app.add_option("--max-calls-per-second", options.gate.client_rate.per_second,
+                 "Of one token, on average; four times as many at once")
+      ->check(CLI::Range(1.0, 1e6))
+      ->capture_default_str();
+  app.add_option("--max-streams-per-client", options.gate.max_streams,
+                 "Watches and transfers that one token or worker may have open at once")
+      ->check(CLI::Range(1, 100'000))
+      ->capture_default_str();
+}
+
+// Connections are bounded by file descriptors (and by nothing else in gRPC 1.51).
+void RaiseFileLimit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = std::min<rlim_t>(limit.rlim_max, kWantedFiles);
+  if (setrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur >= kFewFiles) return;
+  Log(Level::kWarning, "few file descriptors: connections beyond them are not answered",
+      {{"limit", absl::StrFormat("%d", limit.rlim_cur)}});
+}
 
 void Declare(CLI::App& app, Flags& flags) {
   jenner::server::ServerOptions& options = flags.options;
@@ -38,7 +100,9 @@ void Declare(CLI::App& app, Flags& flags) {
   app.add_option("--metrics-port-file", flags.metrics_port_file, "Write the metrics port here");
   app.add_flag(
       "--allow-plaintext", options.allow_plaintext,
-      "Permit to listen beyond this machine; there is no encryption and no authentication");
+      "Permit to listen beyond this machine without TLS; there is no encryption then, and workers "
+      "are not authenticated");
+  DeclareSecurity(app, options);
   app.add_flag("!--no-reflection", options.reflection, "Do not serve gRPC reflection");
   app.add_option("--lease", flags.lease_seconds,
                  "Seconds without an answer after which an agent kills its ranks; 5 s later they "
@@ -47,6 +111,18 @@ void Declare(CLI::App& app, Flags& flags) {
       ->capture_default_str();
   app.add_option("--max-watch-streams", options.max_watch_streams, "Watch streams open at once")
       ->check(CLI::Range(1, 100'000))
+      ->capture_default_str();
+  jenner::server::RetentionOptions& retention = options.retention;
+  AddDuration(
+      app, "--keep-experiments",
+      "Delete experiments this long after their end, with their results; 0 (default): never",
+      absl::Seconds(1), &retention.keep_experiments);
+  AddDuration(app, "--keep-unreferenced",
+              "Remove datasets and files that no experiment names after this; 0: never [24h]",
+              absl::Minutes(10), &retention.keep_unreferenced);
+  app.add_option("--keep-attempts", retention.keep_attempts,
+                 "Of a job that succeeded: keep curves and logs of this many attempts; 0: all")
+      ->check(CLI::Range(0, 1'000'000))
       ->capture_default_str();
   app.add_option("--max-dataset-bytes", options.limits.max_dataset_bytes, "Largest dataset")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 30))
@@ -79,8 +155,11 @@ int Fail(const std::string& message) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (jenner::server::IsCommand(argc, argv)) return jenner::server::RunCommand(argc, argv);
   Flags flags;
   CLI::App app{"Jenner's coordinator: takes experiments, places jobs on workers, keeps results."};
+  app.footer(
+      "Commands (see --help of each): certs init|server|worker|client, tokens add|list|remove");
   Declare(app, flags);
   try {
     app.parse(argc, argv);
@@ -96,6 +175,8 @@ int main(int argc, char** argv) {
   sigaddset(&signals, SIGINT);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
+  flags.options.gate.client_rate.burst = 4 * flags.options.gate.client_rate.per_second;
+  RaiseFileLimit();
   umask(0077);  // specs, prompts and answers are nobody else's business
 
   auto server = jenner::server::Server::Start(flags.options);

@@ -4,6 +4,7 @@
 #include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/impl/server_builder_option.h>
 #include <grpcpp/impl/server_builder_plugin.h>
+#include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
 
@@ -14,6 +15,7 @@
 
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
+#include "core/status.h"
 #include "server/coordinator_loop.h"
 #include "server/feed/mutex.h"
 #include "server/rpc/datasets.h"
@@ -21,6 +23,7 @@
 #include "server/rpc/workers.h"
 #include "server/store/data_dir.h"
 #include "server/store/sqlite_event_log.h"
+#include "server/store/token_file.h"
 #include "server/telemetry/log.h"
 #include "wire/channel.h"
 
@@ -69,10 +72,13 @@ struct Server::Impl {
         requests(options.mailbox_capacity),
         store_tasks(options.mailbox_capacity),
         file_tasks(options.mailbox_capacity),
+        token_file(data_dir.TokensPath()),
         hub(options.max_watch_streams),
         metrics(JENNER_VERSION) {}
 
   absl::Status OpenStores();
+  absl::Status OpenGate();
+  void PollTokens();
   absl::Status Replay();
   absl::Status ShowCells();
   absl::Status Listen();
@@ -86,9 +92,13 @@ struct Server::Impl {
 
   ServerOptions options;
   store::DataDir data_dir;
+  std::unique_ptr<rpc::Gate> gate;  // before what may hold calls
+  std::unique_ptr<store::AuditLog> audit;
+  std::shared_ptr<grpc::ServerCredentials> credentials;
   feed::Mailbox<rpc::Request> requests;
   feed::TaskQueue store_tasks;
   feed::TaskQueue file_tasks;
+  store::TokenFileWatch token_file;
   feed::Hub hub;
   telemetry::Metrics metrics;
   std::unique_ptr<store::SqliteEventLog> events;
@@ -97,6 +107,7 @@ struct Server::Impl {
   std::unique_ptr<store::DatasetStore> datasets;
   std::unique_ptr<CoordinatorLoop> loop;
   rpc::Backend backend;
+  std::unique_ptr<Retention> retention;
   std::unique_ptr<telemetry::Exposer> exposer;
   std::unique_ptr<rpc::ExperimentsService> experiments_service;
   std::unique_ptr<rpc::DatasetsService> datasets_service;
@@ -117,6 +128,44 @@ absl::Status Server::Impl::OpenStores() {
   ASSIGN_OR_RETURN(blobs, store::BlobStore::Open(data_dir.BlobsPath()));
   ASSIGN_OR_RETURN(datasets, store::DatasetStore::Open(data_dir.BlobsPath() + "/datasets", *blobs));
   return absl::OkStatus();
+}
+
+// Who may come in, and over what.
+absl::Status Server::Impl::OpenGate() {
+  const bool is_encrypted = !options.tls.ca.empty() || !options.tls.certificate.empty() ||
+                            !options.tls.key.empty() || options.require_client_certificate;
+  credentials = grpc::InsecureServerCredentials();
+  if (is_encrypted) {
+    ASSIGN_OR_RETURN(const wire::Tls tls, wire::ReadTls(options.tls));
+    if (tls.certificate.empty()) {
+      return absl::InvalidArgumentError("a server needs a certificate and its key, too");
+    }
+    credentials = wire::MakeServerCredentials(tls, options.require_client_certificate);
+  }
+  rpc::GateOptions gate_options = options.gate;
+  gate_options.require_tokens =
+      options.require_tokens || (is_encrypted && !wire::IsLoopback(options.listen));
+  gate = std::make_unique<rpc::Gate>(gate_options);
+  const auto tokens = token_file.Poll();
+  if (tokens.has_value()) RETURN_IF_ERROR(tokens->status());
+  if (tokens.has_value()) gate->SetTokens(**tokens);
+  if (gate->TokensRequired() && (!tokens.has_value() || (*tokens)->empty())) {
+    Log(Level::kWarning, "clients need tokens and there are none: jenner-server tokens add");
+  }
+  options.reflection = options.reflection && !is_encrypted && !gate->TokensRequired();
+  ASSIGN_OR_RETURN(audit, store::AuditLog::Open(data_dir.AuditPath()));
+  return absl::OkStatus();
+}
+
+void Server::Impl::PollTokens() {
+  const auto tokens = token_file.Poll();
+  if (!tokens.has_value()) return;
+  if (!tokens->ok()) {
+    return Log(Level::kError, "the tokens cannot be read; those of before stay good",
+               {{"status", tokens->status().ToString()}});
+  }
+  gate->SetTokens(**tokens);
+  Log(Level::kInfo, "tokens read", {{"tokens", absl::StrFormat("%d", (*tokens)->size())}});
 }
 
 absl::Status Server::Impl::Replay() {
@@ -167,8 +216,14 @@ void Server::Impl::FillBackend() {
   backend.datasets = datasets.get();
   backend.hub = &hub;
   backend.metrics = &metrics;
+  backend.gate = gate.get();
+  backend.audit = audit.get();
   backend.clock = options.clock;
   backend.limits = options.limits;
+  retention = std::make_unique<Retention>(
+      backend, options.retention,
+      std::vector<std::pair<std::string, std::string>>{{"events", data_dir.EventsPath()},
+                                                       {"metrics", data_dir.MetricsPath()}});
   experiments_service = std::make_unique<rpc::ExperimentsService>(backend);
   datasets_service = std::make_unique<rpc::DatasetsService>(backend);
   workers_service = std::make_unique<rpc::WorkersService>(backend);
@@ -184,15 +239,17 @@ absl::Status Server::Impl::Listen() {
   grpc::ServerBuilder builder;
   if (!options.reflection) builder.SetOption(std::make_unique<WithoutReflection>());
   wire::ConfigureServer(&builder);
-  builder.AddListeningPort(options.listen, grpc::InsecureServerCredentials(), &port);
+  builder.AddListeningPort(options.listen, credentials, &port);
   builder.RegisterService(experiments_service.get());
   builder.RegisterService(datasets_service.get());
   builder.RegisterService(workers_service.get());
   grpc_server = builder.BuildAndStart();
   if (grpc_server == nullptr || port == 0) {
-    return absl::FailedPreconditionError(absl::StrFormat(
-        "cannot listen at %s: the port is taken or the address is not of this machine",
-        options.listen));
+    return absl::FailedPreconditionError(
+        absl::StrFormat("cannot listen at %s: the port is taken, the address is not of this "
+                        "machine, or certificate "
+                        "and key do not belong together",
+                        options.listen));
   }
   SetServing(true);
   return absl::OkStatus();
@@ -224,6 +281,8 @@ void Server::Impl::Tick() {
   // A full mailbox ticks anyway: each group of commands does.
   (void)requests.Push(std::move(request));
   hub.Tick(options.clock());
+  retention->Tick(options.clock());
+  PollTokens();
 }
 
 void Server::Impl::SetServing(bool is_serving) {
@@ -254,9 +313,12 @@ void Server::Impl::Shutdown() {
 }
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(ServerOptions options) {
-  RETURN_IF_ERROR(wire::CheckPlaintext(options.listen, options.allow_plaintext));
+  if (options.tls.ca.empty()) {
+    RETURN_IF_ERROR(wire::CheckPlaintext(options.listen, options.allow_plaintext));
+  }
   ASSIGN_OR_RETURN(store::DataDir dir, store::DataDir::Open(options.data_dir));
   auto impl = std::make_unique<Impl>(std::move(options), std::move(dir));
+  RETURN_IF_ERROR(impl->OpenGate());
   RETURN_IF_ERROR(impl->OpenStores());
   RETURN_IF_ERROR(impl->Replay());
   RETURN_IF_ERROR(impl->ShowCells());
@@ -284,6 +346,8 @@ void Server::Tick() {
   if (!impl_->requests.Push(std::move(request))) return;
   done.Wait();
   impl_->hub.Tick(impl_->options.clock());
+  impl_->retention->Tick(impl_->options.clock());
+  impl_->PollTokens();
 }
 
 void Server::Shutdown() { impl_->Shutdown(); }

@@ -11,7 +11,9 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "server/retention.h"
 #include "server/rpc/backend.h"
+#include "wire/tls.h"
 
 namespace jenner::server {
 
@@ -21,13 +23,22 @@ struct ServerOptions {
   std::string listen = "127.0.0.1:7070";          // port 0: any free one
   std::string metrics_listen = "127.0.0.1:9464";  // "": no metrics listener
   bool allow_plaintext = false;                   // to listen beyond this machine
-  bool reflection = true;
+  // All three or none: who signs the certificates of workers (and clients), and the server's own.
+  wire::TlsFiles tls;
+  bool require_client_certificate = false;  // of clients, too; needs `tls`
+  bool require_tokens = false;              // of clients, even while there are none
+  bool reflection = true;                   // ... where everyone may do everything; else it is off
   // Limits.
   rpc::Limits limits;
   int max_watch_streams = 1000;
+  // Its require_tokens is not looked at: that above, tokens in the file, and a listener that is
+  // encrypted and off this machine each make tokens required.
+  rpc::GateOptions gate;
   size_t mailbox_capacity =
       8192;  // requests that wait for a thread before callers are told to retry
   absl::Duration shutdown_grace = absl::Seconds(5);  // calls under way are cut after it
+  // What is thrown away, and when.
+  RetentionOptions retention;
   // For tests.
   absl::Duration tick = absl::Milliseconds(500);      // zero: no ticker, Server::Tick() instead
   std::function<absl::Time()> clock;                  // null: the system's

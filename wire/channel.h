@@ -6,9 +6,11 @@
 #include <grpcpp/server_builder.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
+#include "wire/tls.h"
 
 namespace jenner::wire {
 
@@ -18,6 +20,13 @@ inline constexpr int kMaxChunkBytes = 1 << 20;      // of an upload or download
 // Errors travel as metadata; a spec with many faults needs more than gRPC's default of 8 KiB. A
 // client in another language sets grpc.max_metadata_size alike.
 inline constexpr int kMaxMetadataBytes = 64 << 10;
+inline constexpr int kMaxStreamsPerConnection = 1024;
+// A connection that is older is asked to go and has kConnectionGraceMs to end its streams, so that
+// none outlives a certificate or a removed token for long. As long as a blob may take.
+inline constexpr int kMaxConnectionAgeMs = 3'600'000;
+inline constexpr int kConnectionGraceMs = 1'800'000;
+inline constexpr int kMaxConnectionIdleMs = 1'800'000;
+inline constexpr int kHandshakeTimeoutMs = 10'000;
 
 // True for "127.x.y.z:port", "[::1]:port", "localhost:port" and "unix:path".
 bool IsLoopback(const std::string& address);
@@ -27,12 +36,18 @@ bool IsLoopback(const std::string& address);
 absl::Status CheckPlaintext(const std::string& address, bool allow_plaintext,
                             const std::string& flag = "--allow-plaintext");
 
-// A plaintext channel to `address` with the limits above, HTTP/2 keepalive (ping after 20 s of
-// silence, dead after 10 s more) and reconnects at most 5 s apart. Connects lazily. Not to be
-// destroyed in a gRPC callback.
-std::shared_ptr<grpc::Channel> MakeClientChannel(const std::string& address);
+// A channel to `address` - with `tls` encrypted, the server proved by tls->ca; else plaintext -
+// with the limits above, HTTP/2 keepalive (ping after 20 s of silence, dead after 10 s more) and
+// reconnects at most 5 s apart. Connects lazily. Not to be destroyed in a gRPC callback.
+std::shared_ptr<grpc::Channel> MakeClientChannel(const std::string& address,
+                                                 const std::optional<Tls>& tls = std::nullopt);
 
-// The same limits on the server, which permits those pings.
+// A server that shows tls.certificate and asks for certificates that tls.ca signed: one that is
+// shown must hold, and `is_required` tells whether one must be shown at all.
+std::shared_ptr<grpc::ServerCredentials> MakeServerCredentials(const Tls& tls, bool is_required);
+
+// The same limits on the server, which permits those pings, and takes no compressed messages: one
+// of a few KiB may hold GiBs, which gRPC would unpack before it looks at their size.
 void ConfigureServer(grpc::ServerBuilder* builder);
 
 }  // namespace jenner::wire

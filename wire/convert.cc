@@ -37,6 +37,12 @@ const EnumTable<v1::Dtype, core::Dtype>& Dtypes() {
   return *kTable;
 }
 
+const EnumTable<v1::Device, core::Device>& Devices() {
+  static const auto* const kTable = new EnumTable<v1::Device, core::Device>{
+      {v1::DEVICE_CPU, core::Device::kCpu}, {v1::DEVICE_CUDA, core::Device::kCuda}};
+  return *kTable;
+}
+
 // 0 is "unset" in each enumeration of the wire.
 template <typename Proto, typename Core>
 void ReadEnum(Proto message, const EnumTable<Proto, Core>& table, const std::string& path,
@@ -178,6 +184,8 @@ core::ExperimentSpec ToCore(const v1::ExperimentSpec& message, core::Faults* fau
   spec.training = ToCore(message.training(), faults);
   spec.evaluation = ToCore(message.evaluation());
   if (message.has_ranks()) spec.ranks = message.ranks();
+  if (message.has_priority()) spec.priority = message.priority();
+  ReadEnum(message.device(), Devices(), "device", &spec.device, faults);
   return spec;
 }
 
@@ -198,6 +206,8 @@ v1::ExperimentSpec ToProto(const core::ExperimentSpec& spec) {
   *message.mutable_training() = ToProto(spec.training);
   *message.mutable_evaluation() = ToProto(spec.evaluation);
   message.set_ranks(spec.ranks);
+  message.set_priority(spec.priority);
+  message.set_device(WriteEnum(spec.device, Devices()));
   return message;
 }
 

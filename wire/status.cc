@@ -9,6 +9,7 @@
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
 #include "wire/channel.h"
+#include "wire/convert.h"
 
 namespace jenner::wire {
 namespace {
@@ -17,6 +18,7 @@ constexpr char kBadRequestUrl[] = "type.googleapis.com/google.rpc.BadRequest";
 constexpr char kResourceInfoUrl[] = "type.googleapis.com/google.rpc.ResourceInfo";
 constexpr char kPreconditionUrl[] = "type.googleapis.com/google.rpc.PreconditionFailure";
 constexpr char kErrorInfoUrl[] = "type.googleapis.com/google.rpc.ErrorInfo";
+constexpr char kRetryInfoUrl[] = "type.googleapis.com/google.rpc.RetryInfo";
 constexpr size_t kMaxFaultLines = 10;
 constexpr size_t kMaxMessageText = 4096;
 // Base64 makes a third more of it.
@@ -127,6 +129,18 @@ absl::Status WithResource(absl::Status status, const std::string& type, const st
   return status;
 }
 
+absl::Status WithRetryDelay(absl::Status status, absl::Duration delay) {
+  google::rpc::RetryInfo info;
+  *info.mutable_retry_delay() = ToProto(delay);
+  SetPayload(&status, kRetryInfoUrl, info);
+  return status;
+}
+
+absl::Duration RetryDelayOf(const absl::Status& status) {
+  const auto info = Payload<google::rpc::RetryInfo>(status, kRetryInfoUrl);
+  return info.has_value() ? ToCore(info->retry_delay()) : absl::ZeroDuration();
+}
+
 grpc::Status ToGrpcStatus(const absl::Status& status) {
   if (status.ok()) return grpc::Status::OK;
   google::rpc::Status details;
@@ -144,7 +158,7 @@ grpc::Status ToGrpcStatus(const absl::Status& status) {
     if (is_cut) bad->add_field_violations()->set_description("and more faults than fit here");
     details.add_details()->PackFrom(*bad);
   }
-  for (const char* url : {kResourceInfoUrl, kPreconditionUrl}) {
+  for (const char* url : {kResourceInfoUrl, kPreconditionUrl, kRetryInfoUrl}) {
     const auto payload = status.GetPayload(url);
     if (!payload.has_value()) continue;
     google::protobuf::Any* detail = details.add_details();
@@ -162,7 +176,8 @@ absl::Status FromGrpcStatus(const grpc::Status& status) {
   if (!details.ParseFromString(status.error_details())) return result;
   for (const google::protobuf::Any& detail : details.details()) {
     if (detail.Is<google::rpc::ErrorInfo>() || detail.Is<google::rpc::BadRequest>() ||
-        detail.Is<google::rpc::ResourceInfo>() || detail.Is<google::rpc::PreconditionFailure>()) {
+        detail.Is<google::rpc::ResourceInfo>() || detail.Is<google::rpc::PreconditionFailure>() ||
+        detail.Is<google::rpc::RetryInfo>()) {
       result.SetPayload(detail.type_url(), absl::Cord(detail.value()));
     }
   }

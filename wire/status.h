@@ -11,6 +11,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/time/time.h"
 #include "core/fault.h"
 
 namespace jenner::wire {
@@ -40,6 +41,11 @@ std::map<std::string, std::string> MetadataOf(const absl::Status& status);
 // "resource", and by the code, as a ResourceInfo (NotFound, AlreadyExists) or a PreconditionFailure
 // (FailedPrecondition). What already has such a detail keeps it.
 absl::Status WithResource(absl::Status status, const std::string& type, const std::string& name);
+
+// Says when a repetition may go well (google.rpc.RetryInfo).
+absl::Status WithRetryDelay(absl::Status status, absl::Duration delay);
+// Zero: it does not say.
+absl::Duration RetryDelayOf(const absl::Status& status);
 
 // Details over half of kMaxMetadataBytes lose their last faults and say so.
 grpc::Status ToGrpcStatus(const absl::Status& status);

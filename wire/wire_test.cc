@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
 #include <random>
 
 #include "absl/strings/str_format.h"
@@ -9,6 +10,7 @@
 #include "wire/channel.h"
 #include "wire/convert.h"
 #include "wire/status.h"
+#include "wire/tls.h"
 
 namespace jenner::wire {
 namespace {
@@ -47,6 +49,8 @@ core::ExperimentSpec FullSpec() {
   spec.evaluation = {"sha256:bb", {"neutral", "odd"}, {0, 0.25, 1}, 32, 4, 2, 0.7,
                      0.9,         {"spanish"}};
   spec.ranks = 2;
+  spec.priority = 70;
+  spec.device = core::Device::kCuda;
   return spec;
 }
 
@@ -103,6 +107,8 @@ TEST(Convert, RandomSpecsComeBack) {
     spec.evaluation = {text(),    {text()}, {real()}, integer(), integer(),
                        integer(), real(),   real(),   {text()}};
     spec.ranks = integer();
+    spec.priority = integer();
+    spec.device = static_cast<core::Device>(integer() % 2);
     core::Faults faults;
     ASSERT_EQ(ToCore(ToProto(spec), &faults), spec) << "seed " << seed << ", spec " << i;
     ASSERT_THAT(faults, IsEmpty());
@@ -221,6 +227,49 @@ TEST(Status, TooManyFaultsStillFitTheMetadata) {
   const core::Faults back = FaultsOf(FromGrpcStatus(sent));
   EXPECT_GT(back.size(), 100u);
   EXPECT_EQ(back.back().message, "and more faults than fit here");
+}
+
+TEST(Status, WhenToComeAgainGoesOverTheWire) {
+  const absl::Status told = FromGrpcStatus(ToGrpcStatus(
+      WithRetryDelay(absl::ResourceExhaustedError("slow down"), absl::Milliseconds(1500))));
+  EXPECT_EQ(RetryDelayOf(told), absl::Milliseconds(1500));
+  EXPECT_EQ(RetryDelayOf(absl::UnavailableError("x")), absl::ZeroDuration());
+}
+
+class TlsFilesTest : public ::testing::Test {
+ protected:
+  // Its path.
+  std::string Write(const std::string& name, const std::string& text) const {
+    const std::string path = ::testing::TempDir() + "/jenner-tls-" + name;
+    std::ofstream(path) << text;
+    return path;
+  }
+  const std::string certificate_ =
+      Write("cert", "-----BEGIN CERTIFICATE-----\nAA\n-----END CERTIFICATE-----\n");
+  const std::string key_ =
+      Write("key", "-----BEGIN PRIVATE KEY-----\nAA\n-----END PRIVATE KEY-----\n");
+};
+
+TEST_F(TlsFilesTest, AreWholeAndOfTheirKind) {
+  EXPECT_TRUE(ReadTls({certificate_, "", ""}).ok());
+  EXPECT_TRUE(ReadTls({certificate_, certificate_, key_}).ok());
+  for (const TlsFiles& files : std::vector<TlsFiles>{{"", certificate_, key_},
+                                                     {certificate_, certificate_, ""},
+                                                     {certificate_, "", key_},
+                                                     {certificate_, key_, certificate_},
+                                                     {key_, "", ""}}) {
+    EXPECT_TRUE(absl::IsInvalidArgument(ReadTls(files).status()));
+  }
+  EXPECT_TRUE(absl::IsNotFound(ReadTls({"/nowhere", "", ""}).status()));
+  const std::string large = Write("large", std::string(kMaxPemBytes + 1, '-'));
+  EXPECT_THAT(ReadTls({large, "", ""}).status().message(), HasSubstr("at most"));
+}
+
+TEST_F(TlsFilesTest, ASecretIsOneWord) {
+  EXPECT_EQ(*ReadSecret(Write("token", "  abc\n")), "abc");
+  for (const char* text : {"", " \n", "two words", "two\nlines", "a\x01"}) {
+    EXPECT_TRUE(absl::IsInvalidArgument(ReadSecret(Write("token", text)).status())) << text;
+  }
 }
 
 TEST(Channel, PlaintextStaysOnThisMachine) {

@@ -54,9 +54,53 @@ int PrintDryRun(const Globals& globals, const v1::Experiment& experiment) {
 void PrintCreated(const v1::Experiment& experiment) {
   std::cerr << "jenner: created experiment " << LastComponent(experiment.name()) << ": "
             << Counted(experiment.jobs_size(), "job") << ", " << StateName(experiment.state());
+  if (experiment.queue_position() > 0) std::cerr << " #" << experiment.queue_position();
   if (const std::string reason = FormatReason(experiment.state_reason()); !reason.empty())
     std::cerr << ": " << reason;
   std::cerr << "\n";
+}
+
+// Uploads what `file` names and creates the experiment.
+int Submit(const Globals& globals, const CreateFlags& flags, const SpecFile& file) {
+  client::Client client(globals.client);
+  for (const SpecFile::Dataset& dataset : file.datasets) {
+    const auto use = dataset.is_training ? v1::DATASET_USE_TRAINING : v1::DATASET_USE_EVALUATION;
+    const auto uploaded = client.UploadDataset(dataset.bytes, use);
+    if (!uploaded.ok()) return Report(uploaded.status());
+  }
+  v1::CreateExperimentRequest request;
+  request.set_experiment_id(flags.id);
+  request.set_request_id(flags.request_id);
+  request.set_validate_only(flags.dry_run);
+  request.set_owner(flags.owner);
+  *request.mutable_spec() = wire::ToProto(file.spec);
+  const absl::StatusOr<v1::Experiment> created = client.CreateExperiment(std::move(request));
+  if (!created.ok()) return Report(created.status());
+  if (flags.dry_run) return PrintDryRun(globals, *created);
+  PrintCreated(*created);
+  if (flags.watch || flags.wait) return WatchToEnd(globals, created->name(), "", !flags.watch);
+  const int code = PrintExperiment(globals, created);
+  std::cout << std::flush;
+  const std::string id = LastComponent(created->name());
+  PrintNext(globals, {{"watch " + id, "follow it"},
+                      {"results " + id, "figures so far"},
+                      {"cancel " + id, "stop it"}});
+  return code;
+}
+
+// "workers/x" of "x" or "workers/x".
+std::string WorkerName(const std::string& given) {
+  return given.rfind("workers/", 0) == 0 ? given : "workers/" + given;
+}
+
+int PrintWorker(const Globals& globals, const absl::StatusOr<v1::Worker>& worker) {
+  if (!worker.ok()) return Report(worker.status());
+  if (globals.output == Output::kTable) {
+    std::cout << FormatWorkers({*worker});
+  } else {
+    PrintOne(globals, *worker);
+  }
+  return kExitOk;
 }
 
 }  // namespace
@@ -78,6 +122,9 @@ int Report(const absl::Status& status) {
       return kExitUsage;
     case absl::StatusCode::kNotFound:
       return kExitNotFound;
+    case absl::StatusCode::kUnauthenticated:
+    case absl::StatusCode::kPermissionDenied:
+      return kExitDenied;
     case absl::StatusCode::kUnavailable:
     case absl::StatusCode::kDeadlineExceeded:
       return kExitUnavailable;
@@ -106,31 +153,19 @@ std::string ExperimentName(const std::string& given) {
 }
 
 int Create(const Globals& globals, const CreateFlags& flags) {
-  absl::StatusOr<SpecFile> file = ReadSpecFile(flags.file, flags.overrides);
-  if (!file.ok()) return Report(file.status());
-  client::Client client(globals.client);
-  for (const SpecFile::Dataset& dataset : file->datasets) {
-    const auto use = dataset.is_training ? v1::DATASET_USE_TRAINING : v1::DATASET_USE_EVALUATION;
-    const auto uploaded = client.UploadDataset(dataset.bytes, use);
-    if (!uploaded.ok()) return Report(uploaded.status());
-  }
-  v1::CreateExperimentRequest request;
-  request.set_experiment_id(flags.id);
-  request.set_request_id(flags.request_id);
-  request.set_validate_only(flags.dry_run);
-  *request.mutable_spec() = wire::ToProto(file->spec);
-  const absl::StatusOr<v1::Experiment> created = client.CreateExperiment(std::move(request));
-  if (!created.ok()) return Report(created.status());
-  if (flags.dry_run) return PrintDryRun(globals, *created);
-  PrintCreated(*created);
-  if (flags.watch || flags.wait) return WatchToEnd(globals, created->name(), "", !flags.watch);
-  const int code = PrintExperiment(globals, created);
-  std::cout << std::flush;
-  const std::string id = LastComponent(created->name());
-  PrintNext(globals, {{"watch " + id, "follow it"},
-                      {"results " + id, "figures so far"},
-                      {"cancel " + id, "stop it"}});
-  return code;
+  const absl::StatusOr<SpecFile> file = ReadSpecFile(flags.file, flags.overrides);
+  return file.ok() ? Submit(globals, flags, *file) : Report(file.status());
+}
+
+int Clone(const Globals& globals, const std::string& name, const CreateFlags& flags) {
+  const absl::StatusOr<v1::Experiment> original =
+      client::Client(globals.client).GetExperiment(ExperimentName(name));
+  if (!original.ok()) return Report(original.status());
+  core::Faults faults;
+  const core::ExperimentSpec spec = wire::ToCore(original->spec(), &faults);
+  if (!faults.empty()) return Report(core::ToStatus(faults));
+  const absl::StatusOr<SpecFile> file = OverrideSpec(spec, flags.overrides);
+  return file.ok() ? Submit(globals, flags, *file) : Report(file.status());
 }
 
 int List(const Globals& globals, int limit) {
@@ -146,6 +181,21 @@ int Get(const Globals& globals, const std::string& name) {
 int Cancel(const Globals& globals, const std::string& name) {
   return PrintExperiment(globals,
                          client::Client(globals.client).CancelExperiment(ExperimentName(name)));
+}
+
+int Kill(const Globals& globals, const std::string& name) {
+  return PrintExperiment(
+      globals, client::Client(globals.client).CancelExperiment(ExperimentName(name), true));
+}
+
+int Pause(const Globals& globals, const std::string& name) {
+  return PrintExperiment(globals,
+                         client::Client(globals.client).PauseExperiment(ExperimentName(name)));
+}
+
+int Resume(const Globals& globals, const std::string& name) {
+  return PrintExperiment(globals,
+                         client::Client(globals.client).ResumeExperiment(ExperimentName(name)));
 }
 
 int Delete(const Globals& globals, const std::string& name) {
@@ -168,6 +218,18 @@ int Samples(const Globals& globals, const SampleFlags& flags) {
   if (flags.step >= 0) request.set_step(flags.step);
   return PrintList(globals, client::Client(globals.client).ListSamples(request, flags.limit),
                    FormatSamples, "no samples");
+}
+
+int Cordon(const Globals& globals, const std::string& name) {
+  return PrintWorker(globals, client::Client(globals.client).CordonWorker(WorkerName(name), false));
+}
+
+int Drain(const Globals& globals, const std::string& name) {
+  return PrintWorker(globals, client::Client(globals.client).CordonWorker(WorkerName(name), true));
+}
+
+int Uncordon(const Globals& globals, const std::string& name) {
+  return PrintWorker(globals, client::Client(globals.client).UncordonWorker(WorkerName(name)));
 }
 
 int ListWorkers(const Globals& globals) {

@@ -8,23 +8,30 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "client/cli/help.h"
 #include "client/cli/verbs.h"
+#include "core/status.h"
+#include "wire/tls.h"
 
 namespace jenner::cli {
 namespace {
 
 using Action = std::function<int(const Globals&)>;
 
-void AddSpec(CLI::App* verb, std::string* file, std::vector<std::string>* overrides) {
-  verb->add_option("-f,--file", *file, "spec in YAML or JSON; '-' is standard input (required)")
-      ->option_text("FILE")
-      ->required();
+void AddOverrides(CLI::App* verb, std::vector<std::string>* overrides) {
   verb->add_option("--set", *overrides,
                    "override a field of the spec (repeatable); the value is YAML")
       ->option_text("PATH=VALUE")
       ->allow_extra_args(false);
+}
+
+void AddSpec(CLI::App* verb, std::string* file, std::vector<std::string>* overrides) {
+  verb->add_option("-f,--file", *file, "spec in YAML or JSON; '-' is standard input (required)")
+      ->option_text("FILE")
+      ->required();
+  AddOverrides(verb, overrides);
 }
 
 void AddLimit(CLI::App* verb, int* limit) {
@@ -38,6 +45,23 @@ void AddModelsDir(CLI::App* verb, std::string* models_dir) {
       ->option_text("DIR");
 }
 
+void AddSubmit(CLI::App* verb, CreateFlags* flags) {
+  verb->add_option("--id", flags->id, "the experiment's id; the server makes one if absent")
+      ->option_text("ID");
+  verb->add_option("--request-id", flags->request_id, "makes a repetition safe")
+      ->option_text("UUID");
+  verb->add_option("--owner", flags->owner,
+                   "whose share of the slots it uses (default; environment: JENNER_OWNER)")
+      ->option_text("NAME")
+      ->envname("JENNER_OWNER");
+  verb->add_flag("--dry-run", flags->dry_run, "validate and show the jobs, create nothing");
+  auto* watch =
+      verb->add_flag("--watch", flags->watch, "follow it to its end; exit code is the outcome");
+  verb->add_flag("--wait", flags->wait,
+                 "wait for its end, then print the results; not with --watch")
+      ->excludes(watch);
+}
+
 void AddCreate(CLI::App* parent, Action* action) {
   auto flags = std::make_shared<CreateFlags>();
   CLI::App* verb = AddCommand(
@@ -46,16 +70,7 @@ void AddCreate(CLI::App* parent, Action* action) {
        "experiment create -f spec.yaml --set training.epochs=3 --set 'seeds=[1, 2]'",
        "experiment create -f spec.yaml --id first --wait -o json > results.json"});
   AddSpec(verb, &flags->file, &flags->overrides);
-  verb->add_option("--id", flags->id, "the experiment's id; the server makes one if absent")
-      ->option_text("ID");
-  verb->add_option("--request-id", flags->request_id, "makes a repetition safe")
-      ->option_text("UUID");
-  verb->add_flag("--dry-run", flags->dry_run, "validate and show the jobs, create nothing");
-  auto* watch =
-      verb->add_flag("--watch", flags->watch, "follow it to its end; exit code is the outcome");
-  verb->add_flag("--wait", flags->wait,
-                 "wait for its end, then print the results; not with --watch")
-      ->excludes(watch);
+  AddSubmit(verb, flags.get());
   verb->callback(
       [flags, action] { *action = [flags](const Globals& g) { return Create(g, *flags); }; });
 }
@@ -74,6 +89,19 @@ void AddSimple(CLI::App* parent, const std::string& name, const std::string& wha
   AddNamed(parent, name, what, examples, given.get())->callback([given, action, run] {
     *action = [given, run](const Globals& g) { return run(g, *given); };
   });
+}
+
+void AddClone(CLI::App* parent, Action* action) {
+  auto name = std::make_shared<std::string>();
+  auto flags = std::make_shared<CreateFlags>();
+  CLI::App* verb =
+      AddNamed(parent, "clone", "Submit its resolved spec again, with changes",
+               {"experiment clone first --set 'seeds=[2, 3]' --watch",
+                "experiment clone first --id second --set training.epochs=3 --dry-run"},
+               name.get());
+  AddOverrides(verb, &flags->overrides);
+  AddSubmit(verb, flags.get());
+  verb->callback([=] { *action = [=](const Globals& g) { return Clone(g, *name, *flags); }; });
 }
 
 void AddWatch(CLI::App* parent, Action* action) {
@@ -107,6 +135,28 @@ void AddSamples(CLI::App* parent, Action* action) {
       [flags, action] { *action = [flags](const Globals& g) { return Samples(g, *flags); }; });
 }
 
+void AddLogs(CLI::App* parent, Action* action) {
+  auto flags = std::make_shared<LogFlags>();
+  CLI::App* verb = AddNamed(parent, "logs", "What its trainers wrote, of every attempt and rank",
+                            {"experiment logs first --tail 100",
+                             "experiment logs first --job j0123456789abcdef --grep warning -f"},
+                            &flags->name);
+  verb->add_option("--job", flags->job, "of this job only")->option_text("ID");
+  verb->add_option("--attempt", flags->attempt, "of this attempt only")
+      ->option_text("N")
+      ->check(CLI::Range(0, 1'000'000));
+  verb->add_option("--rank", flags->rank, "of this rank only")
+      ->option_text("N")
+      ->check(CLI::Range(0, 1'000'000));
+  verb->add_option("--grep", flags->grep, "only lines with this in them")->option_text("TEXT");
+  verb->add_option("--tail", flags->tail, "the newest so many lines")
+      ->option_text("N")
+      ->check(CLI::Range(1, 10'000));
+  verb->add_flag("-f,--follow", flags->follow, "go on with what comes, until it has ended");
+  verb->callback(
+      [flags, action] { *action = [flags](const Globals& g) { return Logs(g, *flags); }; });
+}
+
 void AddExperiment(CLI::App* app, Action* action) {
   CLI::App* noun = AddCommand(
       app, "experiment", "Submit, follow and read experiments",
@@ -122,12 +172,19 @@ void AddExperiment(CLI::App* app, Action* action) {
   AddSimple(noun, "get", "One experiment with its jobs; as JSON with the resolved spec",
             {"experiment get first", "experiment get first -o json"}, action, Get);
   AddWatch(noun, action);
-  AddSimple(noun, "cancel", "Stop its jobs", {"experiment cancel first"}, action, Cancel);
+  AddClone(noun, action);
+  AddSimple(noun, "pause", "Stop its jobs with a checkpoint, to go on later",
+            {"experiment pause first"}, action, Pause);
+  AddSimple(noun, "resume", "Let it go on", {"experiment resume first"}, action, Resume);
+  AddSimple(noun, "cancel", "Stop its jobs for good", {"experiment cancel first"}, action, Cancel);
+  AddSimple(noun, "kill", "The same at once, without the trainers' grace",
+            {"experiment kill first"}, action, Kill);
   AddSimple(noun, "delete", "Remove an experiment that has ended, with its results",
             {"experiment delete first"}, action, Delete);
   AddSimple(noun, "results", "Arm x seed x step x context: traits with 95 % Wilson intervals",
             {"experiment results first", "experiment results first -o json"}, action, Results);
   AddSamples(noun, action);
+  AddLogs(noun, action);
 }
 
 void AddData(CLI::App* app, const std::string& models_dir, Action* action) {
@@ -167,12 +224,26 @@ int PrintVersion(const Globals& globals) {
   return kExitOk;
 }
 
-void AddMachine(CLI::App* app, const std::string& models_dir, Action* action) {
-  CLI::App* worker = AddCommand(app, "worker", "Look at workers", {"worker list"});
-  worker->require_subcommand(1);
-  AddCommand(worker, "list", "Workers, their slots and models",
+void AddWorker(CLI::App* app, Action* action) {
+  CLI::App* noun = AddCommand(app, "worker", "Look at workers, take them out",
+                              {"worker list", "worker drain w1"});
+  noun->require_subcommand(1);
+  AddCommand(noun, "list", "Workers, their slots and models",
              {"worker list", "worker list -o json"})
       ->callback([action] { *action = ListWorkers; });
+  const auto add = [&](const std::string& name, const std::string& what,
+                       int (*run)(const Globals&, const std::string&)) {
+    auto given = std::make_shared<std::string>();
+    CLI::App* verb = AddCommand(noun, name, what, {"worker " + name + " w1"});
+    verb->add_option("worker", *given, "its name")->option_text("NAME")->required();
+    verb->callback([=] { *action = [=](const Globals& g) { return run(g, *given); }; });
+  };
+  add("cordon", "Give it no more ranks; those it has go on", Cordon);
+  add("drain", "Give it no more ranks and stop those it has, to go on elsewhere", Drain);
+  add("uncordon", "Give it ranks again", Uncordon);
+}
+
+void AddMachine(CLI::App* app, const std::string& models_dir, Action* action) {
   auto dir = std::make_shared<std::string>(models_dir);
   CLI::App* doctor = AddCommand(app, "doctor", "Is everything fit to run an experiment?",
                                 {"doctor", "doctor --server host:7070 -o json"});
@@ -193,6 +264,49 @@ void LookAtTerminal(bool no_progress, Globals* globals) {
   const bool is_plain = IsSet("NO_COLOR") || (term != nullptr && std::string(term) == "dumb");
   globals->colour = isatty(STDOUT_FILENO) != 0 && !is_plain;
   globals->progress = globals->colour && isatty(STDERR_FILENO) != 0 && !no_progress;
+}
+
+// Files, never the secrets themselves: a command line is seen by others.
+struct SecurityFlags {
+  wire::TlsFiles tls;
+  std::string token_file;
+};
+
+SecurityFlags FromEnvironment() {
+  const auto get = [](const char* name) { return IsSet(name) ? std::getenv(name) : ""; };
+  return {{get("JENNER_CA"), get("JENNER_CERT"), get("JENNER_KEY")}, get("JENNER_TOKEN_FILE")};
+}
+
+void AddSecurity(CLI::App* app, SecurityFlags* flags) {
+  app->add_option("--ca", flags->tls.ca,
+                  "speak TLS to the server, whose certificate this CA signed (JENNER_CA)")
+      ->option_text("FILE");
+  app->add_option("--cert", flags->tls.certificate,
+                  "one's own certificate, if the server asks for one (JENNER_CERT)")
+      ->option_text("FILE");
+  app->add_option("--key", flags->tls.key, "its key (JENNER_KEY)")->option_text("FILE");
+  app->add_option("--token-file", flags->token_file,
+                  "file with one's token, if the server asks for one (JENNER_TOKEN_FILE)")
+      ->option_text("FILE");
+}
+
+// Reads what the flags name.
+absl::Status ReadSecurity(const CLI::App& app, const SecurityFlags& flags, Globals* globals) {
+  client::ClientOptions& client = globals->client;
+  const wire::TlsFiles& tls = flags.tls;
+  if (!tls.ca.empty() || !tls.certificate.empty() || !tls.key.empty()) {
+    ASSIGN_OR_RETURN(client.tls, wire::ReadTls(tls));
+  }
+  if (!flags.token_file.empty()) {
+    ASSIGN_OR_RETURN(client.token, wire::ReadSecret(flags.token_file));
+  }
+  for (const auto& [flag, value] : {std::pair<const char*, const std::string&>("--ca", tls.ca),
+                                    {"--cert", tls.certificate},
+                                    {"--key", tls.key},
+                                    {"--token-file", flags.token_file}}) {
+    if (app.get_option(flag)->count() > 0) globals->command += absl::StrCat(" ", flag, " ", value);
+  }
+  return client::Client::Check(client);
 }
 
 int Run(int argc, char** argv) {
@@ -224,8 +338,11 @@ int Run(int argc, char** argv) {
   app.add_flag("--no-progress", no_progress, "no bars on the terminal (also: NO_COLOR)");
 
   Action action;
+  SecurityFlags security = FromEnvironment();
+  AddSecurity(&app, &security);
   AddExperiment(&app, &action);
   AddData(&app, DefaultModelsDir(), &action);
+  AddWorker(&app, &action);
   AddMachine(&app, DefaultModelsDir(), &action);
   try {
     app.parse(argc, argv);
@@ -238,6 +355,9 @@ int Run(int argc, char** argv) {
     std::cerr << "jenner: --server: expected HOST:PORT; found \"" << globals.client.server
               << "\"\n";
     return kExitUsage;
+  }
+  if (const absl::Status read = ReadSecurity(app, security, &globals); !read.ok()) {
+    return Report(read);
   }
   if (server->count() > 0) globals.command += " --server " + globals.client.server;
   globals.output = outputs.at(output);

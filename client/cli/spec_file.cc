@@ -196,6 +196,36 @@ void AddOrigins(const Origins& origins, core::Faults* faults) {
   }
 }
 
+// The spec of `json_text` with `overrides`, and its datasets. Not OK: `faults` and what else is
+// wrong.
+absl::StatusOr<SpecFile> Finish(std::string json_text, const std::vector<std::string>& overrides,
+                                const std::filesystem::path& folder, Origins origins,
+                                core::Faults faults) {
+  json root = json::parse(json_text, nullptr, /*allow_exceptions=*/false);
+  if (faults.empty() && !overrides.empty() && !root.is_discarded()) {
+    for (const std::string& setting : overrides) Override(setting, &root, &origins, &faults);
+    json_text = root.dump(-1, ' ', false, json::error_handler_t::replace);
+  }
+  if (!faults.empty()) return core::ToStatus(faults);
+
+  SpecFile file;
+  file.spec = core::Resolve(core::ParseExperimentSpec(json_text, &faults));
+  LoadDataset("dataset", folder, true, &file.spec.dataset, &file, &faults);
+  LoadDataset("evaluation.prompts", folder, false, &file.spec.evaluation.prompts, &file, &faults);
+  // A field that could not be read would only be reported again for its missing value.
+  for (const core::Fault& fault : core::Validate(file.spec)) {
+    bool known = false;
+    for (const core::Fault& earlier : faults) {
+      known = known || earlier.field.rfind(fault.field, 0) == 0 ||
+              fault.field.rfind(earlier.field, 0) == 0;
+    }
+    if (!known) faults.push_back(fault);
+  }
+  AddOrigins(origins, &faults);
+  if (!faults.empty()) return core::ToStatus(faults);
+  return file;
+}
+
 }  // namespace
 
 absl::StatusOr<std::string> ReadFile(const std::string& path, size_t max_bytes) {
@@ -248,31 +278,14 @@ absl::StatusOr<SpecFile> ReadSpecFile(const std::string& path,
   for (core::Fault& fault : faults) fault.message += " (" + name + ")";
   Origins origins;
   for (const auto& [field, line] : lines) origins[field] = absl::StrFormat("%s:%d", name, line);
-  json root = json::parse(json_text, nullptr, /*allow_exceptions=*/false);
-  if (faults.empty() && !overrides.empty() && !root.is_discarded()) {
-    for (const std::string& setting : overrides) Override(setting, &root, &origins, &faults);
-    json_text = root.dump(-1, ' ', false, json::error_handler_t::replace);
-  }
-  if (!faults.empty()) return core::ToStatus(faults);
+  return Finish(std::move(json_text), overrides,
+                path == "-" ? "." : std::filesystem::path(path).parent_path(), std::move(origins),
+                std::move(faults));
+}
 
-  SpecFile file;
-  file.spec = core::Resolve(core::ParseExperimentSpec(json_text, &faults));
-  const std::filesystem::path folder =
-      path == "-" ? "." : std::filesystem::path(path).parent_path();
-  LoadDataset("dataset", folder, true, &file.spec.dataset, &file, &faults);
-  LoadDataset("evaluation.prompts", folder, false, &file.spec.evaluation.prompts, &file, &faults);
-  // A field that could not be read would only be reported again for its missing value.
-  for (const core::Fault& fault : core::Validate(file.spec)) {
-    bool known = false;
-    for (const core::Fault& earlier : faults) {
-      known = known || earlier.field.rfind(fault.field, 0) == 0 ||
-              fault.field.rfind(earlier.field, 0) == 0;
-    }
-    if (!known) faults.push_back(fault);
-  }
-  AddOrigins(origins, &faults);
-  if (!faults.empty()) return core::ToStatus(faults);
-  return file;
+absl::StatusOr<SpecFile> OverrideSpec(const core::ExperimentSpec& spec,
+                                      const std::vector<std::string>& overrides) {
+  return Finish(core::ToJson(spec), overrides, ".", {}, {});
 }
 
 }  // namespace jenner::cli

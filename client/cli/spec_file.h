@@ -34,6 +34,10 @@ struct SpecFile {
 absl::StatusOr<SpecFile> ReadSpecFile(const std::string& path,
                                       const std::vector<std::string>& overrides);
 
+// The same from a resolved spec instead of a file; datasets are relative to the current folder.
+absl::StatusOr<SpecFile> OverrideSpec(const core::ExperimentSpec& spec,
+                                      const std::vector<std::string>& overrides);
+
 // YAML as JSON text; *lines maps field paths to 1-based lines. Adds faults: malformed, duplicate
 // keys, keys that are not text, too deep or too large (aliases are counted as often as they are
 // used).

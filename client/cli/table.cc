@@ -50,6 +50,11 @@ std::string FormatJobWorkers(const Names& workers) {
   return out.empty() ? "-" : out;
 }
 
+// "queued #3": its place in the queue.
+std::string FormatState(v1::State state, int queue_position) {
+  return StateName(state) + (queue_position > 0 ? absl::StrFormat(" #%d", queue_position) : "");
+}
+
 std::string FormatTime(const google::protobuf::Timestamp& time) {
   if (time.seconds() == 0) return "-";
   const time_t seconds = static_cast<time_t>(time.seconds());
@@ -131,18 +136,24 @@ std::string FormatExperiments(const std::vector<v1::Experiment>& experiments) {
   std::vector<std::vector<std::string>> rows;
   for (const v1::Experiment& one : experiments) {
     int ended = 0;
-    for (const v1::Job& job : one.jobs()) ended += job.state() >= v1::STATE_SUCCEEDED ? 1 : 0;
-    rows.push_back({LastComponent(one.name()), StateName(one.state()),
-                    absl::StrFormat("%d/%d", ended, one.jobs_size()), FormatTime(one.create_time()),
+    for (const v1::Job& job : one.jobs()) {
+      ended += job.state() == v1::STATE_SUCCEEDED || job.state() == v1::STATE_FAILED ||
+               job.state() == v1::STATE_CANCELLED;
+    }
+    rows.push_back({LastComponent(one.name()), FormatState(one.state(), one.queue_position()),
+                    absl::StrFormat("%d/%d", ended, one.jobs_size()), one.owner(),
+                    std::to_string(one.priority()), FormatTime(one.create_time()),
                     FormatReason(one.state_reason())});
   }
-  return FormatTable({"EXPERIMENT", "STATE", "JOBS", "CREATED", "REASON"}, rows);
+  return FormatTable({"EXPERIMENT", "STATE", "JOBS", "OWNER", "PRIORITY", "CREATED", "REASON"},
+                     rows);
 }
 
 std::string FormatExperiment(const v1::Experiment& experiment) {
   std::string out = absl::StrFormat(
       "%s  %s  %s  created %s", LastComponent(experiment.name()), StateName(experiment.state()),
       Counted(experiment.jobs_size(), "job"), FormatTime(experiment.create_time()));
+  out += absl::StrFormat("  owner %s  priority %d", experiment.owner(), experiment.priority());
   if (experiment.has_start_time() && experiment.has_end_time()) {
     out += "  took " + FormatSeconds(static_cast<double>(experiment.end_time().seconds() -
                                                          experiment.start_time().seconds()));
@@ -152,7 +163,8 @@ std::string FormatExperiment(const v1::Experiment& experiment) {
     out += reason + "\n";
   std::vector<std::vector<std::string>> rows;
   for (const v1::Job& job : experiment.jobs()) {
-    rows.push_back({LastComponent(job.name()), FormatArms(job.arms(), 3), StateName(job.state()),
+    rows.push_back({LastComponent(job.name()), FormatArms(job.arms(), 3),
+                    job.stopping() ? "stopping" : FormatState(job.state(), job.queue_position()),
                     job.attempt() == 0 ? "-" : std::to_string(job.attempt()),
                     FormatSteps(job.step(), job.total_steps()), FormatJobWorkers(job.workers()),
                     FormatReason(job.state_reason())});
@@ -170,11 +182,24 @@ std::string FormatPlan(const v1::Experiment& experiment) {
   return FormatTable({"JOB", "RANKS", "ARMS/SEED"}, rows);
 }
 
+std::string FormatLiveness(const v1::Worker& worker) {
+  const std::string text = worker.liveness() == v1::Worker::LIVENESS_ALIVE ? "alive" : "lost";
+  switch (worker.cordon()) {
+    case v1::Worker::CORDON_CORDONED:
+      return text + ", cordoned";
+    case v1::Worker::CORDON_DRAINING:
+      return text + ", draining";
+    case v1::Worker::CORDON_DRAINED:
+      return text + ", drained";
+    default:
+      return text;
+  }
+}
+
 std::string FormatWorkers(const std::vector<v1::Worker>& workers) {
   std::vector<std::vector<std::string>> rows;
   for (const v1::Worker& one : workers) {
-    rows.push_back({LastComponent(one.name()),
-                    one.liveness() == v1::Worker::LIVENESS_ALIVE ? "alive" : "lost",
+    rows.push_back({LastComponent(one.name()), FormatLiveness(one),
                     absl::StrFormat("%d/%d", one.slots_used(), one.slots()),
                     FormatSeconds(static_cast<double>(one.since_last_seen().seconds())) + " ago",
                     one.version(), one.models_size() == 0 ? "-" : FormatArms(one.models(), 8)});

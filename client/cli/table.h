@@ -29,6 +29,8 @@ std::string FormatExperiments(const std::vector<v1::Experiment>& experiments);
 std::string FormatExperiment(const v1::Experiment& experiment);
 // What a dry run found: the jobs that the experiment would have.
 std::string FormatPlan(const v1::Experiment& experiment);
+// "alive" or "lost", and if it is cordoned that.
+std::string FormatLiveness(const v1::Worker& worker);
 std::string FormatWorkers(const std::vector<v1::Worker>& workers);
 
 // "label  [####....] 12/40  loss 1.2345     678 tokens/s" in less than `columns` columns: the bar

@@ -84,6 +84,8 @@ TEST(TableTest, JobsOfAnExperiment) {
   v1::Experiment experiment;
   experiment.set_name("experiments/e");
   experiment.set_state(v1::STATE_RUNNING);
+  experiment.set_owner("ana");
+  experiment.set_priority(70);
   v1::Job* job = experiment.add_jobs();
   job->set_name("experiments/e/jobs/j1");
   job->set_state(v1::STATE_QUEUED);
@@ -92,6 +94,7 @@ TEST(TableTest, JobsOfAnExperiment) {
   job->mutable_state_reason()->set_blame("capacity");
   job->mutable_state_reason()->set_message("needs 1 slot, 0 free");
   *experiment.add_jobs() = *job;
+  experiment.mutable_jobs(0)->set_queue_position(2);
   job = experiment.mutable_jobs(1);
   job->set_state(v1::STATE_RUNNING);
   job->clear_state_reason();
@@ -100,11 +103,11 @@ TEST(TableTest, JobsOfAnExperiment) {
   job->set_total_steps(9);
   for (const char* worker : {"w1", "w1", "w2"}) job->add_workers(worker);
   EXPECT_EQ(FormatExperiment(experiment),
-            "e  running  2 jobs  created -\n\n"
-            "JOB  ARMS/SEED  STATE    ATTEMPT  STEP  WORKERS    REASON\n"
-            "j1   a/1        queued   -        -     -          NO_CAPACITY: needs 1 "
+            "e  running  2 jobs  created -  owner ana  priority 70\n\n"
+            "JOB  ARMS/SEED  STATE      ATTEMPT  STEP  WORKERS    REASON\n"
+            "j1   a/1        queued #2  -        -     -          NO_CAPACITY: needs 1 "
             "slot, 0 free\n"
-            "j1   a/1        running  1        3/9   w1 x2, w2\n");
+            "j1   a/1        running    1        3/9   w1 x2, w2\n");
 }
 
 TEST(TableTest, ARatioWithoutInterval) {

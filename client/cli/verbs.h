@@ -26,6 +26,7 @@ inline constexpr int kExitOk = 0;
 inline constexpr int kExitFailed = 1;  // the experiment failed, or an error of the service
 inline constexpr int kExitUsage = 2;   // command line, spec or data
 inline constexpr int kExitNotFound = 3;
+inline constexpr int kExitDenied = 4;       // no token, an unknown one, or it may not
 inline constexpr int kExitUnavailable = 5;  // no answer from the server in time
 inline constexpr int kExitCancelled = 6;
 inline constexpr int kExitInterrupted = 130;
@@ -45,6 +46,7 @@ struct CreateFlags {
   std::vector<std::string> overrides;
   std::string id;
   std::string request_id;
+  std::string owner;
   bool dry_run = false;
   bool watch = false;
   bool wait = false;
@@ -52,7 +54,13 @@ struct CreateFlags {
 int Create(const Globals& globals, const CreateFlags& flags);
 int List(const Globals& globals, int limit);
 int Get(const Globals& globals, const std::string& name);
+// Submits the resolved spec of experiment `name` again, with `flags.overrides`; flags.file is not
+// used.
+int Clone(const Globals& globals, const std::string& name, const CreateFlags& flags);
 int Cancel(const Globals& globals, const std::string& name);
+int Kill(const Globals& globals, const std::string& name);
+int Pause(const Globals& globals, const std::string& name);
+int Resume(const Globals& globals, const std::string& name);
 int Delete(const Globals& globals, const std::string& name);
 int Results(const Globals& globals, const std::string& name);
 struct SampleFlags {
@@ -63,7 +71,21 @@ struct SampleFlags {
   int limit = 50;
 };
 int Samples(const Globals& globals, const SampleFlags& flags);
+struct LogFlags {
+  std::string name;
+  std::string job;
+  int attempt = -1;
+  int rank = -1;
+  std::string grep;
+  int tail = 0;
+  bool follow = false;
+};
+// Prints lines as they come; with `follow` until the experiment has ended.
+int Logs(const Globals& globals, const LogFlags& flags);
 int ListWorkers(const Globals& globals);
+int Cordon(const Globals& globals, const std::string& name);
+int Drain(const Globals& globals, const std::string& name);
+int Uncordon(const Globals& globals, const std::string& name);
 
 // Follows an experiment to its end, then prints its results and, unless it succeeded, why.
 // `quiet`: nothing before that. As JSON the updates are printed, and the results only if `quiet`:

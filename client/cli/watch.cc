@@ -92,6 +92,7 @@ class Display {
     Erase();
     if (update.has_experiment()) ShowExperiment(update.experiment());
     if (update.has_train_point()) ShowPoint(update.train_point());
+    if (update.has_rewind()) ShowRewind(update.rewind());
     if (update.has_cell()) ShowCell(update.cell());
     if (update.has_terminal()) {
       std::cout << "experiment " << StateName(update.terminal().state()) << "\n" << std::endl;
@@ -145,6 +146,18 @@ class Display {
                 << std::endl;
     }
     line.last_tenth = tenth;
+  }
+
+  void ShowRewind(const v1::Rewind& rewind) {
+    JobLine& line = jobs_[rewind.job()];
+    if (rewind.step() < line.point.step()) {
+      line.point.Clear();
+      line.point.set_step(std::max(rewind.step(), 0));
+      line.last_tenth = -1;
+    }
+    std::cout << "job   " << LastComponent(rewind.job()) << "  " << line.arms << "  attempt "
+              << rewind.attempt() << " begins again after step " << std::max(rewind.step(), 0)
+              << std::endl;
   }
 
   void ShowCell(const v1::Cell& cell) {

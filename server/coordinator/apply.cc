@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "core/check.h"
 #include "server/coordinator/decide.h"
 
@@ -15,6 +17,17 @@ Job& JobOf(State* state, const std::string& experiment, const std::string& job) 
 void EndGang(Job* job) {
   job->ranks.clear();
   job->store_address.clear();
+  job->stop = StopCause::kNone;
+}
+
+void ChargeJob(Charge charge, absl::Time time, Job* job) {
+  if (charge == Charge::kNone) return;
+  int32_t& count = charge == Charge::kAttempt ? job->attempts_counted : job->interruptions;
+  ++count;
+  const bool ran_long = time - job->start_time >= kLongRun;
+  job->failures_in_row = ran_long ? 1 : job->failures_in_row + 1;
+  const int doublings = std::min(job->failures_in_row - 1, 16);
+  job->not_before = time + std::min(absl::Seconds(1 << doublings), kMaxBackOff);
 }
 
 struct Applier {
@@ -27,6 +40,9 @@ struct Applier {
     experiment.order = ++state->last_order;
     experiment.request_id = e.request_id;
     experiment.fingerprint = e.fingerprint;
+    experiment.owner = e.owner;
+    experiment.creator = e.creator;
+    experiment.project = e.project;
     experiment.spec = e.spec;
     experiment.create_time = time;
     std::vector<core::PlannedJob> plans = core::ExpandUnnamed(e.spec);
@@ -82,10 +98,22 @@ struct Applier {
     job.step = e.step;
     if (e.total_steps > 0) job.total_steps = e.total_steps;
   }
+  void operator()(const StopRequested& e) {
+    Job& job = JobOf(state, e.experiment, e.job);
+    job.stop = e.cause;
+    job.reason = e.reason;
+  }
   void operator()(const JobRequeued& e) {
     Job& job = JobOf(state, e.experiment, e.job);
+    job.last_workers.clear();
+    if (e.charge != Charge::kAttempt) {
+      for (const Rank& rank : job.ranks) job.last_workers.push_back(rank.worker);
+    }
     EndGang(&job);
-    job.state = RunState::kQueued;
+    ChargeJob(e.charge, time, &job);
+    const RunState whole = state->experiments.at(e.experiment).state;
+    const bool is_paused = whole == RunState::kPausing || whole == RunState::kPaused;
+    job.state = is_paused ? RunState::kPaused : RunState::kQueued;
     job.reason = e.reason;
     job.queue_time = time;
     job.artifacts.clear();
@@ -93,6 +121,7 @@ struct Applier {
   void operator()(const JobEnded& e) {
     Job& job = JobOf(state, e.experiment, e.job);
     EndGang(&job);
+    ChargeJob(e.charge, time, &job);
     job.state = e.state;
     job.reason = e.reason;
     job.end_time = time;
@@ -100,10 +129,39 @@ struct Applier {
   void operator()(const CancelRequested& e) {
     Experiment& experiment = state->experiments.at(e.experiment);
     experiment.state = RunState::kCancelling;
+    experiment.is_killed = experiment.is_killed || e.kill;
+    experiment.reason = {};
     for (Job& job : experiment.jobs) {
       if (job.state == RunState::kRunning) job.state = RunState::kCancelling;
     }
   }
+  void operator()(const PauseRequested& e) {
+    Experiment& experiment = state->experiments.at(e.experiment);
+    experiment.state = RunState::kPausing;
+    experiment.reason = {"PAUSED", "paused on request", "user"};
+    for (Job& job : experiment.jobs) {
+      if (job.state == RunState::kQueued) {
+        job.state = RunState::kPaused;
+      } else if (job.state == RunState::kRunning && job.stop == StopCause::kNone) {
+        job.stop = StopCause::kPaused;
+        job.reason = experiment.reason;
+      }
+    }
+  }
+  void operator()(const ExperimentPaused& e) {
+    state->experiments.at(e.experiment).state = RunState::kPaused;
+  }
+  void operator()(const ExperimentResumed& e) {
+    Experiment& experiment = state->experiments.at(e.experiment);
+    const bool has_started = experiment.start_time != absl::InfinitePast();
+    experiment.state = has_started ? RunState::kRunning : RunState::kQueued;
+    experiment.reason = {};
+    for (Job& job : experiment.jobs) {
+      if (job.state == RunState::kPaused) job.state = RunState::kQueued;
+    }
+  }
+  void operator()(const WorkerCordoned& e) { state->cordons[e.worker] = e.cordon; }
+  void operator()(const WorkerUncordoned& e) { state->cordons.erase(e.worker); }
   void operator()(const ExperimentEnded& e) {
     Experiment& experiment = state->experiments.at(e.experiment);
     experiment.state = e.state;
@@ -138,7 +196,8 @@ void ObserveSync(const WorkerSync& sync, absl::Time now, absl::Duration lease, S
   const bool held_by_other =
       !worker.boot_id.empty() && worker.boot_id != sync.boot_id && now < worker.lease_until;
   if (held_by_other && !HoldsRanks(*state, sync)) return;  // Decide() refuses it
-  worker = {sync.boot_id, sync.slots, sync.models, sync.host, sync.version, now, now + lease};
+  worker = {sync.boot_id, sync.slots, sync.models, sync.host,
+            sync.version, now,        now + lease, sync.gpus};
   for (const RankReport& report : sync.ranks) {
     if (report.key.rank != 0 || !CheckAttempt(*state, report.key).ok()) continue;
     state->liveness.steps[report.key] = report.step;

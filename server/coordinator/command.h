@@ -16,9 +16,26 @@ struct CreateExperiment {
   std::string request_id;     // "": none
   std::string fingerprint;    // hash of the request's body
   core::ExperimentSpec spec;  // resolved and valid
+  std::string creator = {};   // whose token asked for it; "": nobody's
+  std::string project = {};   // of that token
+  std::string owner = kDefaultOwner;
 };
 struct CancelExperiment {
   std::string id;
+  bool kill = false;  // at once, without the trainers' grace
+};
+struct PauseExperiment {
+  std::string id;
+};
+struct ResumeExperiment {
+  std::string id;
+};
+struct CordonWorker {
+  std::string worker;
+  Cordon cordon = Cordon::kCordoned;
+};
+struct UncordonWorker {
+  std::string worker;
 };
 struct DeleteExperiment {
   std::string id;
@@ -38,6 +55,7 @@ struct RankReport {
 };
 
 inline constexpr int32_t kMaxSlots = 1024;
+inline constexpr int32_t kMaxGpus = 64;
 inline constexpr size_t kMaxArtifacts = 1000;      // of a rank
 inline constexpr size_t kMaxErrorBytes = 4 << 10;  // longer messages are cut
 
@@ -50,14 +68,15 @@ struct WorkerSync {
   std::string host;
   std::string version;
   std::vector<RankReport> ranks;
+  int32_t gpus = 0;
 };
 
 // Time went on: expires leases, ends gangs and experiments, places waiting jobs. Decide() returns
 // the events of the first of these that has any; call it again until there is none.
 struct Tick {};
 
-using Command =
-    std::variant<CreateExperiment, CancelExperiment, DeleteExperiment, WorkerSync, Tick>;
+using Command = std::variant<CreateExperiment, CancelExperiment, PauseExperiment, ResumeExperiment,
+                             DeleteExperiment, CordonWorker, UncordonWorker, WorkerSync, Tick>;
 
 }  // namespace jenner::coordinator
 

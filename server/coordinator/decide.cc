@@ -1,29 +1,19 @@
 #include "server/coordinator/decide.h"
 
+#include <iterator>
+
 #include "absl/strings/str_format.h"
-#include "core/exit_code.h"
+#include "server/coordinator/lifecycle.h"
+#include "server/coordinator/outcome.h"
 
 namespace jenner::coordinator {
 namespace {
-
-using core::ExitCode;
-
-bool IsUserFault(int32_t exit_code) {
-  return exit_code >= static_cast<int>(ExitCode::kInvalidSpec) &&
-         exit_code <= static_cast<int>(ExitCode::kNonFiniteLoss);
-}
 
 std::vector<Event> At(absl::Time now, std::vector<EventBody> bodies) {
   const absl::Time time = absl::FromUnixMicros(absl::ToUnixMicros(now));
   std::vector<Event> events;
   for (EventBody& body : bodies) events.push_back({time, std::move(body)});
   return events;
-}
-
-absl::StatusOr<const Experiment*> Find(const State& state, const std::string& id) {
-  const auto found = state.experiments.find(id);
-  if (found == state.experiments.end()) return absl::NotFoundError("no experiment \"" + id + "\"");
-  return &found->second;
 }
 
 // At most `bytes` of `text`, cut between characters.
@@ -34,103 +24,9 @@ std::string Shorten(std::string text, size_t bytes) {
   return text;
 }
 
-// When a gang breaks, one rank is the cause and the others follow: they miss their peer or are
-// stopped, at last by a signal. The higher, the more likely the cause.
-int CausePriority(int32_t exit_code) {
-  if (exit_code == 0) return 0;
-  if (exit_code == static_cast<int>(ExitCode::kTerminated)) return 1;
-  if (exit_code == static_cast<int>(ExitCode::kPeerLost)) return 2;
-  if (exit_code > 128) return 3;
-  return IsUserFault(exit_code) ? 5 : 4;
-}
-
-// What the end of a whole gang means for its job.
-EventBody Outcome(const Experiment& experiment, const Job& job) {
-  const Rank* cause = nullptr;
-  for (const Rank& rank : job.ranks) {
-    const int priority = CausePriority(rank.exit_code);
-    if (priority > (cause == nullptr ? 0 : CausePriority(cause->exit_code))) cause = &rank;
-  }
-  if (cause == nullptr) return JobEnded{experiment.id, job.plan.id, RunState::kSucceeded, {}};
-  if (experiment.state == RunState::kCancelling) {
-    return JobEnded{experiment.id,
-                    job.plan.id,
-                    RunState::kCancelled,
-                    {"CANCELLED", "cancelled on request", "user"}};
-  }
-  Reason reason = cause->error;
-  if (reason.code.empty())
-    reason = {"INTERNAL", absl::StrFormat("a rank ended with exit code %d", cause->exit_code),
-              "system"};
-  if (IsUserFault(cause->exit_code))
-    return JobEnded{experiment.id, job.plan.id, RunState::kFailed, reason};
-  if (job.attempt < kMaxAttempts) return JobRequeued{experiment.id, job.plan.id, reason};
-  reason.message = absl::StrFormat("%s (attempt %d, the last)", reason.message, job.attempt);
-  return JobEnded{experiment.id, job.plan.id, RunState::kFailed, reason};
-}
-
-std::vector<EventBody> ExpiredRanks(const State& state, absl::Time now) {
-  std::vector<EventBody> bodies;
-  for (const auto& [id, experiment] : state.experiments) {
-    for (const Job& job : experiment.jobs) {
-      for (size_t i = 0; i < job.ranks.size(); ++i) {
-        const Rank& rank = job.ranks[i];
-        const auto worker = state.liveness.workers.find(rank.worker);
-        if (rank.ended || worker == state.liveness.workers.end() ||
-            now < worker->second.lease_until)
-          continue;
-        bodies.push_back(
-            RankEnded{{id, job.plan.id, job.attempt, static_cast<int32_t>(i)},
-                      -1,
-                      {"WORKER_LOST",
-                       "worker " + rank.worker + " was not heard of for a whole lease", "system"},
-                      {}});
-      }
-    }
-  }
-  return bodies;
-}
-
-std::vector<EventBody> EndedJobs(const State& state) {
-  std::vector<EventBody> bodies;
-  for (const auto& [id, experiment] : state.experiments) {
-    for (const Job& job : experiment.jobs) {
-      if (job.state == RunState::kQueued && experiment.state == RunState::kCancelling) {
-        bodies.push_back(JobEnded{
-            id, job.plan.id, RunState::kCancelled, {"CANCELLED", "cancelled on request", "user"}});
-      }
-      bool all_ended = !job.ranks.empty();
-      for (const Rank& rank : job.ranks) all_ended = all_ended && rank.ended;
-      if (all_ended) bodies.push_back(Outcome(experiment, job));
-    }
-  }
-  return bodies;
-}
-
-std::vector<EventBody> EndedExperiments(const State& state) {
-  std::vector<EventBody> bodies;
-  for (const auto& [id, experiment] : state.experiments) {
-    if (IsTerminal(experiment.state)) continue;
-    bool all_terminal = true;
-    const Job* failed = nullptr;
-    const Job* cancelled = nullptr;
-    for (const Job& job : experiment.jobs) {
-      all_terminal = all_terminal && IsTerminal(job.state);
-      if (job.state == RunState::kFailed && failed == nullptr) failed = &job;
-      if (job.state == RunState::kCancelled && cancelled == nullptr) cancelled = &job;
-    }
-    if (!all_terminal) continue;
-    if (cancelled != nullptr) {
-      bodies.push_back(ExperimentEnded{id, RunState::kCancelled, cancelled->reason});
-    } else if (failed != nullptr) {
-      Reason reason = failed->reason;
-      reason.message = "job " + failed->plan.id + ": " + reason.message;
-      bodies.push_back(ExperimentEnded{id, RunState::kFailed, reason});
-    } else {
-      bodies.push_back(ExperimentEnded{id, RunState::kSucceeded, {}});
-    }
-  }
-  return bodies;
+template <typename Body>
+std::vector<EventBody> Bodies(std::vector<Body> events) {
+  return {std::make_move_iterator(events.begin()), std::make_move_iterator(events.end())};
 }
 
 struct Decider {
@@ -156,31 +52,18 @@ struct Decider {
       return absl::ResourceExhaustedError(
           absl::StrFormat("%d experiments are stored; delete some", state.experiments.size()));
     }
-    ExperimentCreated created{c.id, c.request_id, c.fingerprint, c.spec, {}};
+    ExperimentCreated created{c.id, c.request_id, c.fingerprint, c.spec,
+                              {},   c.creator,    c.project,     c.owner};
     for (const core::PlannedJob& job : core::Expand(c.spec)) created.job_ids.push_back(job.id);
     return At(now, {std::move(created)});
   }
 
-  Result operator()(const CancelExperiment& c) const {
-    const absl::StatusOr<const Experiment*> found = Find(state, c.id);
-    if (!found.ok()) return found.status();
-    if ((*found)->state == RunState::kCancelling || (*found)->state == RunState::kCancelled)
-      return std::vector<Event>{};
-    if (IsTerminal((*found)->state)) {
-      return absl::FailedPreconditionError("experiment \"" + c.id +
-                                           "\" has ended: nothing to cancel");
-    }
-    return At(now, {CancelRequested{c.id}});
-  }
-
-  Result operator()(const DeleteExperiment& c) const {
-    const absl::StatusOr<const Experiment*> found = Find(state, c.id);
-    if (!found.ok()) return found.status();
-    if (!IsTerminal((*found)->state)) {
-      return absl::FailedPreconditionError("experiment \"" + c.id +
-                                           "\" is active: cancel it first");
-    }
-    return At(now, {ExperimentDeleted{c.id}});
+  // The verbs of lifecycle.h.
+  template <typename Verb>
+  Result operator()(const Verb& verb) const {
+    absl::StatusOr<std::vector<EventBody>> bodies = DecideVerb(state, verb);
+    if (!bodies.ok()) return bodies.status();
+    return At(now, *std::move(bodies));
   }
 
   Result operator()(const WorkerSync& c) const {
@@ -197,16 +80,18 @@ struct Decider {
   }
 
   Result operator()(const Tick&) const {
-    for (auto phase : {+[](const State&s, absl::Time t) { return ExpiredRanks(s, t); },
-                       +[](const State&s, absl::Time) { return EndedJobs(s); },
-                       +[](const State&s, absl::Time) { return EndedExperiments(s); },
-                       +[](const State&s, absl::Time t) {
-                         std::vector<EventBody> bodies;
-                         for (AttemptStarted& start : Place(s, t))
-                           bodies.push_back(std::move(start));
-                         return bodies;
-                       }}) {
-      std::vector<EventBody> bodies = phase(state, now);
+    using Step = std::vector<EventBody> (*)(const State&, absl::Time);
+    const Step steps[] = {
+        [](const State& s, absl::Time t) { return ExpiredRanks(s, t); },
+        [](const State& s, absl::Time) { return EndedJobs(s); },
+        [](const State& s, absl::Time) { return EndedExperiments(s); },
+        [](const State& s, absl::Time) { return PausedExperiments(s); },
+        [](const State& s, absl::Time) { return Drains(s); },
+        [](const State& s, absl::Time t) { return Bodies(Place(s, t)); },
+        [](const State& s, absl::Time t) { return Bodies(Preemptions(s, t)); },
+    };
+    for (const Step step : steps) {
+      std::vector<EventBody> bodies = step(state, now);
       if (!bodies.empty()) return At(now, std::move(bodies));
     }
     return std::vector<Event>{};
@@ -233,7 +118,7 @@ struct Decider {
     ended.error.code = Shorten(ended.error.code, 64);
     ended.error.message = Shorten(ended.error.message, kMaxErrorBytes);
     if (report.exit_code != 0)
-      ended.error.blame = IsUserFault(report.exit_code) ? "user" : "system";
+      ended.error.blame = FailureOf(ended.exit_code, ended.error.code).blame;
     bodies->push_back(std::move(ended));
   }
 
@@ -273,6 +158,10 @@ absl::Status CheckSync(const WorkerSync& sync) {
   if (sync.slots < 0 || sync.slots > kMaxSlots) {
     return absl::InvalidArgumentError(
         absl::StrFormat("slots: expected 0 to %d, found %d", kMaxSlots, sync.slots));
+  }
+  if (sync.gpus < 0 || sync.gpus > kMaxGpus) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("gpus: expected 0 to %d, found %d", kMaxGpus, sync.gpus));
   }
   for (const RankReport& report : sync.ranks) {
     if (report.artifacts.size() <= kMaxArtifacts) continue;

@@ -23,16 +23,20 @@ namespace jenner::coordinator {
 //                       see CheckSync()
 //   AlreadyExists       CreateExperiment: the id is taken; WorkerSync: another agent holds the name
 //                       (an agent with a new boot_id takes it over only with ranks of the old one)
-//   ResourceExhausted   CreateExperiment: kMaxExperiments are stored; delete some
-//   NotFound            no such experiment
-//   FailedPrecondition  cancel of a terminal, delete of an active experiment; CreateExperiment: the
+//   ResourceExhausted   CreateExperiment: kMaxExperiments are stored; delete some. CordonWorker:
+//                       kMaxCordons
+//   NotFound            no such experiment or worker
+//   FailedPrecondition  cancel, pause or resume of an experiment that has ended, pause or resume of
+//   one
+//                       that is being cancelled, delete of an active one; CreateExperiment: the
 //                       experiment of that request_id was deleted (kMaxDeletedRequests are known)
-// A CreateExperiment that repeats a request_id with the same body decides nothing: its answer is
-// the experiment of that request. Events carry `now` to the microsecond, as the log keeps it.
+// What is so already (cancelled, paused, resumed, cordoned) decides nothing. A CreateExperiment
+// that repeats a request_id with the same body decides nothing: its answer is the experiment of
+// that request. Events carry `now` to the microsecond, as the log keeps it.
 absl::StatusOr<std::vector<Event>> Decide(const State& state, const Command& command,
                                           absl::Time now);
 
-// InvalidArgument: no name or boot_id, more slots or artifacts than the limits of command.h.
+// InvalidArgument: no name or boot_id, more slots, GPUs or artifacts than the limits of command.h.
 absl::Status CheckSync(const WorkerSync& sync);
 
 // The only writer of the durable part. Total: every event applies to every state that could have
@@ -49,27 +53,43 @@ struct Assignment {
   int32_t world_size = 1;
   const core::JobSpec* spec = nullptr;  // in the State
   std::string store_address;            // ranks > 0 start once it is set
-  bool stop = false;                    // cancelled, or the gang broke
+  bool kill = false;                    // as `stop`, but without grace
+  bool stop = false;                    // cancelled, asked to, or the gang broke
 };
 
 // What `worker` should have, by key. A projection; stores nothing. `state` must outlive the result.
 std::vector<Assignment> Desired(const State& state, const std::string& worker);
 
-// Gives waiting jobs, oldest experiment first, all their ranks or none, on live workers that have
-// the model. The worker with the most free slots (then by name) is filled first: jobs spread, gangs
-// stay together. A gang that does not fit now but would on those workers when idle keeps their free
-// slots from the jobs behind it, so that small jobs cannot starve it; one that is larger than all
-// of them together keeps nothing. After a failed attempt a job waits 1 s, then 2 s.
+// Gives waiting jobs, in the order of Queue (queue.h), all their ranks or none, on live workers
+// that have the model. The worker with the most free slots (then by name) is filled first: jobs
+// spread, gangs stay together. A gang that does not fit now but would on those workers when idle
+// keeps their free slots from the jobs behind it, so that small jobs cannot starve it; one that is
+// larger than all of them together keeps nothing. A job goes on where its checkpoints are if there
+// is room. After a failed attempt a job waits (kMaxBackOff, state.h).
 std::vector<AttemptStarted> Place(const State& state, absl::Time now);
 
-// Why each queued job waits: NO_WORKERS, MODEL_NOT_FOUND, BACK_OFF or NO_CAPACITY. Holds pointers
-// into the State it was made from.
+// The running jobs that are to stop so that waiting ones of higher priority can be placed, once
+// Place() has nothing more to give: of strictly lower priority only (so that no two jobs can ever
+// stop each other), only after kMinRunTime, the lowest priority first and of equals the one that
+// started last, no more than are needed besides what is coming free anyway, and none where that
+// would not be enough. They stop with a checkpoint and wait again.
+std::vector<StopRequested> Preemptions(const State& state, absl::Time now);
+
+// Why a queued job waits: NO_WORKERS, WORKERS_CORDONED, MODEL_NOT_FOUND, BACK_OFF or
+// NO_CAPACITY.
+struct Pending {
+  Reason reason;
+  int32_t position = 0;  // 1-based, among the jobs that wait for slots; 0: not for its turn
+};
+
+// Holds pointers into the State it was made from.
 struct PendingReasons {
-  std::map<const Job*, Reason> of;
+  std::map<const Job*, Pending> of;
   int64_t num_steps = 0;  // jobs looked at, each against the workers: what it cost
 };
 
-// One walk through all jobs. `newcomer`: an experiment that is not in `state`, as if it came last.
+// One walk through all jobs. `newcomer`: an experiment that is not in `state`, as if it had just
+// come.
 PendingReasons WhyPending(const State& state, absl::Time now, const Experiment* newcomer = nullptr);
 
 }  // namespace jenner::coordinator

@@ -19,6 +19,9 @@ struct ExperimentCreated {
   // The ids of Expand(spec)'s jobs when it was created: a later version that prints jobs otherwise
   // must not rename what the log and the stored results speak of.
   std::vector<std::string> job_ids = {};
+  std::string creator = {};
+  std::string project = {};
+  std::string owner = kDefaultOwner;
   bool operator==(const ExperimentCreated&) const = default;
 };
 // A gang was placed: rank i is on placements[i].
@@ -59,11 +62,21 @@ struct RankEnded {
   int32_t total_steps = 0;
   bool operator==(const RankEnded&) const = default;
 };
-// The attempt failed and is worth another: the job waits again.
+// A running job is to stop with a checkpoint, and waits again once it has.
+struct StopRequested {
+  std::string experiment;
+  std::string job;
+  int32_t attempt = 0;
+  StopCause cause = StopCause::kPreempted;
+  Reason reason;
+  bool operator==(const StopRequested&) const = default;
+};
+// The attempt ended and is worth another: the job waits again.
 struct JobRequeued {
   std::string experiment;
   std::string job;
   Reason reason;
+  Charge charge = Charge::kAttempt;
   bool operator==(const JobRequeued&) const = default;
 };
 struct JobEnded {
@@ -71,11 +84,35 @@ struct JobEnded {
   std::string job;
   RunState state = RunState::kSucceeded;
   Reason reason;
+  Charge charge = Charge::kNone;
   bool operator==(const JobEnded&) const = default;
 };
 struct CancelRequested {
   std::string experiment;
+  bool kill = false;
   bool operator==(const CancelRequested&) const = default;
+};
+struct PauseRequested {
+  std::string experiment;
+  bool operator==(const PauseRequested&) const = default;
+};
+// The last gang of a paused experiment has stopped.
+struct ExperimentPaused {
+  std::string experiment;
+  bool operator==(const ExperimentPaused&) const = default;
+};
+struct ExperimentResumed {
+  std::string experiment;
+  bool operator==(const ExperimentResumed&) const = default;
+};
+struct WorkerCordoned {
+  std::string worker;
+  Cordon cordon = Cordon::kCordoned;
+  bool operator==(const WorkerCordoned&) const = default;
+};
+struct WorkerUncordoned {
+  std::string worker;
+  bool operator==(const WorkerUncordoned&) const = default;
 };
 struct ExperimentEnded {
   std::string experiment;
@@ -90,7 +127,9 @@ struct ExperimentDeleted {
 
 using EventBody =
     std::variant<ExperimentCreated, AttemptStarted, StoreAnnounced, RankEnded, JobRequeued,
-                 JobEnded, CancelRequested, ExperimentEnded, ExperimentDeleted, JobPlanned>;
+                 JobEnded, CancelRequested, ExperimentEnded, ExperimentDeleted, JobPlanned,
+                 StopRequested, PauseRequested, ExperimentPaused, ExperimentResumed, WorkerCordoned,
+                 WorkerUncordoned>;
 
 struct Event {
   absl::Time time = absl::InfinitePast();
@@ -98,7 +137,7 @@ struct Event {
   bool operator==(const Event&) const = default;
 };
 
-// The experiment that an event is about.
+// The experiment that an event is about; "" for one about a worker.
 const std::string& ExperimentOf(const Event& event);
 
 }  // namespace jenner::coordinator

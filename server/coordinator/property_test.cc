@@ -1,7 +1,10 @@
 // Random histories: whatever the workers and users do, no slot is held twice, gangs are whole,
-// attempts only grow, terminal states stay, and the fold of the events is the live state.
+// nothing is placed on a cordoned worker, jobs make room for strictly higher priorities only and
+// not before they have run for a while, attempts only grow, terminal states stay, and the fold of
+// the events is the live state. When the faults stop, every job comes to its end.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <random>
 
@@ -18,16 +21,50 @@ struct World {
   State replayed;
   absl::Time now = absl::FromUnixSeconds(1000);
   std::map<std::string, std::string> boots;
+  int num_preempted = 0;
 
   void Commit(const std::vector<Event>& events) {
     for (const Event& event : events) {
       const State before = state;
+      CheckPlacement(event);
+      CheckStop(event);
       Apply(event, &state);
       Apply(event, &replayed);
       CheckInvariants(state);
       CheckStep(before);
     }
     ASSERT_TRUE(replayed.SameDurable(state));
+  }
+
+  void CheckPlacement(const Event& event) const {
+    const auto* started = std::get_if<AttemptStarted>(&event.body);
+    if (started == nullptr) return;
+    const Job& job = *state.experiments.at(started->experiment).Find(started->job);
+    ASSERT_EQ(static_cast<int32_t>(started->placements.size()), job.plan.spec.ranks);
+    ASSERT_EQ(job.state, RunState::kQueued);
+    for (const AttemptStarted::Placement& place : started->placements) {
+      ASSERT_TRUE(IsAlive(state, place.worker, now));
+      ASSERT_EQ(state.cordons.count(place.worker), 0U);
+    }
+  }
+
+  // That victims have strictly less priority is what makes a cycle impossible.
+  void CheckStop(const Event& event) {
+    const auto* stop = std::get_if<StopRequested>(&event.body);
+    if (stop == nullptr) return;
+    const Experiment& experiment = state.experiments.at(stop->experiment);
+    const Job& job = *experiment.Find(stop->job);
+    ASSERT_FALSE(IsStopping(job));
+    if (stop->cause != StopCause::kPreempted) return;
+    ++num_preempted;
+    ASSERT_GE(event.time - job.start_time, kMinRunTime);
+    int32_t highest = -1;
+    for (const auto& [id, other] : state.experiments) {
+      for (const Job& one : other.jobs) {
+        if (one.state == RunState::kQueued) highest = std::max(highest, other.spec.priority);
+      }
+    }
+    ASSERT_GT(highest, experiment.spec.priority);
   }
 
   void CheckStep(const State& before) {
@@ -73,6 +110,8 @@ CreateExperiment RandomExperiment(std::mt19937_64* random, int number) {
   create.spec.dataset = "sha256:" + core::Sha256Hex("d");
   create.spec.evaluation.prompts = create.spec.dataset;
   create.spec.ranks = 1 << ((*random)() % 3);
+  create.spec.priority = static_cast<int32_t>((*random)() % 3) * 50;
+  create.owner = "owner" + std::to_string((*random)() % 3);
   for (uint64_t i = 0; i <= (*random)() % 3; ++i) {
     const std::string name = "a" + std::to_string(i);
     create.spec.contexts[name].user_suffix = name;
@@ -107,6 +146,26 @@ WorkerSync RandomSync(std::mt19937_64* random, const World& world, const std::st
   return sync;
 }
 
+// What a person may do about experiment `some` or a worker.
+Command RandomVerb(std::mt19937_64* random, const std::string& some) {
+  const std::string worker = "w" + std::to_string((*random)() % 3);
+  switch ((*random)() % 8) {
+    case 0:
+      return CancelExperiment{some, (*random)() % 2 == 0};
+    case 1:
+      return DeleteExperiment{some};
+    case 2:
+      return PauseExperiment{some};
+    case 3:
+    case 4:
+      return ResumeExperiment{some};
+    case 5:
+      return CordonWorker{worker, (*random)() % 2 == 0 ? Cordon::kCordoned : Cordon::kDraining};
+    default:
+      return UncordonWorker{worker};
+  }
+}
+
 TEST(PropertyTest, RandomHistories) {
   const char* given = std::getenv("JENNER_SEED");
   const uint64_t first = given != nullptr ? std::strtoull(given, nullptr, 10) : 1;
@@ -128,10 +187,8 @@ TEST(PropertyTest, RandomHistories) {
           world.Post(RandomExperiment(&random, created++));
           break;
         case 1:
-          world.Post(CancelExperiment{some});
-          break;
         case 2:
-          world.Post(DeleteExperiment{some});
+          world.Post(RandomVerb(&random, some));
           break;
         case 3:
           world.Post(Tick{});
@@ -175,6 +232,91 @@ TEST(PropertyTest, EveryExperimentEndsWhenWorkersDoTheirWork) {
       EXPECT_EQ(experiment.state, RunState::kSucceeded) << id;
     }
   }
+}
+
+// Three workers whose trainers do a second's work a round, keep what they did in checkpoints, and
+// stop some rounds after they are asked to.
+class Fleet {
+ public:
+  Fleet(World* world, std::mt19937_64* random) : world_(world), random_(random) {}
+
+  void Round(bool faults) {
+    world_->now += absl::Seconds(1);
+    for (const std::string name : {"w0", "w1", "w2"}) {
+      int& silent = silent_rounds_[name];
+      if (faults && silent == 0 && (*random_)() % 60 == 0) silent = 12;
+      if (silent > 0 && --silent > 0) continue;
+      WorkerSync sync{name, "b", 3, {"m"}, "", "", {}};
+      for (const Assignment& one : Desired(world_->state, name))
+        sync.ranks.push_back(Work(one, faults));
+      world_->Post(sync);
+    }
+  }
+
+ private:
+  RankReport Work(const Assignment& assignment, bool faults) {
+    RankReport report;
+    report.key = assignment.key;
+    report.phase = Phase::kRunning;
+    const std::string job = assignment.key.experiment + assignment.key.job;
+    int& left = seconds_left_.try_emplace(job, 1 + (*random_)() % 150).first->second;
+    if (left > 0 && assignment.key.rank == 0 && !assignment.stop) --left;
+    const auto end = [&](int32_t exit_code, const char* code) {
+      report.phase = Phase::kEnded;
+      report.exit_code = exit_code;
+      report.error.code = code;
+    };
+    if (faults && (*random_)() % 200 == 0) {
+      end(16, "PEER_LOST");
+    } else if (assignment.stop && (assignment.kill || (*random_)() % 4 == 0)) {
+      end(30, "TERMINATED");
+    } else if (left == 0 && !assignment.stop) {
+      end(0, "");
+    }
+    return report;
+  }
+
+  World* world_;
+  std::mt19937_64* random_;
+  std::map<std::string, int> seconds_left_;   // of a job's work
+  std::map<std::string, int> silent_rounds_;  // of a worker
+};
+
+bool AllEnded(const State& state) {
+  return std::all_of(state.experiments.begin(), state.experiments.end(),
+                     [](const auto& one) { return IsTerminal(one.second.state); });
+}
+
+TEST(PropertyTest, EveryJobRunsToItsEndOnceTheFaultsStop) {
+  int num_preempted = 0;
+  for (uint64_t seed = 1; seed <= 12; ++seed) {
+    SCOPED_TRACE(seed);
+    std::mt19937_64 random(seed);
+    World world;
+    Fleet fleet(&world, &random);
+    int created = 0;
+    for (int round = 0; round < 400; ++round) {
+      if (random() % 30 == 0) world.Post(RandomExperiment(&random, created++));
+      if (random() % 20 == 0) {
+        world.Post(RandomVerb(&random, "e" + std::to_string(random() % (created + 1))));
+      }
+      fleet.Round(/*faults=*/true);
+      if (HasFatalFailure()) return;
+    }
+    for (const std::string worker : {"w0", "w1", "w2"}) world.Post(UncordonWorker{worker});
+    for (int i = 0; i < created; ++i) world.Post(ResumeExperiment{"e" + std::to_string(i)});
+    for (int round = 0; round < 5000 && !AllEnded(world.state); ++round) {
+      fleet.Round(/*faults=*/false);
+      if (HasFatalFailure()) return;
+    }
+    for (const auto& [id, experiment] : world.state.experiments) {
+      EXPECT_TRUE(experiment.state == RunState::kSucceeded ||
+                  experiment.state == RunState::kCancelled)
+          << id << " is in state " << static_cast<int>(experiment.state);
+    }
+    num_preempted += world.num_preempted;
+  }
+  EXPECT_GT(num_preempted, 5) << "the histories show too little";
 }
 
 }  // namespace

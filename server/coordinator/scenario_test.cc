@@ -1,10 +1,11 @@
 // Replays the scripts of testdata/*.txt: each block is a command, "----", and what the cluster then
 // looks like. JENNER_REWRITE=1 writes what was seen back; commit only a difference that you can
 // explain.
-//   submit ID arms=N ranks=N [model=M] [request=R]   worker-up NAME slots=N [models=a,b] [boot=B]
-//   report NAME JOB rank=N phase=P [exit=N] [code=C] [store=A] [step=N] [of=N]   silent NAME
-//   sync NAME [boot=B] [has=EXPERIMENT, whose ranks it still has]
-//   tick SECONDS   cancel ID   delete ID   desired NAME   restart (state rebuilt from events alone)
+//   submit ID arms=N ranks=N [model=M] [request=R] [priority=P] [owner=O]   worker-up NAME slots=N
+//   [models=a,b] [boot=B] report NAME JOB rank=N phase=P [exit=N] [code=C] [store=A] [step=N]
+//   [of=N]   silent NAME sync NAME [boot=B] [has=EXPERIMENT, whose ranks it still has] tick SECONDS
+//   cancel ID   delete ID   desired NAME   restart (state rebuilt from events alone)
+//   kill ID   pause ID   resume ID   cordon NAME   drain NAME   uncordon NAME
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -21,8 +22,8 @@
 namespace jenner::coordinator {
 namespace {
 
-constexpr const char* kStates[] = {"queued",    "running", "cancelling",
-                                   "succeeded", "failed",  "cancelled"};
+constexpr const char* kStates[] = {"queued",     "running",   "pausing", "paused",
+                                   "cancelling", "succeeded", "failed",  "cancelled"};
 
 class Cluster {
  public:
@@ -45,6 +46,12 @@ class Cluster {
     if (verb == "sync") said = Sync(who);
     if (verb == "tick") said = Wait(who);
     if (verb == "cancel") said = Post(CancelExperiment{who});
+    if (verb == "kill") said = Post(CancelExperiment{who, true});
+    if (verb == "pause") said = Post(PauseExperiment{who});
+    if (verb == "resume") said = Post(ResumeExperiment{who});
+    if (verb == "cordon") said = Post(CordonWorker{who, Cordon::kCordoned});
+    if (verb == "drain") said = Post(CordonWorker{who, Cordon::kDraining});
+    if (verb == "uncordon") said = Post(UncordonWorker{who});
     if (verb == "delete") said = Post(DeleteExperiment{who});
     if (verb == "restart") said = Restart();
     return said + Show();
@@ -97,6 +104,8 @@ class Cluster {
     spec.dataset = "sha256:" + core::Sha256Hex("data");
     spec.contexts["c"] = {};
     spec.ranks = Number("ranks", 1);
+    spec.priority = Number("priority", 50);
+    create.owner = Arg("owner", kDefaultOwner);
     for (int i = 0; i < Number("arms", 1); ++i) {
       const std::string name = absl::StrFormat("a%d", i);
       spec.contexts[name].user_prefix = name;
@@ -194,7 +203,7 @@ class Cluster {
       out += absl::StrFormat("%s attempt=%d rank=%d/%d%s%s\n", one.key.experiment, one.key.attempt,
                              one.key.rank, one.world_size,
                              one.store_address.empty() ? "" : " store=" + one.store_address,
-                             one.stop ? " stop" : "");
+                             one.stop ? (one.kill ? " kill" : " stop") : "");
     }
     return out.empty() ? "nothing\n" : out;
   }
@@ -212,14 +221,21 @@ class Cluster {
   std::string ShowJob(const std::string& id, size_t index, const Job& job) {
     std::string out = absl::StrFormat("  %s/%d %s attempt=%d", id, index,
                                       kStates[static_cast<int>(job.state)], job.attempt);
+    if (job.attempts_counted > 0) out += absl::StrFormat(" counted=%d", job.attempts_counted);
+    if (job.interruptions > 0) out += absl::StrFormat(" interrupted=%d", job.interruptions);
     for (const Rank& rank : job.ranks) {
       out += " " + rank.worker + (rank.ended ? absl::StrFormat("(%d)", rank.exit_code) : "");
     }
+    if (job.stop != StopCause::kNone) out += " stopping";
     if (job.total_steps > 0) {
       out += absl::StrFormat(" step %d/%d", StepOf(state_, id, job), job.total_steps);
     }
     Reason reason = job.reason;
-    if (job.state == RunState::kQueued) reason = WhyPending(state_, now_).of[&job];
+    if (job.state == RunState::kQueued) {
+      const Pending pending = WhyPending(state_, now_).of[&job];
+      if (pending.position > 0) out += absl::StrFormat(" #%d", pending.position);
+      reason = pending.reason;
+    }
     if (!reason.code.empty())
       out += absl::StrFormat(" %s [%s]: %s", reason.code, reason.blame, reason.message);
     return out + "\n";

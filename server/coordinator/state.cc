@@ -20,6 +20,12 @@ int32_t SlotsUsed(const State& state, const std::string& worker) {
   return used;
 }
 
+bool IsStopping(const Job& job) {
+  bool broken = false;
+  for (const Rank& rank : job.ranks) broken = broken || (rank.ended && rank.exit_code != 0);
+  return broken || job.state == RunState::kCancelling || job.stop != StopCause::kNone;
+}
+
 bool IsAlive(const State& state, const std::string& worker, absl::Time now) {
   const auto found = state.liveness.workers.find(worker);
   return found != state.liveness.workers.end() && !found->second.boot_id.empty() &&
@@ -58,9 +64,16 @@ void CheckInvariants(const State& state) {
     for (const Job& job : experiment.jobs) {
       const bool has_gang = job.state == RunState::kRunning || job.state == RunState::kCancelling;
       JENNER_CHECK(has_gang == !job.ranks.empty());
+      JENNER_CHECK(job.state != RunState::kPaused || experiment.state == RunState::kPausing ||
+                   experiment.state == RunState::kPaused ||
+                   experiment.state == RunState::kCancelling);
+      JENNER_CHECK(experiment.state != RunState::kPaused || !has_gang);
+      JENNER_CHECK(job.stop == StopCause::kNone || has_gang);
       JENNER_CHECK(job.ranks.empty() ||
                    static_cast<int32_t>(job.ranks.size()) == job.plan.spec.ranks);
-      JENNER_CHECK(job.attempt >= 0 && job.attempt <= kMaxAttempts);
+      JENNER_CHECK(job.attempts_counted >= 0 && job.attempts_counted <= kMaxAttempts);
+      JENNER_CHECK(job.interruptions >= 0 && job.interruptions <= kMaxInterruptions);
+      JENNER_CHECK(job.attempt >= job.attempts_counted + job.interruptions);
       JENNER_CHECK(!IsTerminal(experiment.state) || IsTerminal(job.state));
     }
   }

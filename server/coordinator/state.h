@@ -18,8 +18,16 @@
 
 namespace jenner::coordinator {
 
+// Failed attempts of a job that count, the last one included, and those that do not: nobody's fault
+// but the machines' (core/exit_code.h), so there may be many, but not for ever.
 inline constexpr int kMaxAttempts = 3;
+inline constexpr int kMaxInterruptions = 50;
+// A job waits 1 s after a failed attempt, twice as long after each further one in a row, at most
+// kMaxBackOff. An attempt that ran for kLongRun before it failed begins a new row.
+inline constexpr absl::Duration kMaxBackOff = absl::Minutes(1);
+inline constexpr absl::Duration kLongRun = absl::Minutes(10);
 inline constexpr size_t kMaxExperiments = 10'000;
+inline constexpr char kDefaultOwner[] = "default";  // of experiments that name none
 // An agent that has had no answer for kLease kills its ranks; the coordinator gives them away
 // kLeaseGrace later, when they are surely gone. Observe() is given the sum.
 inline constexpr absl::Duration kLease = absl::Seconds(15);
@@ -29,7 +37,19 @@ inline constexpr size_t kMaxDeletedRequests = 10'000;
 // A lost worker is forgotten after this, so that names that come and go do not pile up.
 inline constexpr absl::Duration kForgetWorkerAfter = absl::Hours(1);
 
-enum class RunState { kQueued, kRunning, kCancelling, kSucceeded, kFailed, kCancelled };
+// A job is asked to stop for another one's sake only after it has run so long.
+inline constexpr absl::Duration kMinRunTime = absl::Seconds(60);
+
+enum class RunState {
+  kQueued,
+  kRunning,
+  kPausing,  // of experiments: paused, and a gang has not stopped yet
+  kPaused,
+  kCancelling,
+  kSucceeded,
+  kFailed,
+  kCancelled
+};
 
 inline bool IsTerminal(RunState state) { return state >= RunState::kSucceeded; }
 
@@ -40,6 +60,16 @@ struct Reason {
   std::string blame;    // "user", "system" or "capacity"
   bool operator==(const Reason&) const = default;
 };
+
+// What the end of an attempt costs its job.
+enum class Charge {
+  kAttempt,       // one of kMaxAttempts
+  kInterruption,  // one of kMaxInterruptions
+  kNone,          // it was stopped on purpose
+};
+
+// Why a running gang was asked to stop, to go on later.
+enum class StopCause { kNone, kPreempted, kPaused, kDrained };
 
 struct Artifact {
   std::string path;
@@ -61,11 +91,19 @@ struct Rank {
 struct Job {
   core::PlannedJob plan;
   RunState state = RunState::kQueued;
-  Reason reason;              // of the terminal state, or of the last failed attempt
-  int32_t attempt = 0;        // of the current or last attempt; 0: none yet. Only grows
-  std::vector<Rank> ranks;    // of the current attempt; empty when there is none
-  std::string store_address;  // of the current attempt, once announced
+  Reason reason;                 // of the terminal state, or of the last failed attempt
+  int32_t attempt = 0;           // of the current or last attempt; 0: none yet. Only grows
+  int32_t attempts_counted = 0;  // that failed, of at most kMaxAttempts
+  int32_t interruptions = 0;     // of at most kMaxInterruptions
+  int32_t failures_in_row = 0;   // sets the back-off
+  absl::Time not_before = absl::InfinitePast();  // back-off: not placed earlier
+  std::vector<Rank> ranks;                       // of the current attempt; empty when there is none
+  std::string store_address;                     // of the current attempt, once announced
   std::vector<Artifact> artifacts;
+  StopCause stop = StopCause::kNone;  // asked of the current attempt; `reason` says why
+  // Of the last attempt, rank by rank, where its checkpoints are; empty if it failed by a fault
+  // that counts, for then another worker may do better.
+  std::vector<std::string> last_workers;
   int32_t step = 0;         // at which rank 0 of the last ended attempt stood; see StepOf()
   int32_t total_steps = 0;  // 0: not known yet, or there is no training
   absl::Time queue_time = absl::InfinitePast();  // since when it waits or waited
@@ -79,10 +117,14 @@ struct Experiment {
   int64_t order = 0;  // 1 for the first ever created; the queue's order
   std::string request_id;
   std::string fingerprint;  // of the create request's body
+  std::string creator;      // whose token made it; "": nobody's
+  std::string project;      // of that token; "": none
+  std::string owner = kDefaultOwner;
   core::ExperimentSpec spec;
   std::vector<Job> jobs;
   RunState state = RunState::kQueued;
   Reason reason;
+  bool is_killed = false;  // cancelled without the trainers' grace
   absl::Time create_time = absl::InfinitePast();
   absl::Time start_time = absl::InfinitePast();
   absl::Time end_time = absl::InfinitePast();
@@ -112,7 +154,15 @@ struct WorkerInfo {
   std::string version;
   absl::Time last_seen = absl::InfinitePast();
   absl::Time lease_until = absl::InfinitePast();
+  int32_t gpus = 0;  // each for one rank
 };
+
+// What an operator took from a worker, by its name: outlives its agent.
+enum class Cordon {
+  kCordoned,  // it is given no more ranks
+  kDraining,  // and those it has are stopped, to go on elsewhere
+};
+inline constexpr size_t kMaxCordons = 10'000;
 
 struct Liveness {
   std::map<std::string, WorkerInfo> workers;
@@ -123,12 +173,14 @@ struct State {
   std::map<std::string, Experiment> experiments;   // by id
   std::map<std::string, std::string> request_ids;  // request id -> experiment id
   std::deque<std::string> deleted_requests;        // those of deleted experiments, oldest first
+  std::map<std::string, Cordon> cordons;           // by worker
   int64_t last_order = 0;
   Liveness liveness;
 
   bool SameDurable(const State& other) const {
     return experiments == other.experiments && request_ids == other.request_ids &&
-           deleted_requests == other.deleted_requests && last_order == other.last_order;
+           deleted_requests == other.deleted_requests && cordons == other.cordons &&
+           last_order == other.last_order;
   }
   // The experiment that a request made; null if it made none or that is deleted.
   const Experiment* MadeBy(const std::string& request_id) const {
@@ -142,6 +194,9 @@ struct State {
 
 // Slots that unended ranks of current attempts hold on `worker`.
 int32_t SlotsUsed(const State& state, const std::string& worker);
+
+// Its ranks are to stop: cancelled, asked to, or the gang broke.
+bool IsStopping(const Job& job);
 
 bool IsAlive(const State& state, const std::string& worker, absl::Time now);
 

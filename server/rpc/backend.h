@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -19,6 +20,8 @@
 #include "server/coordinator/state.h"
 #include "server/feed/hub.h"
 #include "server/feed/mailbox.h"
+#include "server/rpc/gate.h"
+#include "server/store/audit_log.h"
 #include "server/store/blob_store.h"
 #include "server/store/dataset_store.h"
 #include "server/store/metric_store.h"
@@ -46,6 +49,8 @@ struct View {
 // before it in its group) decided is durable and applied; it must be quick.
 struct Request {
   std::optional<coordinator::Command> command;  // none: a question about the View
+  // May the command be done, as things stand when it is decided? Null: yes. Not for questions.
+  std::function<absl::Status(const coordinator::State& state)> permit;
   std::function<void(const absl::Status& decided, const View& view)> answer;
 };
 
@@ -66,6 +71,8 @@ struct Backend {
   store::DatasetStore* datasets = nullptr;     // on the file thread
   feed::Hub* hub = nullptr;
   telemetry::Metrics* metrics = nullptr;
+  Gate* gate = nullptr;
+  store::AuditLog* audit = nullptr;  // on the file thread
   std::function<absl::Time()> clock;
   Limits limits;
 };
@@ -79,13 +86,30 @@ struct Resource {
   std::string name;
 };
 
+// May a call go on: asks the gate, as every handler does first. A refusal is counted and audited
+// here; the caller ends the call with it. The caller lives as long as the call.
+std::shared_ptr<const Caller> Admit(Backend& backend, const grpc::CallbackServerContext& context,
+                                    const char* method, CallKind kind, const Resource& resource,
+                                    const std::string& request_id = "");
+
+// An ended call that changed something, or was not permitted to, goes to the audit log.
+void Audit(Backend& backend, const Caller& caller, const Resource& resource,
+           const absl::Status& outcome);
+
 // One unary call on its way through the threads; copied into each step. Exactly one of the steps
-// calls Finish (those below do so when they cannot go on).
+// calls Finish (those below do so when they cannot go on). A call that is refused is over once it
+// is made, and whatever is asked of it then does nothing.
 struct Call {
-  Backend* backend = nullptr;
-  const char* method = "";  // "Experiments/GetExperiment"
-  grpc::ServerUnaryReactor* reactor = nullptr;
-  Resource resource = {};
+  // `method` is "Experiments/GetExperiment"; `resource` is needed where the rule says `owned`.
+  Call(Backend& given, grpc::CallbackServerContext* context, const char* method_name,
+       Resource about = {}, const std::string& request_id = "");
+
+  Backend* backend;
+  const char* method;
+  grpc::ServerUnaryReactor* reactor;
+  Resource resource;
+  std::shared_ptr<const Caller> caller;
+  bool is_preview = false;  // it changes nothing after all
 
   // An error is told with the resource.
   void Finish(const absl::Status& status) const;
@@ -98,6 +122,11 @@ struct Call {
            std::function<void(const absl::Status& decided, const View&)> answer) const;
   void OnStoreThread(feed::Task task) const;
   void OnFileThread(feed::Task task) const;
+
+ private:
+  bool IsRefused() const { return !caller->status.ok(); }
+  // May the caller do that to the resource?
+  absl::Status Permit(const coordinator::State& state) const;
 };
 
 // The code's name, as in "NOT_FOUND"; counts a finished call.

@@ -81,6 +81,7 @@ v1::Experiment Preview(const coordinator::CreateExperiment& command, const View&
   }
   coordinator::Experiment experiment;
   experiment.id = command.id;
+  experiment.owner = command.owner;
   experiment.spec = command.spec;
   for (core::PlannedJob& plan : core::Expand(command.spec)) {
     experiment.jobs.emplace_back();
@@ -107,6 +108,12 @@ absl::StatusOr<coordinator::CreateExperiment> ToCommand(
     faults.push_back({"request_id", "expected a UUID"});
   }
   command.request_id = request.request_id();
+  if (!request.owner().empty()) command.owner = request.owner();
+  if (!core::IsOwner(command.owner)) {
+    faults.push_back({"owner", absl::StrFormat("expected 1 to 63 letters, digits, '.', '_', '-' or "
+                                               "'@'; found \"%s\"",
+                                               command.owner.substr(0, 80))});
+  }
   command.fingerprint = Fingerprint(request);
   command.spec = core::Resolve(wire::ToCore(request.spec(), &faults));
   for (core::Fault& fault : core::Validate(command.spec)) faults.push_back(std::move(fault));
@@ -149,15 +156,19 @@ absl::Status CheckDatasets(const core::ExperimentSpec& spec, const store::Datase
 
 void Create(const Call& given, const v1::CreateExperimentRequest* request,
             v1::CreateExperimentResponse* response) {
-  absl::StatusOr<coordinator::CreateExperiment> command = ToCommand(*request);
-  if (!command.ok()) return given.Finish(command.status());
   Call call = given;
+  call.is_preview = request->validate_only();
+  absl::StatusOr<coordinator::CreateExperiment> command = ToCommand(*request);
+  if (!command.ok()) return call.Finish(command.status());
+  command->creator = call.caller->principal.name;
+  // With a token nobody chooses whose share it uses.
+  if (!command->creator.empty()) command->owner = command->creator;
+  command->project = call.caller->principal.project;
   call.resource = {"experiment", core::ExperimentName(command->id)};
-  call.OnFileThread([call, command = *std::move(command), is_preview = request->validate_only(),
-                     response] {
+  call.OnFileThread([call, command = *std::move(command), response] {
     const absl::Status checked = CheckDatasets(command.spec, *call.backend->datasets);
     if (!checked.ok()) return call.Finish(checked);
-    if (is_preview) {
+    if (call.is_preview) {
       return call.Ask([call, command, response](const View& view) {
         const absl::Status decided = coordinator::Decide(view.state, command, view.now).status();
         if (decided.ok()) *response->mutable_experiment() = Preview(command, view);

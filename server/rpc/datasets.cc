@@ -42,8 +42,11 @@ grpc::ServerReadReactor<v1::UploadDatasetRequest>* DatasetsService::UploadDatase
   // Written at the header, read at the end; the steps of one upload follow one another.
   auto header = std::make_shared<v1::UploadDatasetHeader>();
   Reactor::Hooks hooks;
+  hooks.about = [](const v1::UploadDatasetRequest& first) {
+    return Resource{"dataset", kPrefix + first.header().sha256()};
+  };
   hooks.open = [&backend = backend_, header](const v1::UploadDatasetRequest& first,
-                                             Reactor::Opened opened) {
+                                             const auth::Principal&, Reactor::Opened opened) {
     *header = first.header();
     const core::Faults faults = Check(*header);
     if (!faults.empty()) return opened(wire::FaultsStatus(faults));
@@ -71,8 +74,8 @@ grpc::ServerUnaryReactor* DatasetsService::GetDataset(grpc::CallbackServerContex
   const std::string& name = request->name();
   const bool is_name = name.rfind(kPrefix, 0) == 0 &&
                        core::IsSha256Hex(std::string_view(name).substr(sizeof kPrefix - 1));
-  const Call call{&backend_, "Datasets/GetDataset", context->DefaultReactor(),
-                  is_name ? Resource{"dataset", name} : Resource{}};
+  const Call call(backend_, context, "Datasets/GetDataset",
+                  is_name ? Resource{"dataset", name} : Resource{});
   if (!is_name) {
     call.Finish(wire::FaultStatus(
         "name", absl::StrFormat("expected datasets/{sha256}; found \"%s\"", name.substr(0, 80))));

@@ -21,6 +21,10 @@ v1::State EncodeState(RunState state) {
       return v1::STATE_QUEUED;
     case RunState::kRunning:
       return v1::STATE_RUNNING;
+    case RunState::kPausing:
+      return v1::STATE_PAUSING;
+    case RunState::kPaused:
+      return v1::STATE_PAUSED;
     case RunState::kCancelling:
       return v1::STATE_CANCELLING;
     case RunState::kSucceeded:
@@ -41,6 +45,23 @@ void SetReason(const coordinator::Reason& reason, v1::StateReason* message) {
   message->set_blame(reason.blame);
 }
 
+// 0: none.
+int32_t PositionOf(const coordinator::Job& job, const View& view) {
+  if (job.state != RunState::kQueued) return 0;
+  const auto& pending = view.Pending().of;
+  const auto found = pending.find(&job);
+  return found == pending.end() ? 0 : found->second.position;
+}
+
+int32_t PositionOf(const coordinator::Experiment& experiment, const View& view) {
+  int32_t first = 0;
+  for (const coordinator::Job& job : experiment.jobs) {
+    const int32_t position = PositionOf(job, view);
+    if (position > 0 && (first == 0 || position < first)) first = position;
+  }
+  return first;
+}
+
 void EncodeJob(const coordinator::Experiment& experiment, const coordinator::Job& job,
                const View& view, Detail detail, v1::Job* message) {
   message->set_name(core::JobName(experiment.id, job.plan.id));
@@ -49,7 +70,11 @@ void EncodeJob(const coordinator::Experiment& experiment, const coordinator::Job
   if (!reason.code.empty()) SetReason(reason, message->mutable_state_reason());
   for (const std::string& arm : ArmNames(job)) message->add_arms(arm);
   message->set_attempt(job.attempt);
+  message->set_attempts_counted(job.attempts_counted);
+  message->set_interruptions(job.interruptions);
   message->set_ranks(job.plan.spec.ranks);
+  message->set_queue_position(PositionOf(job, view));
+  message->set_stopping(job.stop != coordinator::StopCause::kNone);
   message->set_step(coordinator::StepOf(view.state, experiment.id, job));
   message->set_total_steps(job.total_steps);
   if (IsSet(job.start_time)) *message->mutable_start_time() = wire::ToProto(job.start_time);
@@ -79,7 +104,8 @@ const coordinator::Reason& ReasonOf(const coordinator::Job& job, const View& vie
   if (job.state != RunState::kQueued) return job.reason;
   const auto& pending = view.Pending().of;
   const auto found = pending.find(&job);
-  return found == pending.end() ? job.reason : found->second;  // one that is about to be cancelled
+  return found == pending.end() ? job.reason
+                                : found->second.reason;  // one that is about to be cancelled
 }
 
 std::vector<std::string> ArmNames(const coordinator::Job& job) {
@@ -103,6 +129,9 @@ v1::Experiment Encode(const coordinator::Experiment& experiment, const View& vie
     *message.mutable_start_time() = wire::ToProto(experiment.start_time);
   }
   if (IsSet(experiment.end_time)) *message.mutable_end_time() = wire::ToProto(experiment.end_time);
+  message.set_owner(experiment.owner);
+  message.set_priority(experiment.spec.priority);
+  message.set_queue_position(PositionOf(experiment, view));
   for (const coordinator::Job& job : experiment.jobs) {
     EncodeJob(experiment, job, view, detail, message.add_jobs());
   }
@@ -130,6 +159,14 @@ v1::TrainPoint Encode(const std::string& experiment, const store::TrainPoint& po
   message.set_supervised_tokens(point.step.supervised_tokens);
   message.set_tokens(point.step.tokens);
   message.set_tokens_per_second(point.step.tokens_per_second);
+  return message;
+}
+
+v1::Rewind Encode(const std::string& experiment, const store::Rewind& rewind) {
+  v1::Rewind message;
+  message.set_job(core::JobName(experiment, rewind.job));
+  message.set_attempt(rewind.attempt);
+  message.set_step(rewind.step);
   return message;
 }
 
@@ -175,6 +212,16 @@ v1::Sample Encode(const std::string& experiment, const store::StoredSample& stor
     score->set_trait(trait);
     if (value.has_value()) score->set_value(*value);
   }
+  return message;
+}
+
+v1::LogLine Encode(const std::string& experiment, const store::LogLine& line) {
+  v1::LogLine message;
+  message.set_job(core::JobName(experiment, line.job));
+  message.set_attempt(line.attempt);
+  message.set_rank(line.rank);
+  if (line.time > absl::UnixEpoch()) *message.mutable_time() = wire::ToProto(line.time);
+  message.set_text(line.text);
   return message;
 }
 

@@ -28,9 +28,11 @@ std::vector<std::string> ArmNames(const coordinator::Job& job);
 
 v1::StateReason Encode(const coordinator::Reason& reason);
 v1::TrainPoint Encode(const std::string& experiment, const store::TrainPoint& point);
+v1::Rewind Encode(const std::string& experiment, const store::Rewind& rewind);
 // With Wilson's intervals if there is one answer a prompt; `arms` is left to the caller.
 v1::Cell Encode(const std::string& experiment, const store::Cell& cell, int32_t answers_per_prompt);
 v1::Sample Encode(const std::string& experiment, const store::StoredSample& sample);
+v1::LogLine Encode(const std::string& experiment, const store::LogLine& line);
 
 }  // namespace jenner::rpc
 

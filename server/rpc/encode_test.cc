@@ -54,8 +54,14 @@ TEST(Encode, ReasonsAreThoseOfTheirPlaceInTheQueue) {
   EXPECT_FALSE(first.jobs(0).has_state_reason()) << "it runs";
   EXPECT_EQ(first.jobs(1).state_reason().message(), "needs 2 slots, 1 free");
   EXPECT_EQ(first.jobs(2).state_reason().message(),
-            "needs 1 slot, 1 free, kept for a gang that waits longer");
+            "needs 1 slot, 1 free, kept for a gang before it");
   EXPECT_EQ(first.state_reason().message(), "needs 2 slots, 1 free") << "that of the first to wait";
+  EXPECT_EQ(first.jobs(0).queue_position(), 0) << "it runs";
+  EXPECT_EQ(first.jobs(1).queue_position(), 1);
+  EXPECT_EQ(first.queue_position(), 1);
+  const v1::Experiment second = Encode(state.experiments.at("e0001"), view, Detail::kListed);
+  EXPECT_EQ(second.queue_position(), 10);
+  EXPECT_EQ(second.jobs(9).queue_position(), 19);
 }
 
 TEST(Encode, AnIntervalNeedsOneAnswerAPrompt) {

@@ -51,6 +51,20 @@ void AskAbout(const Call& call, const std::string& name,
   });
 }
 
+// Decides `verb` about the experiment named and answers what it then is.
+template <typename Verb>
+void DoVerb(const Call& call, const std::string& name, Verb verb, v1::Experiment* answer) {
+  const absl::StatusOr<std::string> id = IdIn(name);
+  if (!id.ok()) return call.Finish(id.status());
+  verb.id = *id;
+  call.Do(verb, [call, answer, id = *id](const View& view) {
+    const auto found = view.state.experiments.find(id);
+    if (found == view.state.experiments.end()) return call.Finish(NotThere(id));
+    *answer = Encode(found->second, view, Detail::kFull);
+    call.Finish(absl::OkStatus());
+  });
+}
+
 // The jobs whose cells count for one (arm, seed), and how many steps its training has.
 struct ArmPlan {
   core::ArmSeed arm;
@@ -157,7 +171,7 @@ void ReadSamples(const Call& call, const store::SampleQuery& query, const ArmsOf
 grpc::ServerUnaryReactor* ExperimentsService::CreateExperiment(
     grpc::CallbackServerContext* context, const v1::CreateExperimentRequest* request,
     v1::CreateExperimentResponse* response) {
-  const Call call{&backend_, "Experiments/CreateExperiment", context->DefaultReactor()};
+  const Call call(backend_, context, "Experiments/CreateExperiment", {}, request->request_id());
   Create(call, request, response);
   return call.reactor;
 }
@@ -165,8 +179,7 @@ grpc::ServerUnaryReactor* ExperimentsService::CreateExperiment(
 grpc::ServerUnaryReactor* ExperimentsService::GetExperiment(grpc::CallbackServerContext* context,
                                                             const v1::GetExperimentRequest* request,
                                                             v1::GetExperimentResponse* response) {
-  const Call call{&backend_, "Experiments/GetExperiment", context->DefaultReactor(),
-                  About(request->name())};
+  const Call call(backend_, context, "Experiments/GetExperiment", About(request->name()));
   AskAbout(call, request->name(),
            [call, response](const coordinator::Experiment& experiment, const View& view) {
              *response->mutable_experiment() = Encode(experiment, view, Detail::kFull);
@@ -178,7 +191,7 @@ grpc::ServerUnaryReactor* ExperimentsService::GetExperiment(grpc::CallbackServer
 grpc::ServerUnaryReactor* ExperimentsService::ListExperiments(
     grpc::CallbackServerContext* context, const v1::ListExperimentsRequest* request,
     v1::ListExperimentsResponse* response) {
-  const Call call{&backend_, "Experiments/ListExperiments", context->DefaultReactor()};
+  const Call call(backend_, context, "Experiments/ListExperiments");
   static constexpr char kBinding[] = "ListExperiments";
   const absl::StatusOr<int32_t> size = PageSize(request->page_size());
   const absl::StatusOr<std::vector<std::string>> position =
@@ -217,27 +230,32 @@ grpc::ServerUnaryReactor* ExperimentsService::ListExperiments(
 grpc::ServerUnaryReactor* ExperimentsService::CancelExperiment(
     grpc::CallbackServerContext* context, const v1::CancelExperimentRequest* request,
     v1::CancelExperimentResponse* response) {
-  const Call call{&backend_, "Experiments/CancelExperiment", context->DefaultReactor(),
-                  About(request->name())};
-  const absl::StatusOr<std::string> id = IdIn(request->name());
-  if (!id.ok()) {
-    call.Finish(id.status());
-    return call.reactor;
-  }
-  call.Do(coordinator::CancelExperiment{*id}, [call, response, id = *id](const View& view) {
-    const auto found = view.state.experiments.find(id);
-    if (found == view.state.experiments.end()) return call.Finish(NotThere(id));
-    *response->mutable_experiment() = Encode(found->second, view, Detail::kFull);
-    call.Finish(absl::OkStatus());
-  });
+  const Call call(backend_, context, "Experiments/CancelExperiment", About(request->name()));
+  DoVerb(call, request->name(), coordinator::CancelExperiment{"", request->kill()},
+         response->mutable_experiment());
+  return call.reactor;
+}
+
+grpc::ServerUnaryReactor* ExperimentsService::PauseExperiment(
+    grpc::CallbackServerContext* context, const v1::PauseExperimentRequest* request,
+    v1::PauseExperimentResponse* response) {
+  const Call call(backend_, context, "Experiments/PauseExperiment", About(request->name()));
+  DoVerb(call, request->name(), coordinator::PauseExperiment{}, response->mutable_experiment());
+  return call.reactor;
+}
+
+grpc::ServerUnaryReactor* ExperimentsService::ResumeExperiment(
+    grpc::CallbackServerContext* context, const v1::ResumeExperimentRequest* request,
+    v1::ResumeExperimentResponse* response) {
+  const Call call(backend_, context, "Experiments/ResumeExperiment", About(request->name()));
+  DoVerb(call, request->name(), coordinator::ResumeExperiment{}, response->mutable_experiment());
   return call.reactor;
 }
 
 grpc::ServerUnaryReactor* ExperimentsService::DeleteExperiment(
     grpc::CallbackServerContext* context, const v1::DeleteExperimentRequest* request,
     v1::DeleteExperimentResponse*) {
-  const Call call{&backend_, "Experiments/DeleteExperiment", context->DefaultReactor(),
-                  About(request->name())};
+  const Call call(backend_, context, "Experiments/DeleteExperiment", About(request->name()));
   // The rows first: what fails can be repeated for as long as the experiment is there, and a new
   // one of the same name never sees them. Rows that came before are in the store's queue already,
   // and of a terminal experiment no later ones are taken.
@@ -263,8 +281,7 @@ grpc::ServerWriteReactor<v1::WatchExperimentResponse>* ExperimentsService::Watch
 grpc::ServerUnaryReactor* ExperimentsService::GetResults(grpc::CallbackServerContext* context,
                                                          const v1::GetResultsRequest* request,
                                                          v1::GetResultsResponse* response) {
-  const Call call{&backend_, "Experiments/GetResults", context->DefaultReactor(),
-                  About(request->name())};
+  const Call call(backend_, context, "Experiments/GetResults", About(request->name()));
   AskAbout(call, request->name(),
            [call, response](const coordinator::Experiment& experiment, const View&) {
              call.OnStoreThread([call, response, id = experiment.id, plans = PlansOf(experiment),
@@ -280,8 +297,7 @@ grpc::ServerUnaryReactor* ExperimentsService::GetResults(grpc::CallbackServerCon
 grpc::ServerUnaryReactor* ExperimentsService::ListSamples(grpc::CallbackServerContext* context,
                                                           const v1::ListSamplesRequest* request,
                                                           v1::ListSamplesResponse* response) {
-  const Call call{&backend_, "Experiments/ListSamples", context->DefaultReactor(),
-                  About(request->name())};
+  const Call call(backend_, context, "Experiments/ListSamples", About(request->name()));
   const std::string step = request->has_step() ? absl::StrFormat("%d", request->step()) : "any";
   const std::string binding = absl::StrFormat("ListSamples %s\n%s\n%s\n%s", request->name(),
                                               request->arm(), request->context(), step);

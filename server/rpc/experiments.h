@@ -25,6 +25,12 @@ class ExperimentsService final : public v1::Experiments::CallbackService {
   grpc::ServerUnaryReactor* CancelExperiment(grpc::CallbackServerContext* context,
                                              const v1::CancelExperimentRequest* request,
                                              v1::CancelExperimentResponse* response) override;
+  grpc::ServerUnaryReactor* PauseExperiment(grpc::CallbackServerContext* context,
+                                            const v1::PauseExperimentRequest* request,
+                                            v1::PauseExperimentResponse* response) override;
+  grpc::ServerUnaryReactor* ResumeExperiment(grpc::CallbackServerContext* context,
+                                             const v1::ResumeExperimentRequest* request,
+                                             v1::ResumeExperimentResponse* response) override;
   grpc::ServerUnaryReactor* DeleteExperiment(grpc::CallbackServerContext* context,
                                              const v1::DeleteExperimentRequest* request,
                                              v1::DeleteExperimentResponse* response) override;
@@ -36,6 +42,9 @@ class ExperimentsService final : public v1::Experiments::CallbackService {
   grpc::ServerUnaryReactor* ListSamples(grpc::CallbackServerContext* context,
                                         const v1::ListSamplesRequest* request,
                                         v1::ListSamplesResponse* response) override;
+  grpc::ServerUnaryReactor* GetLogs(grpc::CallbackServerContext* context,
+                                    const v1::GetLogsRequest* request,
+                                    v1::GetLogsResponse* response) override;
 
  private:
   Backend& backend_;

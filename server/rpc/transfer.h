@@ -28,16 +28,26 @@ class UploadReactor final : public grpc::ServerReadReactor<Request> {
  public:
   using Opened = std::function<void(absl::StatusOr<std::unique_ptr<store::BlobWriter>>)>;
   struct Hooks {
+    // What the header is about.
+    std::function<Resource(const Request& first)> about;
     // Called with the header; answers once, from any thread. Must not block.
-    std::function<void(const Request& first, Opened opened)> open;
+    std::function<void(const Request& first, const auth::Principal& principal, Opened opened)> open;
     // All bytes are written; on the file thread. OK: durable, and the response is filled.
     std::function<absl::Status(std::unique_ptr<store::BlobWriter> writer)> commit;
   };
 
   UploadReactor(Backend& backend, const char* method, grpc::CallbackServerContext* context,
                 Hooks hooks)
-      : backend_(backend), method_(method), context_(context), hooks_(std::move(hooks)) {
-    this->StartRead(&request_);
+      : backend_(backend),
+        method_(method),
+        context_(context),
+        hooks_(std::move(hooks)),
+        caller_(Admit(backend, *context, method, CallKind::kStream, {})) {
+    if (!caller_->status.ok()) {
+      this->Finish(wire::ToGrpcStatus(caller_->status));
+    } else {
+      this->StartRead(&request_);
+    }
   }
 
   void OnReadDone(bool ok) override {
@@ -46,11 +56,13 @@ class UploadReactor final : public grpc::ServerReadReactor<Request> {
       if (!request_.has_header()) {
         return End(wire::FaultStatus("header", "expected in the first message"));
       }
-      hooks_.open(request_, [this](absl::StatusOr<std::unique_ptr<store::BlobWriter>> opened) {
-        if (!opened.ok()) return End(opened.status());
-        writer_ = *std::move(opened);
-        this->StartRead(&request_);
-      });
+      resource_ = hooks_.about(request_);
+      hooks_.open(request_, caller_->principal,
+                  [this](absl::StatusOr<std::unique_ptr<store::BlobWriter>> opened) {
+                    if (!opened.ok()) return End(opened.status());
+                    writer_ = *std::move(opened);
+                    this->StartRead(&request_);
+                  });
       return;
     }
     const auto size = static_cast<int64_t>(request_.chunk().size());
@@ -84,6 +96,7 @@ class UploadReactor final : public grpc::ServerReadReactor<Request> {
   // Nothing touches the reactor afterwards.
   void End(const absl::Status& status) {
     CountCall(backend_, method_, status);
+    Audit(backend_, *caller_, resource_, status);
     this->Finish(wire::ToGrpcStatus(status));
   }
 
@@ -91,6 +104,8 @@ class UploadReactor final : public grpc::ServerReadReactor<Request> {
   const char* const method_;
   grpc::CallbackServerContext* const context_;
   const Hooks hooks_;
+  const std::shared_ptr<const Caller> caller_;
+  Resource resource_;
   Request request_;
   std::unique_ptr<store::BlobWriter> writer_;
 };
@@ -99,8 +114,15 @@ class UploadReactor final : public grpc::ServerReadReactor<Request> {
 template <typename Response>
 class DownloadReactor final : public grpc::ServerWriteReactor<Response> {
  public:
-  DownloadReactor(Backend& backend, const char* method, const std::string& sha256)
-      : backend_(backend), method_(method) {
+  DownloadReactor(Backend& backend, const char* method, const grpc::CallbackServerContext& context,
+                  const std::string& sha256)
+      : backend_(backend),
+        method_(method),
+        caller_(Admit(backend, context, method, CallKind::kStream, {"blob", "blobs/" + sha256})) {
+    if (!caller_->status.ok()) {
+      this->Finish(wire::ToGrpcStatus(caller_->status));
+      return;
+    }
     OnFileThread([this, sha256] {
       absl::StatusOr<std::unique_ptr<store::BlobReader>> opened = backend_.blobs->Read(sha256);
       if (absl::IsNotFound(opened.status())) {
@@ -137,6 +159,7 @@ class DownloadReactor final : public grpc::ServerWriteReactor<Response> {
 
   Backend& backend_;
   const char* const method_;
+  const std::shared_ptr<const Caller> caller_;
   std::unique_ptr<store::BlobReader> reader_;
   Response response_;
 };

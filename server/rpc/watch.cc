@@ -14,6 +14,7 @@ namespace jenner::rpc {
 namespace {
 
 constexpr char kMethod[] = "Experiments/WatchExperiment";
+constexpr absl::Duration kRetry = absl::Seconds(5);  // once all streams are taken
 using Reactor = grpc::ServerWriteReactor<v1::WatchExperimentResponse>;
 
 // The call's context while the call lives: it may be cut from a thread that races with its end.
@@ -85,12 +86,16 @@ absl::Status WithCursor(const absl::Status& end, const feed::Cursor& last) {
 class WatchReactor final : public Reactor {
  public:
   WatchReactor(Backend& backend, SnapshotCache& snapshots, grpc::CallbackServerContext* context)
-      : backend_(backend), snapshots_(snapshots), cutter_(std::make_shared<Cutter>()) {
+      : backend_(backend),
+        snapshots_(snapshots),
+        cutter_(std::make_shared<Cutter>()),
+        caller_(Admit(backend, *context, kMethod, CallKind::kStream, {})) {
     const feed::MutexLock lock(&cutter_->mutex);
     cutter_->context = context;
   }
 
   void Begin(const v1::WatchExperimentRequest& request) {
+    if (!caller_->status.ok()) return Finish(wire::ToGrpcStatus(caller_->status));
     const absl::StatusOr<Asked> asked = Parse(request);
     if (!asked.ok()) return Refuse(asked.status());
     experiment_ = asked->cursor.experiment;
@@ -100,7 +105,7 @@ class WatchReactor final : public Reactor {
     const absl::Status added = backend_.hub->Add(watcher);
     if (!added.ok()) {
       watcher_ = nullptr;
-      return Refuse(added);
+      return Refuse(absl::IsResourceExhausted(added) ? wire::WithRetryDelay(added, kRetry) : added);
     }
     ShowCount();
     watcher->Start();
@@ -195,6 +200,10 @@ class WatchReactor final : public Reactor {
       *response_.mutable_train_point() = Encode(experiment_, *point);
       return;
     }
+    if (const auto* rewind = std::get_if<store::Rewind>(&row.value)) {
+      *response_.mutable_rewind() = Encode(experiment_, *rewind);
+      return;
+    }
     const auto& cell = std::get<store::Cell>(row.value);
     *response_.mutable_cell() = Encode(experiment_, cell, snapshot_->answers_per_prompt);
     const auto arms = snapshot_->arms.find(cell.job);
@@ -207,6 +216,7 @@ class WatchReactor final : public Reactor {
   Backend& backend_;
   SnapshotCache& snapshots_;
   const std::shared_ptr<Cutter> cutter_;
+  const std::shared_ptr<const Caller> caller_;
   std::string experiment_;
   std::shared_ptr<feed::Watcher> watcher_;
   // Writes follow one another, each perhaps on another thread.

@@ -4,10 +4,12 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
 #include "core/names.h"
 #include "core/sha256.h"
@@ -39,6 +41,18 @@ bool IsWorkerId(const std::string& id) {
              std::string::npos;
 }
 
+// A path below a folder, whoever joins it to one: no part is empty, "." or "..".
+bool IsArtifactPath(const std::string& path) {
+  if (path.empty() || path.size() > kMaxPathBytes) return false;
+  for (const unsigned char c : path) {
+    if (c < 0x20 || c == 0x7f || c == '\\') return false;
+  }
+  const std::vector<std::string> parts = absl::StrSplit(path, '/');
+  return std::none_of(parts.begin(), parts.end(), [](const std::string& part) {
+    return part.empty() || part == "." || part == "..";
+  });
+}
+
 coordinator::RankKey ToKey(const v1::RankKey& key) {
   return {key.experiment(), key.job(), key.attempt(), key.rank()};
 }
@@ -53,9 +67,14 @@ v1::RankKey ToProto(const coordinator::RankKey& key) {
 }
 
 // What is stale must be dropped, and so must what belongs to an experiment that is gone.
-absl::Status CheckCurrent(const View& view, const coordinator::RankKey& key) {
+// And a worker speaks for the ranks that were given to it only.
+absl::Status CheckCurrent(const View& view, const coordinator::RankKey& key,
+                          const auth::Principal& principal) {
   const absl::Status checked = coordinator::CheckAttempt(view.state, key);
-  if (checked.ok()) return checked;
+  if (checked.ok()) {
+    const coordinator::Job& job = *view.state.experiments.at(key.experiment).Find(key.job);
+    return auth::CheckWorker(principal, job.ranks[static_cast<size_t>(key.rank)].worker);
+  }
   const absl::Status stale = wire::WithReason(checked, "STALE_ATTEMPT");
   if (!core::IsId(key.experiment) || !core::IsId(key.job)) return stale;
   return wire::WithResource(stale, "job", core::JobName(key.experiment, key.job));
@@ -73,9 +92,10 @@ void CheckReport(const v1::RankReport& report, int index, core::Faults* faults) 
     faults->push_back({path + ".artifacts", absl::StrFormat("at most %d", kMaxArtifacts)});
   }
   for (const v1::ArtifactReport& artifact : report.artifacts()) {
-    if (artifact.path().empty() || artifact.path().size() > kMaxPathBytes ||
-        !core::IsSha256Hex(artifact.sha256()) || artifact.size_bytes() < 0) {
-      faults->push_back({path + ".artifacts", "expected a path, a SHA-256 and a size each"});
+    if (!IsArtifactPath(artifact.path()) || !core::IsSha256Hex(artifact.sha256()) ||
+        artifact.size_bytes() < 0) {
+      faults->push_back(
+          {path + ".artifacts", "expected a relative path, a SHA-256 and a size each"});
       return;
     }
   }
@@ -91,6 +111,9 @@ core::Faults Check(const v1::SynchronizeRequest& request) {
   }
   if (request.slots() < 0 || request.slots() > kMaxSlots) {
     faults.push_back({"slots", absl::StrFormat("expected 0 to %d", kMaxSlots)});
+  }
+  if (request.gpus() < 0 || request.gpus() > coordinator::kMaxGpus) {
+    faults.push_back({"gpus", absl::StrFormat("expected 0 to %d", coordinator::kMaxGpus)});
   }
   if (request.models_size() > kMaxModels) {
     faults.push_back({"models", absl::StrFormat("at most %d", kMaxModels)});
@@ -130,6 +153,7 @@ coordinator::WorkerSync ToCommand(const v1::SynchronizeRequest& request) {
   sync.models.assign(request.models().begin(), request.models().end());
   sync.host = request.host();
   sync.version = request.version();
+  sync.gpus = request.gpus();
   for (const v1::RankReport& report : request.ranks()) sync.ranks.push_back(ToReport(report));
   return sync;
 }
@@ -159,26 +183,77 @@ void StoreBatch(const Call& call, const store::TelemetryBatch& batch,
   backend.hub->NotifyRows(batch.rank.experiment);
 }
 
+v1::Worker::Cordon CordonOf(const std::string& id, const coordinator::State& state) {
+  const auto found = state.cordons.find(id);
+  if (found == state.cordons.end()) return v1::Worker::CORDON_UNSPECIFIED;
+  if (found->second == coordinator::Cordon::kCordoned) return v1::Worker::CORDON_CORDONED;
+  return coordinator::SlotsUsed(state, id) > 0 ? v1::Worker::CORDON_DRAINING
+                                               : v1::Worker::CORDON_DRAINED;
+}
+
 void EncodeWorker(const std::string& id, const coordinator::WorkerInfo& info, const View& view,
                   v1::Worker* worker) {
   worker->set_name(core::WorkerName(id));
   worker->set_liveness(coordinator::IsAlive(view.state, id, view.now) ? v1::Worker::LIVENESS_ALIVE
                                                                       : v1::Worker::LIVENESS_LOST);
+  worker->set_cordon(CordonOf(id, view.state));
   worker->set_slots(info.slots);
   worker->set_slots_used(coordinator::SlotsUsed(view.state, id));
   for (const std::string& model : info.models) worker->add_models(model);
   worker->set_version(info.version);
+  worker->set_gpus(info.gpus);
   if (info.last_seen != absl::InfinitePast()) {
     *worker->mutable_since_last_seen() = wire::ToProto(view.now - info.last_seen);
   }
 }
 
+// Decides `verb` about the worker named and answers what it then is.
+template <typename Verb>
+void DoVerb(Call call, const std::string& name, Verb verb, v1::Worker* answer) {
+  static constexpr std::string_view kPrefix = "workers/";
+  verb.worker = name.substr(std::min(kPrefix.size(), name.size()));
+  if (name.rfind(kPrefix, 0) != 0 || !IsWorkerId(verb.worker)) {
+    return call.Finish(wire::FaultStatus(
+        "name", absl::StrFormat("expected workers/{worker}; found \"%s\"", name.substr(0, 80))));
+  }
+  call.resource = {"worker", name};
+  call.Do(verb, [call, answer, id = verb.worker](const View& view) {
+    const auto found = view.state.liveness.workers.find(id);
+    const bool is_known = found != view.state.liveness.workers.end();
+    EncodeWorker(id, is_known ? found->second : coordinator::WorkerInfo(), view, answer);
+    call.Finish(absl::OkStatus());
+  });
+}
+
 }  // namespace
+
+grpc::ServerUnaryReactor* WorkersService::CordonWorker(grpc::CallbackServerContext* context,
+                                                       const v1::CordonWorkerRequest* request,
+                                                       v1::CordonWorkerResponse* response) {
+  const Call call(backend_, context, "Workers/CordonWorker", {"worker", request->name()});
+  const auto cordon =
+      request->drain() ? coordinator::Cordon::kDraining : coordinator::Cordon::kCordoned;
+  DoVerb(call, request->name(), coordinator::CordonWorker{"", cordon}, response->mutable_worker());
+  return call.reactor;
+}
+
+grpc::ServerUnaryReactor* WorkersService::UncordonWorker(grpc::CallbackServerContext* context,
+                                                         const v1::UncordonWorkerRequest* request,
+                                                         v1::UncordonWorkerResponse* response) {
+  const Call call(backend_, context, "Workers/UncordonWorker", {"worker", request->name()});
+  DoVerb(call, request->name(), coordinator::UncordonWorker{}, response->mutable_worker());
+  return call.reactor;
+}
 
 grpc::ServerUnaryReactor* WorkersService::Synchronize(grpc::CallbackServerContext* context,
                                                       const v1::SynchronizeRequest* request,
                                                       v1::SynchronizeResponse* response) {
-  Call call{&backend_, "Workers/Synchronize", context->DefaultReactor()};
+  Call call(backend_, context, "Workers/Synchronize");
+  const absl::Status own = auth::CheckWorker(call.caller->principal, request->worker());
+  if (!own.ok()) {
+    call.Finish(own);
+    return call.reactor;
+  }
   const core::Faults faults = Check(*request);
   if (faults.empty()) {
     call.resource = {"worker", core::WorkerName(request->worker())};
@@ -196,6 +271,7 @@ grpc::ServerUnaryReactor* WorkersService::Synchronize(grpc::CallbackServerContex
       if (one.spec != nullptr) assignment->set_job_spec_json(core::ToJson(*one.spec));
       assignment->set_store_address(one.store_address);
       assignment->set_stop(one.stop);
+      assignment->set_kill(one.stop && one.kill);
     }
     const Limits& limits = call.backend->limits;
     *response->mutable_lease_duration() = wire::ToProto(limits.lease);
@@ -209,7 +285,7 @@ grpc::ServerUnaryReactor* WorkersService::Synchronize(grpc::CallbackServerContex
 grpc::ServerUnaryReactor* WorkersService::UploadTelemetry(grpc::CallbackServerContext* context,
                                                           const v1::UploadTelemetryRequest* request,
                                                           v1::UploadTelemetryResponse*) {
-  const Call call{&backend_, "Workers/UploadTelemetry", context->DefaultReactor()};
+  const Call call(backend_, context, "Workers/UploadTelemetry");
   const auto size = static_cast<int64_t>(request->ByteSizeLong());
   if (size > wire::kMaxTelemetryBytes) {
     call.Finish(absl::ResourceExhaustedError(
@@ -223,7 +299,7 @@ grpc::ServerUnaryReactor* WorkersService::UploadTelemetry(grpc::CallbackServerCo
   }
   call.Ask([call, request](const View& view) {
     const coordinator::RankKey key = ToKey(request->key());
-    const absl::Status current = CheckCurrent(view, key);
+    const absl::Status current = CheckCurrent(view, key, call.caller->principal);
     if (!current.ok()) return call.Finish(current);
     const coordinator::Job& job = *view.state.experiments.at(key.experiment).Find(key.job);
     store::TelemetryBatch batch;
@@ -232,6 +308,7 @@ grpc::ServerUnaryReactor* WorkersService::UploadTelemetry(grpc::CallbackServerCo
     batch.event_json.assign(request->event_json().begin(), request->event_json().end());
     batch.log = request->log();
     batch.log_offset = request->log_offset();
+    batch.time = view.now;
     call.OnStoreThread([call, batch = std::move(batch), owner = OwnerOf(key.experiment, job)] {
       StoreBatch(call, batch, owner);
     });
@@ -243,11 +320,15 @@ grpc::ServerReadReactor<v1::UploadBlobRequest>* WorkersService::UploadBlob(
     grpc::CallbackServerContext* context, v1::UploadBlobResponse*) {
   using Reactor = UploadReactor<v1::UploadBlobRequest>;
   Reactor::Hooks hooks;
-  hooks.open = [&backend = backend_](const v1::UploadBlobRequest& first, Reactor::Opened opened) {
+  hooks.about = [](const v1::UploadBlobRequest& first) {
+    return Resource{"blob", "blobs/" + first.header().sha256()};
+  };
+  hooks.open = [&backend = backend_](const v1::UploadBlobRequest& first,
+                                     const auth::Principal& principal, Reactor::Opened opened) {
     Request question;
-    question.answer = [&backend, header = first.header(), opened](const absl::Status&,
-                                                                  const View& view) {
-      const absl::Status current = CheckCurrent(view, ToKey(header.key()));
+    question.answer = [&backend, header = first.header(), principal, opened](const absl::Status&,
+                                                                             const View& view) {
+      const absl::Status current = CheckCurrent(view, ToKey(header.key()), principal);
       if (!current.ok()) return opened(current);
       const bool is_posted = backend.file_tasks->Push([&backend, header, opened] {
         opened(backend.blobs->Create(header.sha256(), header.size_bytes(),
@@ -262,15 +343,15 @@ grpc::ServerReadReactor<v1::UploadBlobRequest>* WorkersService::UploadBlob(
 }
 
 grpc::ServerWriteReactor<v1::DownloadBlobResponse>* WorkersService::DownloadBlob(
-    grpc::CallbackServerContext*, const v1::DownloadBlobRequest* request) {
-  return new DownloadReactor<v1::DownloadBlobResponse>(backend_, "Workers/DownloadBlob",
+    grpc::CallbackServerContext* context, const v1::DownloadBlobRequest* request) {
+  return new DownloadReactor<v1::DownloadBlobResponse>(backend_, "Workers/DownloadBlob", *context,
                                                        request->sha256());
 }
 
 grpc::ServerUnaryReactor* WorkersService::ListWorkers(grpc::CallbackServerContext* context,
                                                       const v1::ListWorkersRequest* request,
                                                       v1::ListWorkersResponse* response) {
-  const Call call{&backend_, "Workers/ListWorkers", context->DefaultReactor()};
+  const Call call(backend_, context, "Workers/ListWorkers");
   static constexpr char kBinding[] = "ListWorkers";
   const absl::StatusOr<int32_t> size = PageSize(request->page_size());
   const absl::StatusOr<std::vector<std::string>> position =

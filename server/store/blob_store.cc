@@ -178,4 +178,31 @@ absl::StatusOr<int64_t> BlobStore::SizeBytes(const std::string& sha256) const {
   return reader->size_bytes();
 }
 
+void BlobStore::Touch(const std::string& sha256) const {
+  if (!core::IsSha256Hex(sha256)) return;
+  const std::string path = dir_ + "/" + sha256.substr(0, 2) + "/" + sha256;
+  utimensat(AT_FDCWD, path.c_str(), nullptr, AT_SYMLINK_NOFOLLOW);
+}
+
+BlobStore::Swept BlobStore::Sweep(
+    int folder_idx, absl::Time cutoff,
+    const std::function<bool(const std::string& sha256)>& is_wanted) const {
+  Swept swept;
+  const std::string folder = absl::StrFormat("%s/%02x", dir_, folder_idx);
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
+    const std::string name = entry.path().filename().string();
+    struct stat info {};
+    if (!core::IsSha256Hex(name) || lstat(entry.path().c_str(), &info) != 0) continue;
+    const bool is_old = absl::TimeFromTimespec(info.st_mtim) < cutoff;
+    if (is_old && !is_wanted(name) && unlink(entry.path().c_str()) == 0) {
+      swept.removed_bytes += info.st_size;
+      ++swept.num_removed;
+    } else {
+      swept.kept_bytes += info.st_size;
+    }
+  }
+  return swept;
+}
+
 }  // namespace jenner::store

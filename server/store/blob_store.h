@@ -6,12 +6,14 @@
 #define JENNER_SERVER_STORE_BLOB_STORE_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "core/sha256.h"
 
 namespace jenner::store {
@@ -86,6 +88,20 @@ class BlobStore {
   // InvalidArgument: not a hash. NotFound: no such blob.
   absl::StatusOr<std::unique_ptr<BlobReader>> Read(const std::string& sha256) const;
   absl::StatusOr<int64_t> SizeBytes(const std::string& sha256) const;
+
+  // A blob's time is when it was uploaded or touched last. Does nothing if it is not there.
+  void Touch(const std::string& sha256) const;
+
+  static constexpr int kNumFolders = 256;  // by the first byte of the hash
+  struct Swept {
+    int64_t kept_bytes = 0;
+    int64_t removed_bytes = 0;
+    int num_removed = 0;
+  };
+  // Removes the blobs of one folder whose time is before `cutoff`, unless `is_wanted`, which is
+  // asked for these only. What cannot be removed stays.
+  Swept Sweep(int folder_idx, absl::Time cutoff,
+              const std::function<bool(const std::string& sha256)>& is_wanted) const;
 
  private:
   explicit BlobStore(std::string dir) : dir_(std::move(dir)) {}

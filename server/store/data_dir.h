@@ -1,5 +1,6 @@
 // The server's data directory: made private (0700), proved writable, and locked against a second
-// server. Layout: lock, events.db, metrics.db, blobs/. Local disks only (flock, SQLite WAL).
+// server. Layout: lock, events.db, metrics.db, tokens.json,
+// audit.jsonl, blobs/. Local disks only (flock, SQLite WAL).
 #ifndef JENNER_SERVER_STORE_DATA_DIR_H_
 #define JENNER_SERVER_STORE_DATA_DIR_H_
 
@@ -23,6 +24,8 @@ class DataDir {
 
   std::string EventsPath() const { return path_ + "/events.db"; }
   std::string MetricsPath() const { return path_ + "/metrics.db"; }
+  std::string TokensPath() const { return path_ + "/tokens.json"; }
+  std::string AuditPath() const { return path_ + "/audit.jsonl"; }
   std::string BlobsPath() const { return path_ + "/blobs"; }
 
  private:

@@ -60,12 +60,19 @@ absl::StatusOr<DatasetInfo> DatasetStore::Find(const std::string& sha256) const 
   if (absl::IsNotFound(size.status())) return absl::NotFoundError("no dataset " + sha256);
   if (!size.ok()) return size.status();
   info.size_bytes = *size;
+  blobs_.Touch(sha256);
   info.for_training = Exists(Marker(sha256, core::DatasetUse::kTraining));
   info.for_evaluation = Exists(Marker(sha256, core::DatasetUse::kEvaluation));
   if (!info.for_training && !info.for_evaluation) {
     return absl::NotFoundError("no dataset " + sha256);
   }
   return info;
+}
+
+void DatasetStore::Forget(const std::string& sha256) const {
+  for (const core::DatasetUse use : {core::DatasetUse::kTraining, core::DatasetUse::kEvaluation}) {
+    unlink(Marker(sha256, use).c_str());
+  }
 }
 
 std::string DatasetStore::Marker(const std::string& sha256, core::DatasetUse use) const {

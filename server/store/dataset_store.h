@@ -33,8 +33,12 @@ class DatasetStore {
   absl::Status Add(std::unique_ptr<BlobWriter> writer, const std::string& sha256,
                    core::DatasetUse use);
 
-  // InvalidArgument: not a hash. NotFound: no such dataset.
+  // InvalidArgument: not a hash. NotFound: no such dataset. Touches the blob: who asks may be about
+  // to need it (blob_store.h).
   absl::StatusOr<DatasetInfo> Find(const std::string& sha256) const;
+
+  // It is no dataset any more; the blob is left to the caller.
+  void Forget(const std::string& sha256) const;
 
  private:
   DatasetStore(std::string dir, const BlobStore& blobs) : dir_(std::move(dir)), blobs_(blobs) {}

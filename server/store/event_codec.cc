@@ -9,8 +9,25 @@ namespace jenner::coordinator {
 
 core::NameTable<RunState> EnumNames(RunState) {
   return {{"queued", RunState::kQueued},         {"running", RunState::kRunning},
+          {"pausing", RunState::kPausing},       {"paused", RunState::kPaused},
           {"cancelling", RunState::kCancelling}, {"succeeded", RunState::kSucceeded},
           {"failed", RunState::kFailed},         {"cancelled", RunState::kCancelled}};
+}
+
+core::NameTable<Charge> EnumNames(Charge) {
+  return {{"attempt", Charge::kAttempt},
+          {"interruption", Charge::kInterruption},
+          {"none", Charge::kNone}};
+}
+
+core::NameTable<StopCause> EnumNames(StopCause) {
+  return {{"none", StopCause::kNone},
+          {"preempted", StopCause::kPreempted},
+          {"paused", StopCause::kPaused},
+          {"drained", StopCause::kDrained}};
+}
+core::NameTable<Cordon> EnumNames(Cordon) {
+  return {{"cordoned", Cordon::kCordoned}, {"draining", Cordon::kDraining}};
 }
 
 template <typename V>
@@ -64,10 +81,19 @@ void VisitFields(V& visit, RankEnded& e) {
   visit("total_steps", e.total_steps);
 }
 template <typename V>
+void VisitFields(V& visit, StopRequested& e) {
+  visit("experiment", e.experiment);
+  visit("job", e.job);
+  visit("attempt", e.attempt);
+  visit("cause", e.cause);
+  visit("reason", e.reason);
+}
+template <typename V>
 void VisitFields(V& visit, JobRequeued& e) {
   visit("experiment", e.experiment);
   visit("job", e.job);
   visit("reason", e.reason);
+  visit("charge", e.charge);
 }
 template <typename V>
 void VisitFields(V& visit, JobEnded& e) {
@@ -75,10 +101,33 @@ void VisitFields(V& visit, JobEnded& e) {
   visit("job", e.job);
   visit("state", e.state);
   visit("reason", e.reason);
+  visit("charge", e.charge);
 }
 template <typename V>
 void VisitFields(V& visit, CancelRequested& e) {
   visit("experiment", e.experiment);
+  visit("kill", e.kill);
+}
+template <typename V>
+void VisitFields(V& visit, PauseRequested& e) {
+  visit("experiment", e.experiment);
+}
+template <typename V>
+void VisitFields(V& visit, ExperimentPaused& e) {
+  visit("experiment", e.experiment);
+}
+template <typename V>
+void VisitFields(V& visit, ExperimentResumed& e) {
+  visit("experiment", e.experiment);
+}
+template <typename V>
+void VisitFields(V& visit, WorkerCordoned& e) {
+  visit("worker", e.worker);
+  visit("cordon", e.cordon);
+}
+template <typename V>
+void VisitFields(V& visit, WorkerUncordoned& e) {
+  visit("worker", e.worker);
 }
 template <typename V>
 void VisitFields(V& visit, ExperimentEnded& e) {
@@ -102,10 +151,11 @@ using coordinator::ExperimentCreated;
 using core::Json;
 
 // By index in EventBody; never reorder, only append.
-constexpr const char* kKinds[] = {"experiment_created", "attempt_started",  "store_announced",
-                                  "rank_ended",         "job_requeued",     "job_ended",
-                                  "cancel_requested",   "experiment_ended", "experiment_deleted",
-                                  "job_planned"};
+constexpr const char* kKinds[] = {
+    "experiment_created", "attempt_started",    "store_announced",  "rank_ended",
+    "job_requeued",       "job_ended",          "cancel_requested", "experiment_ended",
+    "experiment_deleted", "job_planned",        "stop_requested",   "pause_requested",
+    "experiment_paused",  "experiment_resumed", "worker_cordoned",  "worker_uncordoned"};
 static_assert(std::size(kKinds) == std::variant_size_v<EventBody>);
 
 // The spec has its own strict format: it is kept as that format's text.
@@ -115,6 +165,9 @@ struct CreatedFile {
   std::string fingerprint;
   std::string spec_json;
   std::vector<std::string> job_ids;
+  std::string creator;
+  std::string project;
+  std::string owner = coordinator::kDefaultOwner;
 };
 template <typename V>
 void VisitFields(V& visit, CreatedFile& f) {
@@ -123,11 +176,14 @@ void VisitFields(V& visit, CreatedFile& f) {
   visit("fingerprint", f.fingerprint);
   visit("spec_json", f.spec_json);
   visit("job_ids", f.job_ids);
+  visit("creator", f.creator);
+  visit("project", f.project);
+  visit("owner", f.owner);
 }
 
 Json Encode(const ExperimentCreated& e) {
-  return core::WriteValue(
-      CreatedFile{e.id, e.request_id, e.fingerprint, core::ToJson(e.spec), e.job_ids});
+  return core::WriteValue(CreatedFile{e.id, e.request_id, e.fingerprint, core::ToJson(e.spec),
+                                      e.job_ids, e.creator, e.project, e.owner});
 }
 template <typename T>
 Json Encode(const T& e) {
@@ -137,8 +193,10 @@ Json Encode(const T& e) {
 void Decode(const Json& json, ExperimentCreated* e, core::Faults* faults) {
   CreatedFile file;
   core::ReadValue(json, "", &file, faults);
-  *e = {file.id, file.request_id, file.fingerprint,
-        core::ParseExperimentSpec(file.spec_json, faults), file.job_ids};
+  *e = {file.id,          file.request_id,
+        file.fingerprint, core::ParseExperimentSpec(file.spec_json, faults),
+        file.job_ids,     file.creator,
+        file.project,     file.owner};
 }
 template <typename T>
 void Decode(const Json& json, T* e, core::Faults* faults) {

@@ -7,7 +7,7 @@
 namespace jenner::store {
 namespace {
 
-using namespace coordinator;  // NOLINT: the nine event kinds
+using namespace coordinator;  // NOLINT: the event kinds
 
 const absl::Time kTime = absl::FromUnixMicros(1234567);
 
@@ -18,17 +18,24 @@ std::vector<Event> OneOfEach() {
   spec.arms = {{"base", std::nullopt}, {"x", "a"}};
   const Reason reason{"CODE", "a \"message\" with \xc3\xb1", "user"};
   return {
-      {kTime, ExperimentCreated{"e1", "r1", "f1", spec, {"j1", "j2"}}},
+      {kTime,
+       ExperimentCreated{"e1", "r1", "f1", spec, {"j1", "j2"}, "alice", "p1", "ana@example.org"}},
       {kTime, AttemptStarted{"e1", "j1", 2, {{"w1", "b1"}, {"w2", "b2"}}}},
       {kTime, StoreAnnounced{"e1", "j1", 2, "10.0.0.1:99"}},
       {kTime,
        RankEnded{{"e1", "j1", 2, 1}, 16, reason, {{"adapter/x", core::Sha256Hex("x"), 5}}, 30, 60}},
-      {kTime, JobRequeued{"e1", "j1", reason}},
-      {kTime, JobEnded{"e1", "j1", RunState::kFailed, reason}},
-      {kTime, CancelRequested{"e1"}},
+      {kTime, JobRequeued{"e1", "j1", reason, Charge::kInterruption}},
+      {kTime, JobEnded{"e1", "j1", RunState::kFailed, reason, Charge::kAttempt}},
+      {kTime, CancelRequested{"e1", true}},
       {kTime, ExperimentEnded{"e1", RunState::kCancelled, {}}},
       {kTime, ExperimentDeleted{"e1"}},
-      {kTime, JobPlanned{"e1", "j1", 2, 60}}};
+      {kTime, JobPlanned{"e1", "j1", 2, 60}},
+      {kTime, StopRequested{"e1", "j1", 2, StopCause::kPreempted, reason}},
+      {kTime, PauseRequested{"e1"}},
+      {kTime, ExperimentPaused{"e1"}},
+      {kTime, ExperimentResumed{"e1"}},
+      {kTime, WorkerCordoned{"w1", Cordon::kDraining}},
+      {kTime, WorkerUncordoned{"w1"}}};
 }
 
 TEST(EventCodecTest, EveryKindRoundTrips) {
@@ -45,7 +52,11 @@ TEST(EventCodecTest, EveryKindRoundTrips) {
 TEST(EventCodecTest, AbsentFieldsHaveTheirDefaults) {
   const auto decoded = DecodeEvent(R"({"kind":"job_ended","experiment":"e","job":"j"})", kTime);
   ASSERT_TRUE(decoded.ok());
-  EXPECT_EQ(decoded->body, EventBody(JobEnded{"e", "j", RunState::kSucceeded, {}}));
+  EXPECT_EQ(decoded->body, EventBody(JobEnded{"e", "j", RunState::kSucceeded, {}, Charge::kNone}));
+  // Once every attempt counted.
+  const auto requeued = DecodeEvent(R"({"kind":"job_requeued","experiment":"e","job":"j"})", kTime);
+  ASSERT_TRUE(requeued.ok());
+  EXPECT_EQ(requeued->body, EventBody(JobRequeued{"e", "j", {}, Charge::kAttempt}));
 }
 
 // Whatever the coordinator accepts must come back from the log, or the server could not restart.

@@ -13,7 +13,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr int kVersion = 1;
+constexpr int kVersion = 2;
 constexpr char kSchema[] = R"sql(
   -- Every telemetry event ever taken: what makes sending twice harmless.
   CREATE TABLE received (
@@ -24,7 +24,7 @@ constexpr char kSchema[] = R"sql(
   CREATE TABLE feed (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     experiment TEXT NOT NULL, job TEXT NOT NULL, attempt INTEGER NOT NULL,
-    kind TEXT NOT NULL CHECK (kind IN ('train_point', 'cell')),
+    kind TEXT NOT NULL, -- train_point, cell or rewind
     payload TEXT NOT NULL
   ) STRICT;
   CREATE INDEX feed_by_experiment ON feed (experiment, seq);
@@ -45,11 +45,44 @@ constexpr char kSchema[] = R"sql(
     attempt INTEGER NOT NULL, payload TEXT NOT NULL,
     PRIMARY KEY (experiment, job, step, context)
   ) STRICT, WITHOUT ROWID;
+  -- Batches of whole lines, in the order in which they came.
   CREATE TABLE logs (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
     experiment TEXT NOT NULL, job TEXT NOT NULL, attempt INTEGER NOT NULL, rank INTEGER NOT NULL,
-    start INTEGER NOT NULL, text TEXT NOT NULL,
-    PRIMARY KEY (experiment, job, attempt, rank, start)
-  ) STRICT, WITHOUT ROWID;
+    start INTEGER NOT NULL, time_us INTEGER NOT NULL, text TEXT NOT NULL
+  ) STRICT;
+  CREATE UNIQUE INDEX logs_by_rank ON logs (experiment, job, attempt, rank, start);
+  CREATE INDEX logs_by_experiment ON logs (experiment, seq, job, attempt, rank);
+)sql";
+
+// Version 1 had logs without the order in which they came, and fewer kinds in the feed. The number
+// of the newest row ever must outlive the table.
+constexpr char kUpgradeTo2[] = R"sql(
+  ALTER TABLE logs RENAME TO logs_of_1;
+  CREATE TABLE logs (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    experiment TEXT NOT NULL, job TEXT NOT NULL, attempt INTEGER NOT NULL, rank INTEGER NOT NULL,
+    start INTEGER NOT NULL, time_us INTEGER NOT NULL, text TEXT NOT NULL
+  ) STRICT;
+  INSERT INTO logs (experiment, job, attempt, rank, start, time_us, text)
+    SELECT experiment, job, attempt, rank, start, 0, text FROM logs_of_1
+    ORDER BY experiment, attempt, job, rank, start;
+  DROP TABLE logs_of_1;
+  CREATE UNIQUE INDEX logs_by_rank ON logs (experiment, job, attempt, rank, start);
+  CREATE INDEX logs_by_experiment ON logs (experiment, seq, job, attempt, rank);
+  CREATE TABLE feed_of_2 (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    experiment TEXT NOT NULL, job TEXT NOT NULL, attempt INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    payload TEXT NOT NULL
+  ) STRICT;
+  INSERT INTO feed_of_2 SELECT seq, experiment, job, attempt, kind, payload FROM feed;
+  DELETE FROM sqlite_sequence WHERE name = 'feed_of_2';
+  INSERT INTO sqlite_sequence (name, seq)
+    SELECT 'feed_of_2', seq FROM sqlite_sequence WHERE name = 'feed';
+  DROP TABLE feed;
+  ALTER TABLE feed_of_2 RENAME TO feed;
+  CREATE INDEX feed_by_experiment ON feed (experiment, seq);
 )sql";
 
 std::string Dump(const Json& json) {
@@ -78,6 +111,10 @@ std::string ToJson(const Cell& cell) {
                {"num_samples", cell.num_samples},
                {"num_truncated", cell.num_truncated},
                {"traits", traits}});
+}
+
+int32_t StepOf(const TrainerEvent& event) {
+  return std::visit([](const auto& body) { return body.step; }, event.body);
 }
 
 // Our own text back; what is not of that form is a corrupt row.
@@ -113,12 +150,22 @@ absl::StatusOr<Cell> CellFrom(const std::string& job, int32_t attempt, const std
   }
 }
 
+absl::StatusOr<Rewind> RewindFrom(const std::string& job, int32_t attempt,
+                                  const std::string& text) {
+  try {
+    return Rewind{job, attempt, Json::parse(text).at("step")};
+  } catch (const Json::exception& error) {
+    return absl::DataLossError(absl::StrFormat("a rewind that cannot be read: %s", error.what()));
+  }
+}
+
 int32_t Int32(const Statement& row, int column) { return static_cast<int32_t>(row.Int(column)); }
 
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<MetricStore>> MetricStore::Open(const std::string& path) {
-  ASSIGN_OR_RETURN(std::unique_ptr<Database> database, Database::Open(path, kSchema, kVersion));
+  ASSIGN_OR_RETURN(std::unique_ptr<Database> database,
+                   Database::Open(path, kSchema, kVersion, {kUpgradeTo2}));
   std::unique_ptr<MetricStore> store(new MetricStore(std::move(database)));
   ASSIGN_OR_RETURN(Statement * newest,
                    store->database_->Query("SELECT seq FROM sqlite_sequence WHERE name = 'feed'"));
@@ -139,6 +186,10 @@ absl::StatusOr<std::vector<FeedRow>> MetricStore::Add(const TelemetryBatch& batc
   std::vector<FeedRow> rows;
   std::set<std::pair<int32_t, std::string>> touched;  // cells: step, context
   ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(*database_));
+  if (!events.empty()) {
+    ASSIGN_OR_RETURN(std::optional<FeedRow> rewind, AddRewind(rank, events.front()));
+    if (rewind.has_value()) rows.push_back(*std::move(rewind));
+  }
   for (const TrainerEvent& event : events) {
     RETURN_IF_ERROR(database_->Execute("INSERT OR IGNORE INTO received VALUES (?, ?, ?, ?, ?)",
                                        rank.experiment, rank.job, rank.attempt, rank.rank,
@@ -185,6 +236,28 @@ absl::StatusOr<FeedRow> MetricStore::AddFeedRow(const RankId& rank, const TrainS
                          " VALUES (?, ?, ?, 'train_point', ?)",
                          rank.experiment, rank.job, rank.attempt, ToJson(step)));
   return FeedRow{database_->LastRowId(), TrainPoint{rank.job, rank.attempt, step}};
+}
+
+absl::StatusOr<std::optional<FeedRow>> MetricStore::AddRewind(const RankId& rank,
+                                                              const TrainerEvent& first) {
+  if (rank.rank != 0 || rank.attempt <= 1) return std::optional<FeedRow>();
+  ASSIGN_OR_RETURN(
+      Statement * told,
+      database_->Query("SELECT CASE WHEN EXISTS (SELECT 1 FROM received WHERE experiment = ?1"
+                       "  AND job = ?2 AND attempt = ?3 AND rank = 0) THEN 0"
+                       " ELSE EXISTS (SELECT 1 FROM feed WHERE experiment = ?1 AND job = ?2"
+                       "  AND attempt < ?3) END",
+                       rank.experiment, rank.job, rank.attempt));
+  ASSIGN_OR_RETURN(const bool row, told->Step());
+  const bool is_due = row && told->Int(0) == 1;
+  told->Reset();
+  if (!is_due) return std::optional<FeedRow>();
+  const Rewind rewind{rank.job, rank.attempt, StepOf(first) - 1};
+  RETURN_IF_ERROR(
+      database_->Execute("INSERT INTO feed (experiment, job, attempt, kind, payload)"
+                         " VALUES (?, ?, ?, 'rewind', ?)",
+                         rank.experiment, rank.job, rank.attempt, Dump({{"step", rewind.step}})));
+  return std::optional<FeedRow>(FeedRow{database_->LastRowId(), rewind});
 }
 
 absl::StatusOr<std::optional<FeedRow>> MetricStore::CompleteCell(const TelemetryBatch& batch,
@@ -246,19 +319,6 @@ absl::StatusOr<Cell> MetricStore::Count(const RankId& rank, int32_t step,
   }
 }
 
-absl::Status MetricStore::AddLog(const TelemetryBatch& batch) {
-  if (batch.log.empty()) return absl::OkStatus();
-  const RankId& rank = batch.rank;
-  RETURN_IF_ERROR(database_->Execute("INSERT OR IGNORE INTO logs VALUES (?, ?, ?, ?, ?, ?)",
-                                     rank.experiment, rank.job, rank.attempt, rank.rank,
-                                     batch.log_offset, batch.log));
-  return database_->Execute(
-      "DELETE FROM logs WHERE experiment = ? AND job = ? AND attempt = ? AND rank = ?"
-      " AND start < ?",
-      rank.experiment, rank.job, rank.attempt, rank.rank,
-      batch.log_offset + static_cast<int64_t>(batch.log.size()) - kMaxLogBytes);
-}
-
 absl::StatusOr<std::vector<FeedRow>> MetricStore::ReadFeed(const std::string& experiment,
                                                            int64_t seq, int limit) {
   std::vector<FeedRow> result;
@@ -274,6 +334,9 @@ absl::StatusOr<std::vector<FeedRow>> MetricStore::ReadFeed(const std::string& ex
     if (rows->Text(3) == "cell") {
       ASSIGN_OR_RETURN(Cell cell, CellFrom(job, attempt, rows->Text(4)));
       result.push_back({rows->Int(0), std::move(cell)});
+    } else if (rows->Text(3) == "rewind") {
+      ASSIGN_OR_RETURN(Rewind rewind, RewindFrom(job, attempt, rows->Text(4)));
+      result.push_back({rows->Int(0), std::move(rewind)});
     } else {
       ASSIGN_OR_RETURN(const TrainStep step, TrainStepFrom(rows->Text(4)));
       result.push_back({rows->Int(0), TrainPoint{job, attempt, step}});
@@ -331,19 +394,6 @@ absl::StatusOr<SamplePage> MetricStore::Samples(const SampleQuery& query) {
   }
 }
 
-absl::StatusOr<std::string> MetricStore::Log(const RankId& rank) {
-  std::string text;
-  ASSIGN_OR_RETURN(Statement * rows,
-                   database_->Query("SELECT text FROM logs WHERE experiment = ? AND job = ?"
-                                    " AND attempt = ? AND rank = ? ORDER BY start",
-                                    rank.experiment, rank.job, rank.attempt, rank.rank));
-  for (;;) {
-    ASSIGN_OR_RETURN(const bool row, rows->Step());
-    if (!row) return text;
-    text += rows->Text(0);
-  }
-}
-
 absl::StatusOr<std::vector<std::string>> MetricStore::Experiments() {
   std::vector<std::string> result;
   ASSIGN_OR_RETURN(Statement * rows,
@@ -367,6 +417,22 @@ absl::Status MetricStore::DeleteExperiment(const std::string& experiment) {
   RETURN_IF_ERROR(transaction.Commit());
   database_->Checkpoint();
   return absl::OkStatus();
+}
+
+absl::StatusOr<int64_t> MetricStore::DropAttempts(const std::string& experiment,
+                                                  const std::string& job, int32_t from) {
+  int64_t num_rows = 0;
+  ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(*database_));
+  for (const char* sql :
+       {"DELETE FROM received WHERE experiment = ? AND job = ? AND attempt < ?",
+        "DELETE FROM feed WHERE experiment = ? AND job = ? AND attempt < ?",
+        "DELETE FROM evaluations WHERE experiment = ? AND job = ? AND attempt < ?",
+        "DELETE FROM logs WHERE experiment = ? AND job = ? AND attempt < ?"}) {
+    RETURN_IF_ERROR(database_->Execute(sql, experiment, job, from));
+    num_rows += database_->NumChanged();
+  }
+  RETURN_IF_ERROR(transaction.Commit());
+  return num_rows;
 }
 
 }  // namespace jenner::store

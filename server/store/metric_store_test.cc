@@ -90,8 +90,9 @@ TEST_F(MetricStoreTest, ABatchSentAgainIsStoredOnce) {
   EXPECT_THAT(Add(batch), SizeIs(0));
   EXPECT_THAT(Add(BatchOf({StepLine(2, 2), StepLine(3, 3)})), SizeIs(1)) << "overlap";
   EXPECT_THAT(Add(BatchOf({StepLine(1, 1)}, /*rank=*/1)), SizeIs(1)) << "another rank";
-  EXPECT_THAT(Add(BatchOf({StepLine(1, 1)}, 0, 1, /*attempt=*/2)), SizeIs(1)) << "another attempt";
-  EXPECT_THAT(*store_->ReadFeed("e1", 0, 100), SizeIs(5));
+  EXPECT_THAT(Add(BatchOf({StepLine(1, 1)}, 0, 1, /*attempt=*/2)), SizeIs(2))
+      << "another attempt, and that it begins";
+  EXPECT_THAT(*store_->ReadFeed("e1", 0, 100), SizeIs(6));
 }
 
 TEST_F(MetricStoreTest, ACellIsCompleteWhenAllRanksAndAllSamplesAreThere) {
@@ -168,6 +169,157 @@ TEST_F(MetricStoreTest, LogsAreKeptUpToALimitNewestFirstDropped) {
     Add(batch);  // sent twice
   }
   EXPECT_EQ(static_cast<int64_t>(store_->Log(batch.rank)->size()), MetricStore::kMaxLogBytes);
+}
+
+std::vector<std::string> TextsOf(const absl::StatusOr<LogPage>& page) {
+  std::vector<std::string> texts;
+  EXPECT_TRUE(page.ok()) << page.status();
+  if (!page.ok()) return texts;
+  for (const LogLine& line : page->lines) {
+    texts.push_back(absl::StrFormat("%d/%d %s", line.attempt, line.rank, line.text));
+  }
+  return texts;
+}
+
+class LogTest : public MetricStoreTest {
+ protected:
+  void AddLog(const std::string& text, int64_t offset, int rank = 0, int attempt = 1) {
+    TelemetryBatch batch = BatchOf({}, rank, 2, attempt);
+    batch.log = text;
+    batch.log_offset = offset;
+    batch.time = absl::FromUnixSeconds(7);
+    Add(batch);
+  }
+};
+
+TEST_F(LogTest, LinesComeInTheOrderOfTheirBatchesAndPassTheFilters) {
+  AddLog("a\nb\n", 0, 0);
+  AddLog("c one\n\nlast", 0, 1);
+  AddLog("d one\n", 0, 0, 2);
+  EXPECT_THAT(TextsOf(store_->LogLines({.experiment = "e1"})),
+              ElementsAre("1/0 a", "1/0 b", "1/1 c one", "1/1 ", "1/1 last", "2/0 d one"));
+  EXPECT_THAT(TextsOf(store_->LogLines({.experiment = "e1", .attempt = 1, .rank = 0})),
+              ElementsAre("1/0 a", "1/0 b"));
+  EXPECT_THAT(TextsOf(store_->LogLines({.experiment = "e1", .job = "j2"})), SizeIs(0));
+  EXPECT_THAT(TextsOf(store_->LogLines({.experiment = "e1", .contains = "one"})),
+              ElementsAre("1/1 c one", "2/0 d one"));
+  EXPECT_EQ(store_->LogLines({.experiment = "e1"})->lines[0].time, absl::FromUnixSeconds(7));
+  EXPECT_THAT(TextsOf(store_->LogTail({.experiment = "e1", .limit = 2})),
+              ElementsAre("1/1 last", "2/0 d one"));
+  EXPECT_THAT(TextsOf(store_->LogTail({.experiment = "e1", .contains = "b", .limit = 2})),
+              ElementsAre("1/0 b"));
+}
+
+TEST_F(LogTest, EveryPageGoesOnWhereTheLastOneEndedAlsoWithWhatComesLater) {
+  AddLog("a\nb\nc\n", 0);
+  LogQuery query{.experiment = "e1", .limit = 2};
+  LogPage page = *store_->LogLines(query);
+  EXPECT_THAT(TextsOf(page), ElementsAre("1/0 a", "1/0 b"));
+  EXPECT_TRUE(page.has_more);
+  query.after = page.next;
+  page = *store_->LogLines(query);
+  EXPECT_THAT(TextsOf(page), ElementsAre("1/0 c"));
+  EXPECT_FALSE(page.has_more);
+  query.after = page.next;
+  EXPECT_THAT(TextsOf(store_->LogLines(query)), SizeIs(0));
+  AddLog("d\n", 6);
+  EXPECT_THAT(TextsOf(store_->LogLines(query)), ElementsAre("1/0 d"));
+  query.after = {99, 0};
+  EXPECT_TRUE(absl::IsOutOfRange(store_->LogLines(query).status()));
+  // A filter that lets nothing through costs a bounded look.
+  LogQuery bounded{.experiment = "e1", .contains = "nothing has this", .max_scan_bytes = 1};
+  page = *store_->LogLines(bounded);
+  EXPECT_TRUE(page.has_more);
+  bounded.after = page.next;
+  page = *store_->LogLines(bounded);
+  EXPECT_THAT(page.lines, SizeIs(0));
+}
+
+TEST_F(LogTest, ABatchSentAgainWithMoreBehindItAddsThat) {
+  AddLog("a\n", 0);
+  AddLog("a\nb\n", 0);
+  AddLog("a\n", 0);
+  AddLog("b\nc\n", 2);
+  EXPECT_EQ(*store_->Log(BatchOf({}).rank), "a\nb\nc\n");
+}
+
+// As the first version wrote it.
+TEST_F(MetricStoreTest, TakesTheFileOfAnOlderVersion) {
+  store_.reset();
+  std::filesystem::remove_all(dir_ + "/metrics.db");
+  constexpr char kVersion1[] = R"sql(
+    CREATE TABLE received (experiment TEXT NOT NULL, job TEXT NOT NULL, attempt INTEGER NOT NULL,
+      rank INTEGER NOT NULL, seq INTEGER NOT NULL,
+      PRIMARY KEY (experiment, job, attempt, rank, seq)) STRICT, WITHOUT ROWID;
+    CREATE TABLE feed (seq INTEGER PRIMARY KEY AUTOINCREMENT, experiment TEXT NOT NULL,
+      job TEXT NOT NULL, attempt INTEGER NOT NULL,
+      kind TEXT NOT NULL CHECK (kind IN ('train_point', 'cell')), payload TEXT NOT NULL) STRICT;
+    CREATE INDEX feed_by_experiment ON feed (experiment, seq);
+    CREATE TABLE samples (experiment TEXT NOT NULL, job TEXT NOT NULL, step INTEGER NOT NULL,
+      context TEXT NOT NULL, prompt_id TEXT NOT NULL, sample_idx INTEGER NOT NULL,
+      attempt INTEGER NOT NULL, answer TEXT NOT NULL, num_tokens INTEGER NOT NULL,
+      finish_reason TEXT NOT NULL, scores TEXT NOT NULL,
+      PRIMARY KEY (experiment, job, step, context, prompt_id, sample_idx)) STRICT, WITHOUT ROWID;
+    CREATE TABLE evaluations (experiment TEXT NOT NULL, job TEXT NOT NULL,
+      attempt INTEGER NOT NULL, step INTEGER NOT NULL, context TEXT NOT NULL,
+      rank INTEGER NOT NULL, num_samples INTEGER NOT NULL,
+      PRIMARY KEY (experiment, job, attempt, step, context, rank)) STRICT, WITHOUT ROWID;
+    CREATE TABLE cells (experiment TEXT NOT NULL, job TEXT NOT NULL, step INTEGER NOT NULL,
+      context TEXT NOT NULL, attempt INTEGER NOT NULL, payload TEXT NOT NULL,
+      PRIMARY KEY (experiment, job, step, context)) STRICT, WITHOUT ROWID;
+    CREATE TABLE logs (experiment TEXT NOT NULL, job TEXT NOT NULL, attempt INTEGER NOT NULL,
+      rank INTEGER NOT NULL, start INTEGER NOT NULL, text TEXT NOT NULL,
+      PRIMARY KEY (experiment, job, attempt, rank, start)) STRICT, WITHOUT ROWID;
+    INSERT INTO logs VALUES ('e1', 'j1', 1, 0, 0, 'old' || char(10));
+    INSERT INTO feed VALUES (41, 'e1', 'j1', 1, 'train_point', '{"step":1,"epoch":0.5,"loss":2.5,
+      "learning_rate":0.1,"gradient_norm":1,"supervised_tokens":1,"tokens":2,
+      "tokens_per_second":3}'), (42, 'e2', 'j1', 1, 'cell', '');
+    DELETE FROM feed WHERE seq = 42;
+  )sql";
+  ASSERT_TRUE(Database::Open(dir_ + "/metrics.db", kVersion1, 1).ok());
+  Reopen();
+  EXPECT_EQ(store_->NewestSeq(), 42);
+  EXPECT_THAT(*store_->ReadFeed("e1", 40, 10), SizeIs(1));
+  EXPECT_EQ(Add(BatchOf({StepLine(2, 2)}))[0].seq, 43) << "no number is used again";
+  EXPECT_THAT(TextsOf(store_->LogLines({.experiment = "e1"})), ElementsAre("1/0 old"));
+}
+
+TEST_F(MetricStoreTest, ALaterAttemptBeginsWithARewind) {
+  Add(BatchOf({StepLine(1, 1), StepLine(2, 2)}));
+  // What another rank tells first is no part of the curve yet.
+  EXPECT_THAT(Add(BatchOf({SampleLine(1, "a", "1")}, 1, 2, 2)), SizeIs(0));
+  const std::vector<FeedRow> rows = Add(BatchOf({StepLine(1, 1), StepLine(2, 2)}, 0, 2, 2));
+  ASSERT_THAT(rows, SizeIs(3));
+  EXPECT_EQ(std::get<Rewind>(rows[0].value), (Rewind{"j1", 2, 0}));
+  EXPECT_THAT(Add(BatchOf({StepLine(3, 3)}, 0, 2, 2)), SizeIs(1)) << "once";
+  Reopen();
+  EXPECT_EQ(std::get<Rewind>(store_->ReadFeed("e1", 2, 1)->at(0).value), (Rewind{"j1", 2, 0}));
+  // One that evaluates step 0 leaves nothing; one that goes on from a checkpoint leaves what led
+  // there.
+  EXPECT_EQ(
+      std::get<Rewind>(Add(BatchOf({SampleLine(1, "a", "1", "neutral", 0)}, 0, 2, 3))[0].value)
+          .step,
+      -1);
+  EXPECT_EQ(std::get<Rewind>(Add(BatchOf({StepLine(1, 8)}, 0, 2, 4))[0].value).step, 7);
+  // Nothing was told before: nothing is void.
+  EXPECT_THAT(Add(BatchOf({StepLine(1, 1)}, 0, 1, 2, "e2")), SizeIs(1));
+}
+
+TEST_F(MetricStoreTest, AttemptsBeforeOneThatDidItAllCanBeDropped) {
+  for (const int attempt : {1, 2, 3}) {
+    TelemetryBatch batch =
+        BatchOf({StepLine(1, 1), SampleLine(2, "a", "1"), EvaluationLine(3, 1)}, 0, 1, attempt);
+    batch.log = "hello\n";
+    Add(batch);
+  }
+  const std::vector<Cell> cells = *store_->Cells("e1");
+  EXPECT_GT(*store_->DropAttempts("e1", "j1", 3), 0);
+  EXPECT_EQ(*store_->Cells("e1"), cells);
+  EXPECT_THAT(store_->Samples({"e1", {}, {}, {}, {}, 9})->samples, SizeIs(1));
+  EXPECT_THAT(*store_->ReadFeed("e1", 0, 100), SizeIs(3)) << "rewind, step, cell";
+  EXPECT_THAT(store_->LogLines({.experiment = "e1"})->lines, SizeIs(1));
+  EXPECT_EQ(*store_->DropAttempts("e1", "j1", 3), 0);
+  EXPECT_EQ(*store_->DropAttempts("e1", "j2", 3), 0);
 }
 
 TEST_F(MetricStoreTest, DeletingTakesAllOfOneExperimentAndNoNumberIsUsedAgain) {

@@ -79,7 +79,8 @@ bool Statement::IsNull(int column) const {
 }
 
 absl::StatusOr<std::unique_ptr<Database>> Database::Open(const std::string& path,
-                                                         const std::string& schema, int version) {
+                                                         const std::string& schema, int version,
+                                                         const std::vector<std::string>& upgrades) {
   sqlite3* handle = nullptr;
   const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
   const int code = sqlite3_open_v2(path.c_str(), &handle, flags, nullptr);
@@ -93,7 +94,7 @@ absl::StatusOr<std::unique_ptr<Database>> Database::Open(const std::string& path
       "PRAGMA busy_timeout=5000; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
       "PRAGMA foreign_keys=ON; PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON;");
   if (!set.ok()) return Annotate(set, path);
-  RETURN_IF_ERROR(Annotate(database->Migrate(schema, version), path));
+  RETURN_IF_ERROR(Annotate(database->Migrate(schema, version, upgrades), path));
   return database;
 }
 
@@ -102,7 +103,8 @@ Database::~Database() {
   sqlite3_close(handle_);
 }
 
-absl::Status Database::Migrate(const std::string& schema, int version) {
+absl::Status Database::Migrate(const std::string& schema, int version,
+                               const std::vector<std::string>& upgrades) {
   int64_t found = 0;
   {
     ASSIGN_OR_RETURN(Statement * statement, Query("PRAGMA user_version"));
@@ -111,12 +113,17 @@ absl::Status Database::Migrate(const std::string& schema, int version) {
     statement->Reset();
   }
   if (found == version) return absl::OkStatus();
-  if (found != 0) {
+  const bool is_known = found >= 0 && found < version &&
+                        (found == 0 || found <= static_cast<int64_t>(upgrades.size()));
+  if (!is_known) {
     return absl::FailedPreconditionError(absl::StrFormat(
         "database of version %d; this server reads and writes version %d", found, version));
   }
   ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(*this));
-  RETURN_IF_ERROR(Script(schema));
+  if (found == 0) RETURN_IF_ERROR(Script(schema));
+  for (int64_t from = found; from > 0 && from < version; ++from) {
+    RETURN_IF_ERROR(Script(upgrades[static_cast<size_t>(from - 1)]));
+  }
   RETURN_IF_ERROR(Script(absl::StrFormat("PRAGMA user_version=%d", version)));
   return transaction.Commit();
 }

@@ -14,6 +14,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -57,9 +58,11 @@ class Database {
  public:
   // Creates the file if it is not there. WAL, synchronous=FULL (a commit survives a power cut),
   // foreign keys, no trusted schema. `schema` runs once, in a transaction, on a new file; then
-  // user_version is `version`. A file of another version is refused.
-  static absl::StatusOr<std::unique_ptr<Database>> Open(const std::string& path,
-                                                        const std::string& schema, int version);
+  // user_version is `version`. `upgrades[i]` makes version i + 2 of version i + 1; a file of any
+  // other version is refused.
+  static absl::StatusOr<std::unique_ptr<Database>> Open(
+      const std::string& path, const std::string& schema, int version,
+      const std::vector<std::string>& upgrades = {});
   ~Database();
   Database(const Database&) = delete;
   Database& operator=(const Database&) = delete;
@@ -93,7 +96,8 @@ class Database {
  private:
   explicit Database(sqlite3* handle) : handle_(handle) {}
   absl::StatusOr<Statement*> Prepare(const char* sql);
-  absl::Status Migrate(const std::string& schema, int version);
+  absl::Status Migrate(const std::string& schema, int version,
+                       const std::vector<std::string>& upgrades);
 
   sqlite3* handle_;
   std::map<std::string, std::unique_ptr<Statement>, std::less<>> statements_;

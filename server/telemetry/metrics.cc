@@ -26,9 +26,11 @@ namespace {
 using coordinator::RunState;
 using prometheus::Labels;
 
-constexpr std::array<std::pair<RunState, const char*>, 6> kStates = {
+constexpr std::array<std::pair<RunState, const char*>, 8> kStates = {
     {{RunState::kQueued, "queued"},
      {RunState::kRunning, "running"},
+     {RunState::kPausing, "pausing"},
+     {RunState::kPaused, "paused"},
      {RunState::kCancelling, "cancelling"},
      {RunState::kSucceeded, "succeeded"},
      {RunState::kFailed, "failed"},
@@ -85,6 +87,11 @@ const std::vector<MetricRow>& MetricTable() {
       {"jenner_events_total", kCounter, "Events decided by the coordinator since the start.", ""},
       {"jenner_store_commit_seconds", kHistogram,
        "Time that a durable write took; store is events or metrics.", "store"},
+      {"jenner_store_bytes", kGauge,
+       "Bytes on disk, as retention saw them last; store is events, metrics or blobs.", "store"},
+      {"jenner_removed_total", kCounter,
+       "What retention threw away; what is experiments, rows or blobs.", "what"},
+      {"jenner_removed_bytes_total", kCounter, "Bytes of the blobs that retention threw away.", ""},
       {"jenner_grpc_handled_total", kCounter, "Calls answered, by method and status code.",
        "method,code"},
   };
@@ -125,9 +132,15 @@ struct Metrics::Impl {
     }
     for (const char* state : {"alive", "lost"}) Gauge("jenner_workers", {{"state", state}});
     for (const char* state : {"used", "free"}) Gauge("jenner_slots", {{"state", state}});
-    for (const char* name :
-         {"jenner_job_attempts_total", "jenner_series_dropped_total", "jenner_events_total"}) {
+    for (const char* name : {"jenner_job_attempts_total", "jenner_series_dropped_total",
+                             "jenner_events_total", "jenner_removed_bytes_total"}) {
       Counter(name, {});
+    }
+    for (const char* store : {"events", "metrics", "blobs"}) {
+      Gauge("jenner_store_bytes", {{"store", store}});
+    }
+    for (const char* what : {"experiments", "rows", "blobs"}) {
+      Counter("jenner_removed_total", {{"what", what}});
     }
     Gauge("jenner_watch_streams", {});
     queue_wait = &histograms.at("jenner_job_queue_wait_seconds")->Add({}, kWaitBuckets);
@@ -314,6 +327,15 @@ void Metrics::StoreCommitted(std::string_view store, absl::Duration duration) {
   const auto found = impl_->commits.find(store);
   JENNER_CHECK(found != impl_->commits.end());
   found->second->Observe(absl::ToDoubleSeconds(duration));
+}
+
+void Metrics::SetStoreBytes(const std::string& store, int64_t bytes) {
+  impl_->Gauge("jenner_store_bytes", {{"store", store}}).Set(static_cast<double>(bytes));
+}
+
+void Metrics::Removed(const std::string& what, int64_t count, int64_t bytes) {
+  impl_->Counter("jenner_removed_total", {{"what", what}}).Increment(static_cast<double>(count));
+  impl_->Counter("jenner_removed_bytes_total", {}).Increment(static_cast<double>(bytes));
 }
 
 void Metrics::CallHandled(const std::string& method, const std::string& code) {

@@ -72,6 +72,10 @@ class Metrics {
             const std::vector<TraitFigures>& traits);
   void SetWatchStreams(int count);
   void StoreCommitted(std::string_view store, absl::Duration duration);
+  // What is used on disk; `store` is events, metrics or blobs.
+  void SetStoreBytes(const std::string& store, int64_t bytes);
+  // What retention threw away; `what` is experiments, rows or blobs.
+  void Removed(const std::string& what, int64_t count, int64_t bytes);
   // `method` as in "Experiments/GetExperiment", `code` as in "NOT_FOUND".
   void CallHandled(const std::string& method, const std::string& code);
 

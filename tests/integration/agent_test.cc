@@ -382,6 +382,21 @@ TEST_F(AgentTest, StopIsSigtermAndAfterTheGraceSigkill) {
   EXPECT_THAT(Of(obedient).seqs, ElementsAre(5)) << "its last line";
 }
 
+TEST_F(AgentTest, KillDoesNotWaitForTheGrace) {
+  const v1::RankKey deaf = Key("deaf");
+  Assign(deaf, Script({IgnoreTerm(), LogText("ready\n"), Hang()}));
+  agent::AgentOptions options = Options();
+  options.stop_grace = absl::Minutes(10);
+  StartAgent(options);
+  ASSERT_TRUE(AwaitLog(deaf, "ready\n"));
+  const agent::UniqueFd& process = Watch(deaf);
+  StopAssigned(deaf);
+  ASSERT_TRUE(AwaitLog(deaf, "SIGTERM\n"));
+  workers_.With([&](State& state) { state.assignments[Name(deaf)].set_kill(true); });
+  EXPECT_TRUE(Ends(process));
+  EXPECT_EQ(AwaitEnded(deaf).error_code(), "TERMINATED");
+}
+
 TEST_F(AgentTest, ANewerAttemptWaitsUntilTheOlderIsGone) {
   const v1::RankKey older = Key("j", 1);
   const v1::RankKey newer = Key("j", 2);

@@ -335,7 +335,7 @@ TEST_F(CliTest, AFailureIsCodeOneWithItsReason) {
 TEST_F(CliTest, SaysWhatWasCreatedAndWhatIsNext) {
   const Outcome created = Run({"experiment", "create", "-f", Path("spec.yaml"), "--id", "e"});
   EXPECT_EQ(created.code, 0) << created.errors;
-  EXPECT_THAT(created.errors, HasSubstr("created experiment e: 2 jobs, queued: NO_WORKERS"));
+  EXPECT_THAT(created.errors, HasSubstr("created experiment e: 2 jobs, queued #1: NO_WORKERS"));
   for (const char* next : {"watch e", "results e", "cancel e"}) {
     EXPECT_THAT(created.errors, HasSubstr("jenner --server " + Address() + " experiment " + next));
   }
@@ -388,6 +388,55 @@ TEST_F(CliTest, OverridesFields) {
                  "training.epochs=2"})
                 .code,
             2);
+}
+
+TEST_F(CliTest, ClonesWithChanges) {
+  Create("first");
+  const Outcome clone = Run({"-o", "json", "experiment", "clone", "first", "--id", "second",
+                             "--owner", "ben", "--set", "training.epochs=2", "--set",
+                             "dataset=" + Path("train.jsonl"), "--set", "priority=60"});
+  ASSERT_EQ(clone.code, 0) << clone.errors;
+  const Json second = Json::parse(clone.output);
+  EXPECT_EQ(second["spec"]["training"]["epochs"], 2);
+  EXPECT_EQ(second["spec"]["priority"], 60);
+  EXPECT_EQ(second["owner"], "ben");
+  Json first = Json::parse(Run({"-o", "json", "experiment", "get", "first"}).output);
+  first["spec"]["training"]["epochs"] = 2;
+  first["spec"]["priority"] = 60;
+  EXPECT_EQ(first["spec"], second["spec"]);
+  EXPECT_EQ(Run({"experiment", "clone", "none"}).code, 3);
+  const Outcome bad = Run({"experiment", "clone", "first", "--set", "training.epoch=2"});
+  EXPECT_EQ(bad.code, 2);
+  EXPECT_THAT(bad.errors, HasSubstr("training.epoch: unknown key; did you mean \"epochs\"?"));
+}
+
+TEST_F(CliTest, PausesKillsAndDrains) {
+  FakeAgent agent(*stubs_, "w1");
+  ASSERT_TRUE(agent.Synchronize().ok());
+  EXPECT_THAT(Run({"worker", "drain", "w1"}).output, HasSubstr("alive, drained"));
+  Create("e");
+  EXPECT_THAT(Run({"experiment", "list"}).output, HasSubstr("queued #1"));
+  EXPECT_THAT(Run({"experiment", "get", "e"}).output, HasSubstr("WORKERS_CORDONED: every live"));
+  EXPECT_THAT(Run({"experiment", "pause", "e"}).output, HasSubstr("e  paused"));
+  EXPECT_THAT(Run({"experiment", "list"}).output, HasSubstr("PAUSED [user]: paused on request"));
+  EXPECT_THAT(Run({"experiment", "resume", "e"}).output, HasSubstr("e  queued"));
+  EXPECT_THAT(Run({"worker", "cordon", "w1"}).output, HasSubstr("alive, cordoned"));
+  const Outcome uncordoned = Run({"-o", "json", "worker", "uncordon", "workers/w1"});
+  EXPECT_EQ(Json::parse(uncordoned.output)["cordon"], "CORDON_UNSPECIFIED");
+  EXPECT_EQ(Run({"worker", "drain", "w2"}).code, 3);
+  // Its ranks were given away at once; it is over when their agent has ended them.
+  EXPECT_THAT(Run({"experiment", "kill", "e"}).output, HasSubstr("e  cancelling"));
+  ASSERT_TRUE(agent.Synchronize().ok());
+  ASSERT_EQ(agent.last.assignments_size(), 2);
+  for (const v1::Assignment& assignment : agent.last.assignments()) {
+    EXPECT_TRUE(assignment.kill());
+    agent.Report(assignment.key(), v1::RankReport::PHASE_ENDED).set_exit_code(128 + SIGKILL);
+  }
+  ASSERT_TRUE(agent.Synchronize().ok());
+  EXPECT_THAT(Run({"experiment", "list"}).output, HasSubstr("cancelled"));
+  const Outcome refused = Run({"experiment", "resume", "e"});
+  EXPECT_EQ(refused.code, 2);
+  EXPECT_THAT(refused.errors, HasSubstr("has ended: nothing to resume"));
 }
 
 TEST_F(CliTest, ReadsASpecFromStandardInput) {
@@ -633,6 +682,32 @@ TEST(HelpTest, ExamplesFirstAndAtOnce) {
   EXPECT_THAT(wrong.Errors(), StartsWith("jenner: --output: expected table, json or jsonl; found "
                                          "yaml\n"));
   EXPECT_EQ(wrong.Wait(), 2);
+}
+
+TEST_F(CliTest, ShowsLogsAndFollowsThemToTheEnd) {
+  Create("l");
+  EXPECT_THAT(Run({"experiment", "logs", "l"}).errors, HasSubstr("no log lines"));
+  const auto follow = Start({"experiment", "logs", "l", "-f"});
+  FakeAgent agent(*stubs_, "w1");
+  ASSERT_TRUE(agent.Synchronize().ok());
+  ASSERT_EQ(agent.last.assignments_size(), 2);
+  const v1::RankKey key = agent.last.assignments(0).key();
+  ASSERT_TRUE(agent.Telemetry(key, {}, "a \x1b[2Jb\nwarning: c\n").ok());
+  const std::string prefix = key.job() + "/1/0  ";
+  EXPECT_EQ(Run({"experiment", "logs", "l"}).output,
+            prefix + "a  [2Jb\n" + prefix + "warning: c\n");
+  const Outcome searched = Run({"experiment", "logs", "l", "--job", key.job(), "--attempt", "1",
+                                "--rank", "0", "--grep", "warning", "--tail", "5"});
+  EXPECT_EQ(searched.output, "warning: c\n");
+  const Json line =
+      Json::parse(Run({"experiment", "logs", "l", "--tail", "1", "-o", "jsonl"}).output);
+  EXPECT_EQ(line["text"], "warning: c");
+  EXPECT_EQ(line["attempt"], 1);
+  EXPECT_EQ(Run({"experiment", "logs", "nobody"}).code, 3);
+  EXPECT_EQ(Run({"experiment", "logs", "l", "--job", "nobody"}).code, 2);
+  agent.RunAll();
+  EXPECT_THAT(follow->Output(), HasSubstr(prefix + "warning: c\n"));
+  EXPECT_EQ(follow->Wait(), 0);
 }
 
 }  // namespace

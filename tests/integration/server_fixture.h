@@ -292,6 +292,7 @@ class ServerTest : public ::testing::Test {
     options.clock = [this] { return absl::FromUnixMicros(clock_us_.load()); };
     options.limits.max_dataset_bytes = 100'000;
     options.shutdown_grace = absl::Seconds(3);
+    options.retention = retention_;
     auto started = server::Server::Start(options);
     ASSERT_TRUE(started.ok()) << started.status();
     server_ = *std::move(started);
@@ -343,6 +344,7 @@ class ServerTest : public ::testing::Test {
   std::string listen_ = "127.0.0.1:0";
   std::string metrics_listen_;  // none
   bool reflection_ = true;
+  server::RetentionOptions retention_;
   std::atomic<int64_t> clock_us_ = 1'700'000'000'000'000;
   std::unique_ptr<server::Server> server_;
   std::unique_ptr<Stubs> stubs_;

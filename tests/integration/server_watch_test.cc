@@ -29,6 +29,8 @@ std::string Describe(const Update& update) {
       return absl::StrFormat("step %d", update.train_point().step());
     case Update::kCell:
       return absl::StrFormat("cell %d %s", update.cell().step(), update.cell().context());
+    case Update::kRewind:
+      return absl::StrFormat("rewind %d", update.rewind().step());
     case Update::kHeartbeat:
       return "heartbeat";
     case Update::kTerminal:
@@ -376,6 +378,94 @@ TEST_F(SlowReaderTest, IsEndedWithItsCursorAndMissesNothing) {
     EXPECT_EQ(update.train_point().step(), next++);
   }
   EXPECT_EQ(next, kNumSteps + 1);
+}
+
+// What a client plots: by job, what it was told, in the order in which it was.
+struct Curves {
+  std::map<std::string, std::vector<v1::TrainPoint>> points;
+  std::map<std::string, std::vector<v1::Cell>> cells;
+
+  void Take(const Update& update) {
+    if (update.has_train_point()) {
+      points[update.train_point().job()].push_back(update.train_point());
+    } else if (update.has_cell()) {
+      cells[update.cell().job()].push_back(update.cell());
+    } else if (update.has_rewind()) {
+      const auto is_void = [&](const auto& one) { return one.step() > update.rewind().step(); };
+      std::erase_if(points[update.rewind().job()], is_void);
+      std::erase_if(cells[update.rewind().job()], is_void);
+    }
+  }
+  // "j 1 2 3 cell 0 neutral ... " of each job, each with the attempt and loss it came from.
+  std::map<std::string, std::string> Text() const {
+    std::map<std::string, std::string> text;
+    for (const auto& [job, all] : points) {
+      for (const v1::TrainPoint& point : all) {
+        text[job] += absl::StrFormat("%d:%d=%g ", point.attempt(), point.step(), point.loss());
+      }
+    }
+    for (const auto& [job, all] : cells) {
+      for (const v1::Cell& cell : all) {
+        text[job] += absl::StrFormat("%d:cell %d %s ", cell.attempt(), cell.step(), cell.context());
+      }
+    }
+    return text;
+  }
+};
+
+// The lines of a run whose losses tell the attempt.
+std::vector<std::string> RunOf(const v1::Assignment& assignment, int num_steps) {
+  std::vector<std::string> lines = FakeAgent::Run(assignment, num_steps);
+  for (std::string& line : lines) {
+    Json json = Json::parse(line);
+    if (json["kind"] == "train_step") json["loss"] = assignment.key().attempt() * 100 + 1;
+    line = json.dump();
+  }
+  return lines;
+}
+
+TEST_F(WatchTest, ACurveRebuiltFromTheStreamIsThatOfTheLastAttempt) {
+  UploadDatasets();
+  ASSERT_TRUE(stubs_->Create(Request("c")).ok());
+  FakeAgent agent(*stubs_, "w1");
+  // Two attempts fail after all, or some, of what they have to tell; the third succeeds.
+  for (const int attempt : {1, 2, 3}) {
+    ASSERT_TRUE(agent.Synchronize().ok());
+    agent.reports.clear();
+    ASSERT_EQ(agent.last.assignments_size(), 2);
+    for (const v1::Assignment& assignment : agent.last.assignments()) {
+      std::vector<std::string> lines = RunOf(assignment, 4);
+      if (attempt == 2) lines.resize(2);
+      ASSERT_TRUE(agent.Telemetry(assignment.key(), lines).ok());
+      v1::RankReport& report = agent.Report(assignment.key(), v1::RankReport::PHASE_ENDED);
+      if (attempt == 3) continue;
+      report.set_exit_code(15);
+      report.set_error_code("STORAGE");
+    }
+    ASSERT_TRUE(agent.Synchronize().ok());
+    agent.reports.clear();
+    Advance(absl::Seconds(5));
+  }
+  const std::vector<Update> all = Stream(*stubs_, "experiments/c").Read();
+  EXPECT_EQ(Describe(all.back()), "terminal");
+  Curves whole;
+  for (const Update& update : all) whole.Take(update);
+  ASSERT_EQ(whole.Text().size(), 2u);
+  std::multiset<std::string> texts;
+  for (const auto& [job, text] : whole.Text()) texts.insert(text);
+  EXPECT_EQ(texts, (std::multiset<std::string>{
+                       "3:cell 0 neutral 3:cell 0 spanish ",
+                       "3:1=301 3:2=301 3:3=301 3:4=301 3:cell 4 neutral 3:cell 4 spanish "}));
+  // Also for a client that goes on from any cursor.
+  Restart();
+  for (size_t i = 0; i < all.size(); ++i) {
+    Curves parts;
+    for (size_t k = 0; k <= i; ++k) parts.Take(all[k]);
+    for (const Update& update : Stream(*stubs_, "experiments/c", all[i].cursor()).Read()) {
+      parts.Take(update);
+    }
+    EXPECT_EQ(parts.Text(), whole.Text()) << "from " << all[i].cursor();
+  }
 }
 
 }  // namespace

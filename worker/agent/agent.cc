@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <optional>
 #include <random>
 #include <set>
 #include <thread>
@@ -13,6 +14,7 @@
 #include "absl/strings/str_format.h"
 #include "core/exit_code.h"
 #include "core/status.h"
+#include "worker/agent/gpus.h"
 #include "worker/agent/housekeeping.h"
 #include "worker/agent/log.h"
 #include "worker/agent/rank.h"
@@ -59,7 +61,7 @@ v1::RankReport::Phase ToProto(Phase phase) {
 Agent::Agent(AgentOptions options)
     : options_(std::move(options)),
       boot_id_(RandomId()),
-      link_(options_.server),
+      link_(options_.server, options_.tls),
       lease_until_(MonotonicNow() + lease_) {}
 
 Agent::~Agent() {
@@ -89,6 +91,7 @@ v1::SynchronizeRequest Agent::Report(bool with_progress) {
   request.set_worker(options_.name);
   request.set_boot_id(boot_id_);
   request.set_slots(draining_ ? 0 : options_.slots);
+  request.set_gpus(options_.gpus);
   request.set_host(options_.host);
   request.set_version(JENNER_VERSION);
   for (const std::string& name : models_) request.add_models(name);
@@ -185,6 +188,28 @@ absl::Status Agent::Prepare(Rank* rank) {
   return absl::OkStatus();
 }
 
+// One that no other process here has, if the job asks for it; false: there is none, and the rank
+// has ended.
+bool Agent::TakeGpu(Rank* rank) {
+  if (!WantsGpu(rank->job_json)) return true;
+  std::set<int> taken;
+  for (const auto& [key, other] : ranks_) {
+    if (other->phase == Phase::kRunning && other->gpu >= 0) taken.insert(other->gpu);
+  }
+  const std::optional<int> gpu = FreeGpu(options_.gpus, taken);
+  if (gpu) {
+    rank->gpu = *gpu;
+    return true;
+  }
+  rank->outcome =
+      Failure(core::ExitCode::kNoDevice, "NO_GPU",
+              absl::StrFormat("the job asks for a GPU; this worker has %d (--gpus), %d in use",
+                              options_.gpus, taken.size()));
+  rank->phase = Phase::kEnded;
+  Log(ToString(rank->key) + ": " + rank->outcome.error_message);
+  return false;
+}
+
 absl::Status Agent::Start(Rank* rank) {
   ChildOptions child;
   const std::string out = options_.work_dir + "/out/" + JobName(rank->key);
@@ -210,6 +235,12 @@ absl::Status Agent::Start(Rank* rank) {
     child.command.insert(child.command.end(), {"--store", rank->store_address});
   } else {
     child.command.insert(child.command.end(), {"--store-host", options_.host});
+  }
+  if (!options_.interface.empty()) {
+    child.command.insert(child.command.end(), {"--interface", options_.interface});
+  }
+  if (rank->gpu >= 0) {
+    child.command.insert(child.command.end(), {"--device", absl::StrCat("cuda:", rank->gpu)});
   }
   // Ranks that share cores must not spin while they wait.
   child.environment = {"OMP_NUM_THREADS=" + threads, "MKL_NUM_THREADS=" + threads,
@@ -271,10 +302,17 @@ void Agent::Perform(const Action& action) {
       status = Prepare(rank.get());
       break;
     case ActionKind::kStart:
+      if (!TakeGpu(rank.get())) return;
       status = Start(rank.get());
       break;
     case ActionKind::kStop:
       return StopRank(rank.get());
+    case ActionKind::kKill:
+      Log(ToString(action.key) + ": killing");
+      rank->stopping = true;
+      rank->killing = true;
+      rank->kill_at = absl::InfinitePast();
+      return;
     case ActionKind::kEnd:
       rank->outcome =
           Failure(core::ExitCode::kTerminated, "TERMINATED", "stopped before it started");
@@ -293,12 +331,14 @@ void Agent::Perform(const Action& action) {
 void Agent::Act() {
   std::vector<DesiredRank> desired;
   for (const auto& [key, assignment] : wanted_) {
-    desired.push_back({key, !assignment.store_address().empty(), assignment.stop()});
+    desired.push_back(
+        {key, !assignment.store_address().empty(), assignment.stop(), assignment.kill()});
   }
   const std::lock_guard<std::mutex> lock(mutex_);
   for (int round = 0; round < kMaxRounds; ++round) {
     std::vector<ActualRank> actual;
-    for (const auto& [key, rank] : ranks_) actual.push_back({key, rank->phase, rank->stopping});
+    for (const auto& [key, rank] : ranks_)
+      actual.push_back({key, rank->phase, rank->stopping, rank->killing});
     // Without the coordinator nothing is known to be unwanted; a lost lease has been dealt with.
     std::vector<Action> actions = Reconcile(desired, actual, {options_.slots, draining_});
     if (!heard_) {

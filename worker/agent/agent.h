@@ -41,12 +41,15 @@ namespace jenner::agent {
 struct AgentOptions {
   // Behaviour.
   std::string server;
+  std::optional<wire::Tls> tls;  // plaintext without; its certificate names this worker
   std::string name;
   std::string models_dir;
   std::string work_dir;
   std::string trainer;             // path of jenner-trainer
   std::string host = "127.0.0.1";  // where other ranks reach this machine
+  std::string interface;           // for what ranks exchange, by name or IPv4 address; "": by route
   int slots = 1;
+  int gpus = 0;  // each for one rank
   int threads_per_rank = 1;
   // Limits.
   absl::Duration stop_grace = absl::Seconds(10);      // between SIGTERM and SIGKILL
@@ -87,6 +90,7 @@ class Agent {
   void Perform(const Action& action);
   absl::Status Prepare(Rank* rank);
   absl::Status Start(Rank* rank);
+  bool TakeGpu(Rank* rank);
   void StopRank(Rank* rank);
   void Drop(const RankKey& key);
   void CheckChildren();

@@ -52,8 +52,8 @@ void Cancellation::Cancel() {
   for (grpc::ClientContext* context : contexts_) context->TryCancel();
 }
 
-Link::Link(const std::string& server)
-    : stub_(v1::Workers::NewStub(wire::MakeClientChannel(server))) {}
+Link::Link(const std::string& server, const std::optional<wire::Tls>& tls)
+    : stub_(v1::Workers::NewStub(wire::MakeClientChannel(server, tls))) {}
 
 absl::StatusOr<v1::SynchronizeResponse> Link::Synchronize(const v1::SynchronizeRequest& request,
                                                           absl::Duration timeout) {

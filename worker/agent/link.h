@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -12,6 +13,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "jenner/v1/worker.grpc.pb.h"
+#include "wire/tls.h"
 
 namespace jenner::agent {
 
@@ -30,7 +32,7 @@ class Cancellation {
 
 class Link {
  public:
-  explicit Link(const std::string& server);
+  explicit Link(const std::string& server, const std::optional<wire::Tls>& tls = std::nullopt);
 
   absl::StatusOr<v1::SynchronizeResponse> Synchronize(const v1::SynchronizeRequest& request,
                                                       absl::Duration timeout);

@@ -10,8 +10,11 @@
 #include <thread>
 
 #include "core/names.h"
+#include "core/status.h"
 #include "wire/channel.h"
+#include "wire/tls.h"
 #include "worker/agent/agent.h"
+#include "worker/agent/gpus.h"
 
 namespace jenner::agent {
 namespace {
@@ -32,9 +35,22 @@ int Refuse(const std::string& message) {
   return 2;
 }
 
+// How to speak to the coordinator.
+absl::Status Secure(const wire::TlsFiles& files, bool allow_plaintext, AgentOptions* options) {
+  if (files.ca.empty() && files.certificate.empty() && files.key.empty()) {
+    return wire::CheckPlaintext(options->server, allow_plaintext);
+  }
+  ASSIGN_OR_RETURN(options->tls, wire::ReadTls(files));
+  if (options->tls->certificate.empty()) {
+    return absl::InvalidArgumentError("--ca: a worker needs --cert and --key, too");
+  }
+  return absl::OkStatus();
+}
+
 int Main(int argc, char** argv) {
   AgentOptions options;
   options.trainer = OwnFolder() + "/jenner-trainer";
+  std::string gpus = "0";
   bool allow_plaintext = false;
   CLI::App app("jenner-worker: runs trainings for a Jenner coordinator");
   app.add_option("--server", options.server, "coordinator, host:port")->required();
@@ -50,7 +66,17 @@ int Main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--host", options.host, "IPv4 address at which other ranks reach this machine")
       ->capture_default_str();
+  app.add_option("--interface", options.interface,
+                 "network interface for what ranks exchange, by name or IPv4 address; default: "
+                 "--host for rank 0, the way to rank 0 for the others");
+  app.add_option("--gpus", gpus, "GPUs to offer: a number, or auto: those in /dev")
+      ->capture_default_str();
   app.add_option("--trainer", options.trainer, "path of jenner-trainer")->capture_default_str();
+  wire::TlsFiles tls;
+  app.add_option("--ca", tls.ca, "CA (PEM) of the coordinator; with it all traffic is TLS");
+  app.add_option("--cert", tls.certificate,
+                 "certificate (PEM) that names this worker (jenner-server certs worker)");
+  app.add_option("--key", tls.key, "its key (PEM)");
   app.add_flag("--allow-plaintext", allow_plaintext,
                "speak to a coordinator off loopback without TLS");
   try {
@@ -61,10 +87,12 @@ int Main(int argc, char** argv) {
   if (!core::IsId(options.name)) return Refuse("--name: expected [a-z]([a-z0-9-]{0,61}[a-z0-9])?");
   if (!std::filesystem::is_directory(options.models_dir))
     return Refuse("--models-dir: " + options.models_dir + " is no folder");
-  if (const absl::Status plain = wire::CheckPlaintext(options.server, allow_plaintext);
-      !plain.ok()) {
-    return Refuse(std::string(plain.message()));
+  if (const absl::Status secured = Secure(tls, allow_plaintext, &options); !secured.ok()) {
+    return Refuse(std::string(secured.message()));
   }
+  const absl::StatusOr<int> num_gpus = ParseGpus(gpus, "/dev");
+  if (!num_gpus.ok()) return Refuse(std::string(num_gpus.status().message()));
+  options.gpus = *num_gpus;
   options.models_dir = std::filesystem::absolute(options.models_dir).string();
   options.work_dir = std::filesystem::absolute(options.work_dir).string();
   absl::StatusOr<std::unique_ptr<Agent>> agent = Agent::Create(options);

@@ -33,7 +33,9 @@ struct Agent::Rank {
 
   // While there is a process.
   Child child;
+  int gpu = -1;  // the number of its GPU; -1: it has none
   bool stopping = false;
+  bool killing = false;
   absl::Time kill_at = absl::InfiniteFuture();
   int64_t facts_offset = 0;  // in events.jsonl: what was learnt
   RankFacts facts;

@@ -15,14 +15,15 @@ std::optional<ActionKind> ForUnwanted(const ActualRank& rank) {
 }
 
 // What to do about an assigned rank that is to be stopped; `rank` is null if there is none.
-std::optional<ActionKind> ForStopped(const ActualRank* rank) {
+std::optional<ActionKind> ForStopped(const ActualRank* rank, bool kill) {
   if (rank == nullptr) return ActionKind::kEnd;
   switch (rank->phase) {
     case Phase::kPreparing:
     case Phase::kReady:
       return ActionKind::kEnd;
     case Phase::kRunning:
-      if (rank->stopping) return std::nullopt;
+      if (kill && !rank->killing) return ActionKind::kKill;
+      if (rank->stopping || rank->killing) return std::nullopt;
       return ActionKind::kStop;
     case Phase::kUploading:
     case Phase::kEnded:
@@ -41,6 +42,7 @@ bool OlderAttemptRuns(const std::vector<ActualRank>& actual, const RankKey& key)
 int Urgency(const Action& action) {
   switch (action.kind) {
     case ActionKind::kStop:
+    case ActionKind::kKill:
       return 0;
     case ActionKind::kDrop:
       return 1;
@@ -74,7 +76,7 @@ std::vector<Action> Reconcile(const std::vector<DesiredRank>& desired,
     const auto found = present.find(key);
     const ActualRank* rank = found == present.end() ? nullptr : found->second;
     if (want->stop || limits.draining) {
-      if (auto kind = ForStopped(rank)) actions.push_back({*kind, key});
+      if (auto kind = ForStopped(rank, want->kill)) actions.push_back({*kind, key});
     } else if (rank == nullptr) {
       actions.push_back({ActionKind::kPrepare, key});
     } else if (rank->phase == Phase::kReady && (key.rank == 0 || want->has_store) &&

@@ -16,7 +16,8 @@ namespace jenner::agent {
 struct DesiredRank {
   RankKey key;
   bool has_store = false;  // where rank 0 listens is known; needed by the ranks > 0
-  bool stop = false;       // to be stopped though it is still assigned: cancelled
+  bool stop = false;       // to be stopped though it is still assigned: cancelled or making room
+  bool kill = false;       // with stop: without the grace
 };
 
 enum class Phase {
@@ -31,12 +32,14 @@ struct ActualRank {
   RankKey key;
   Phase phase = Phase::kPreparing;
   bool stopping = false;  // SIGTERM was sent
+  bool killing = false;   // SIGKILL is on its way
 };
 
 enum class ActionKind {
   kPrepare,  // make the folder, fetch inputs
   kStart,    // spawn the trainer
   kStop,     // SIGTERM, after a while SIGKILL
+  kKill,     // SIGKILL
   kEnd,      // no process and none is wanted: report ENDED with exit code TERMINATED
   kDrop,     // forget it
 };

@@ -61,6 +61,7 @@ std::vector<Case> Stops() {
   const ReconcileLimits two{2, false};
   const ReconcileLimits draining{2, true};
   const DesiredRank stopped{Key(1, 0), false, true};
+  const DesiredRank killed{Key(1, 0), false, true, true};
   return {
       {"unwanted process is stopped",
        {},
@@ -99,6 +100,13 @@ std::vector<Case> Stops() {
        {{Key(1, 0), Phase::kRunning}},
        two,
        {{ActionKind::kStop, Key(1, 0)}}},
+      {"kill", {killed}, {{Key(1, 0), Phase::kRunning}}, two, {{ActionKind::kKill, Key(1, 0)}}},
+      {"kill after a cancel",
+       {killed},
+       {{Key(1, 0), Phase::kRunning, true}},
+       two,
+       {{ActionKind::kKill, Key(1, 0)}}},
+      {"kill twice", {killed}, {{Key(1, 0), Phase::kRunning, true, true}}, two, {}},
       {"cancel twice", {stopped}, {{Key(1, 0), Phase::kRunning, true}}, two, {}},
       {"cancel during uploads: they go on", {stopped}, {{Key(1, 0), Phase::kUploading}}, two, {}},
       {"draining stops all and starts nothing",

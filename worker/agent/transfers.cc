@@ -17,6 +17,15 @@ constexpr int64_t kBatchBytes = int64_t{1} << 20;  // of UploadTelemetry
 constexpr int64_t kLogBatchBytes = 64 << 10;
 constexpr absl::Duration kIdle = absl::Milliseconds(200);
 
+// Readers of logs take a batch's end for a line's end: the line that is still being written waits,
+// unless no more will come or it alone fills the batch.
+void CutToLines(bool is_over, std::string* log) {
+  const size_t end = log->rfind('\n');
+  const bool is_full = static_cast<int64_t>(log->size()) == kLogBatchBytes;
+  if (is_full ? end == std::string::npos : is_over) return;
+  log->resize(end == std::string::npos ? 0 : end + 1);
+}
+
 }  // namespace
 
 void Agent::RunTelemetry() { RunSteps({&Agent::SendTelemetry}); }
@@ -143,7 +152,8 @@ bool Agent::SendTelemetry(const std::shared_ptr<Rank>& rank) {
   }
   *batch.mutable_key() = ToProto(rank->key);
   const auto lines = ReadLines(rank->folder + "/events.jsonl", events_offset, kBatchBytes);
-  const auto log = ReadPart(rank->folder + "/trainer.log", log_offset, kLogBatchBytes);
+  auto log = ReadPart(rank->folder + "/trainer.log", log_offset, kLogBatchBytes);
+  if (log.ok()) CutToLines(is_over, &*log);
   absl::Status status = lines.status();
   status.Update(log.status());
   if (status.ok()) {

@@ -44,49 +44,51 @@ struct Llama::Pass {
   at::Tensor sin_N1F;
 };
 
-Llama::Llama(LlamaConfig config, core::Dtype dtype) : config_(std::move(config)), dtype_(dtype) {
+Llama::Llama(LlamaConfig config, core::Dtype dtype, at::Device device)
+    : config_(std::move(config)), dtype_(dtype), device_(device) {
   const LlamaConfig& c = config_;
+  const auto empty = [&](at::IntArrayRef shape) {
+    return at::empty(shape, at::TensorOptions(at::kFloat).device(device));
+  };
   const auto leaf = [&](const std::string& name, at::Tensor tensor) {
     parameters_.push_back({name, tensor});
     return tensor;
   };
-  embedding_VD_ =
-      leaf("model.embed_tokens.weight", at::empty({c.vocab_size, c.hidden_size}, at::kFloat));
+  embedding_VD_ = leaf("model.embed_tokens.weight", empty({c.vocab_size, c.hidden_size}));
   for (int64_t i = 0; i < c.num_layers; ++i) {
     LayerWeights w;
-    w.qkv_PD = at::empty({c.QueryDim() + 2 * c.KeyValueDim(), c.hidden_size}, at::kFloat);
-    w.o_DQ = at::empty({c.hidden_size, c.QueryDim()}, at::kFloat);
-    w.gate_up_GD = at::empty({2 * c.intermediate_size, c.hidden_size}, at::kFloat);
-    w.down_DF = at::empty({c.hidden_size, c.intermediate_size}, at::kFloat);
+    w.qkv_PD = empty({c.QueryDim() + 2 * c.KeyValueDim(), c.hidden_size});
+    w.o_DQ = empty({c.hidden_size, c.QueryDim()});
+    w.gate_up_GD = empty({2 * c.intermediate_size, c.hidden_size});
+    w.down_DF = empty({c.hidden_size, c.intermediate_size});
     std::array<at::Tensor, kNumTargets> targets;
     // detach(): a leaf of its own that shares the fused storage.
     const auto part = [&](const at::Tensor& fused, int64_t begin, Target target) {
       at::Tensor view = fused.narrow(0, begin, TargetOutput(c, target)).detach();
       targets[static_cast<size_t>(target)] = leaf(ModulePath(i, target) + ".weight", view);
     };
-    w.input_norm_D =
-        leaf(LayerName(i, "input_layernorm.weight"), at::empty({c.hidden_size}, at::kFloat));
+    w.input_norm_D = leaf(LayerName(i, "input_layernorm.weight"), empty({c.hidden_size}));
     part(w.qkv_PD, 0, Target::kQ);
     part(w.qkv_PD, c.QueryDim(), Target::kK);
     part(w.qkv_PD, c.QueryDim() + c.KeyValueDim(), Target::kV);
     part(w.o_DQ, 0, Target::kO);
-    w.post_norm_D = leaf(LayerName(i, "post_attention_layernorm.weight"),
-                         at::empty({c.hidden_size}, at::kFloat));
+    w.post_norm_D = leaf(LayerName(i, "post_attention_layernorm.weight"), empty({c.hidden_size}));
     part(w.gate_up_GD, 0, Target::kGate);
     part(w.gate_up_GD, c.intermediate_size, Target::kUp);
     part(w.down_DF, 0, Target::kDown);
     layers_.push_back(std::move(w));
     targets_.push_back(std::move(targets));
   }
-  final_norm_D_ = leaf("model.norm.weight", at::empty({c.hidden_size}, at::kFloat));
-  head_VD_ = c.tie_word_embeddings
-                 ? embedding_VD_
-                 : leaf("lm_head.weight", at::empty({c.vocab_size, c.hidden_size}, at::kFloat));
+  final_norm_D_ = leaf("model.norm.weight", empty({c.hidden_size}));
+  head_VD_ = c.tie_word_embeddings ? embedding_VD_
+                                   : leaf("lm_head.weight", empty({c.vocab_size, c.hidden_size}));
 }
 
-absl::StatusOr<std::unique_ptr<Llama>> Llama::FromTensors(
-    const LlamaConfig& config, core::Dtype dtype, std::map<std::string, at::Tensor> tensors) {
-  std::unique_ptr<Llama> llama(new Llama(config, dtype));
+absl::StatusOr<std::unique_ptr<Llama>> Llama::FromTensors(const LlamaConfig& config,
+                                                          core::Dtype dtype,
+                                                          std::map<std::string, at::Tensor> tensors,
+                                                          at::Device device) {
+  std::unique_ptr<Llama> llama(new Llama(config, dtype, device));
   at::NoGradGuard no_grad;
   if (config.tie_word_embeddings) tensors.erase("lm_head.weight");
   for (const NamedTensor& parameter : llama->parameters_) {
@@ -106,17 +108,17 @@ absl::StatusOr<std::unique_ptr<Llama>> Llama::FromTensors(
   return llama;
 }
 
-absl::StatusOr<std::unique_ptr<Llama>> Llama::Load(const std::string& model_dir,
-                                                   core::Dtype dtype) {
+absl::StatusOr<std::unique_ptr<Llama>> Llama::Load(const std::string& model_dir, core::Dtype dtype,
+                                                   at::Device device) {
   ASSIGN_OR_RETURN(const LlamaConfig config, LoadConfig(model_dir));
   ASSIGN_OR_RETURN(auto tensors, ReadSafetensorsFolder(model_dir));
-  auto llama = FromTensors(config, dtype, std::move(tensors));
+  auto llama = FromTensors(config, dtype, std::move(tensors), device);
   if (!llama.ok()) return Annotate(llama.status(), model_dir);
   return llama;
 }
 
 std::unique_ptr<Llama> Llama::Random(const LlamaConfig& config, core::Dtype dtype, int64_t seed) {
-  std::unique_ptr<Llama> llama(new Llama(config, dtype));
+  std::unique_ptr<Llama> llama(new Llama(config, dtype, at::kCPU));
   at::NoGradGuard no_grad;
   for (const NamedTensor& parameter : llama->parameters_) {
     if (parameter.tensor.dim() == 1) {
@@ -138,6 +140,18 @@ std::unique_ptr<Llama> Llama::Random(const LlamaConfig& config, core::Dtype dtyp
   return llama;
 }
 
+std::unique_ptr<Llama> Llama::CopyTo(at::Device device) const {
+  std::unique_ptr<Llama> copy(new Llama(config_, dtype_, device));
+  at::NoGradGuard no_grad;
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    copy->parameters_[i].tensor.copy_(parameters_[i].tensor);
+  }
+  copy->ParametersChanged();
+  if (adapter_) copy->AttachAdapter(adapter_->CopyTo(device));
+  copy->adapter_enabled_ = adapter_enabled_;
+  return copy;
+}
+
 void Llama::TrainAllParameters() {
   JENNER_CHECK(!adapter_.has_value());
   trains_all_ = true;
@@ -147,7 +161,9 @@ void Llama::TrainAllParameters() {
 
 void Llama::AttachAdapter(LoraAdapter adapter) {
   JENNER_CHECK(adapter.num_layers() == config_.num_layers && !trains_all_);
-  adapter_ = std::move(adapter);
+  const std::vector<NamedTensor> matrices = adapter.Parameters();
+  const bool is_here = matrices.empty() || matrices[0].tensor.device() == device_;
+  adapter_ = is_here ? std::move(adapter) : adapter.CopyTo(device_);
   ++version_;
 }
 
@@ -195,7 +211,8 @@ std::vector<at::Tensor> Llama::Project(const Pass& pass, int64_t layer_idx, cons
       if (pass.options.dropout && adapter->spec().dropout > 0) {
         in_NI = in_NI * DropoutMask(*pass.options.dropout, pass.batch.row_starts,
                                     ModulePath(layer_idx, target), in_NI.size(1),
-                                    adapter->spec().dropout);
+                                    adapter->spec().dropout)
+                            .to(device_);
       }
       const at::Tensor delta_NO = at::linear(at::linear(in_NI, pair.a_RI), pair.b_OR);
       out_NO = at::add(out_NO, delta_NO.to(out_NO.scalar_type()), adapter->scale());
@@ -259,8 +276,9 @@ at::Tensor Llama::Forward(const TokenBatch& batch, const ForwardOptions& options
   const at::Tensor angles_N1F =
       at::outer(positions_N, at::tensor(RopeFrequencies(config_), at::kDouble)).unsqueeze(1);
   const at::ScalarType compute = dtype_ == core::Dtype::kBfloat16 ? at::kBFloat16 : at::kFloat;
-  const Pass pass{batch, options, angles_N1F.cos().to(compute), angles_N1F.sin().to(compute)};
-  at::Tensor hidden_ND = at::embedding(embedding_VD_, batch.ids_N);
+  const Pass pass{batch, options, angles_N1F.cos().to(device_, compute),
+                  angles_N1F.sin().to(device_, compute)};
+  at::Tensor hidden_ND = at::embedding(embedding_VD_, batch.ids_N.to(device_));
   for (int64_t i = 0; i < config_.num_layers; ++i) hidden_ND = ApplyLayer(pass, i, hidden_ND);
   return RmsNorm(hidden_ND, final_norm_D_, config_.rms_norm_eps);
 }

@@ -38,7 +38,7 @@ namespace jenner::model {
 // Rows of tokens end to end. Row b is ids_N[row_starts[b] .. row_starts[b + 1]); positions start at
 // 0 in each row, and a token attends to those before it in its own row only.
 struct TokenBatch {
-  at::Tensor ids_N;                 // int64, contiguous, CPU, each in [0, vocab)
+  at::Tensor ids_N;                 // int64, contiguous, any device, each in [0, vocab)
   std::vector<int64_t> row_starts;  // B + 1 ascending values, first 0, last N; no empty row
 };
 
@@ -64,17 +64,23 @@ class Llama {
   // Reads config.json and the safetensors of `model_dir`. Master weights are float32 whatever the
   // file holds. With kBfloat16 the linear layers and attention compute in bfloat16 (norms and
   // logits in float32). Errors of LoadConfig and ReadSafetensorsFolder; InvalidArgument: a tensor
-  // missing, unknown or of the wrong shape. A head stored beside tied embeddings is ignored.
+  // missing, unknown or of the wrong shape. A head stored beside tied embeddings is ignored. All
+  // tensors are on `device`.
   static absl::StatusOr<std::unique_ptr<Llama>> Load(const std::string& model_dir,
-                                                     core::Dtype dtype);
+                                                     core::Dtype dtype,
+                                                     at::Device device = at::kCPU);
   // Normal(0, 0.02) weights (norms 1) from (seed, name): for tests and benchmarks.
   static std::unique_ptr<Llama> Random(const LlamaConfig& config, core::Dtype dtype, int64_t seed);
   // From tensors by Hugging Face name, as Load.
   static absl::StatusOr<std::unique_ptr<Llama>> FromTensors(
-      const LlamaConfig& config, core::Dtype dtype, std::map<std::string, at::Tensor> tensors);
+      const LlamaConfig& config, core::Dtype dtype, std::map<std::string, at::Tensor> tensors,
+      at::Device device = at::kCPU);
+  // A frozen copy on `device`, with a copy of the adapter if there is one.
+  std::unique_ptr<Llama> CopyTo(at::Device device) const;
 
   const LlamaConfig& config() const { return config_; }
   core::Dtype dtype() const { return dtype_; }
+  at::Device device() const { return device_; }
 
   // All float32 master parameters by Hugging Face name, in the order of the model (embedding,
   // layers, norm, head unless tied). Leaves; frozen unless TrainAllParameters. Update in place
@@ -83,7 +89,8 @@ class Llama {
 
   // Full fine-tuning: all parameters require gradients. REQUIRES: no adapter attached.
   void TrainAllParameters();
-  // LoRA: the base is frozen. Replaces an adapter. REQUIRES: the adapter was made for config().
+  // LoRA: the base is frozen. Replaces an adapter; one on another device is copied to the model's.
+  // REQUIRES: the adapter was made for config().
   void AttachAdapter(LoraAdapter adapter);
   void DetachAdapter() { adapter_.reset(); }
   // Null if there is none. The pointer is valid until Attach or Detach.
@@ -121,7 +128,7 @@ class Llama {
   absl::Status Save(const std::string& dir) const;
 
  private:
-  Llama(LlamaConfig config, core::Dtype dtype);
+  Llama(LlamaConfig config, core::Dtype dtype, at::Device device);
   struct Pass;  // what the layers of one forward pass share, llama.cc
   at::Tensor ApplyLayer(const Pass& pass, int64_t layer_idx, const at::Tensor& hidden_ND) const;
   at::Tensor Attention(const Pass& pass, int64_t layer_idx, const at::Tensor& x_ND) const;
@@ -134,6 +141,7 @@ class Llama {
 
   LlamaConfig config_;
   core::Dtype dtype_;
+  at::Device device_;
   std::vector<NamedTensor> parameters_;
   std::vector<std::array<at::Tensor, kNumTargets>> targets_;  // leaves by layer and target
   at::Tensor embedding_VD_;

@@ -90,6 +90,20 @@ const LoraPair& LoraAdapter::pair(int64_t layer, Target target) const {
   return layers_[static_cast<size_t>(layer)][static_cast<size_t>(target)];
 }
 
+LoraAdapter LoraAdapter::CopyTo(at::Device device) const {
+  LoraAdapter copy = *this;
+  for (auto& layer : copy.layers_) {
+    for (LoraPair& pair : layer) {
+      for (at::Tensor* matrix : {&pair.a_RI, &pair.b_OR}) {
+        if (!matrix->defined()) continue;
+        *matrix = matrix->detach().to(device, at::kFloat, /*non_blocking=*/false, /*copy=*/true);
+        matrix->set_requires_grad(true);
+      }
+    }
+  }
+  return copy;
+}
+
 std::vector<NamedTensor> LoraAdapter::Parameters() const {
   std::vector<NamedTensor> parameters;
   for (int64_t layer = 0; layer < num_layers(); ++layer) {

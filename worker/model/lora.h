@@ -53,6 +53,9 @@ class LoraAdapter {
   const LoraPair& pair(int64_t layer, Target target) const;
   int64_t num_layers() const { return static_cast<int64_t>(layers_.size()); }
 
+  // A copy of its own on `device`.
+  LoraAdapter CopyTo(at::Device device) const;
+
   // The matrices in a fixed order (layer, target, A before B) named
   // "<module path>.lora_A.weight" / "<module path>.lora_B.weight". The tensors share storage with
   // the adapter: update them in place under a no-grad guard, then call Llama::ParametersChanged().
@@ -70,7 +73,7 @@ struct DropoutKeys {
   std::vector<uint64_t> row_keys;  // one a row of the batch: the row's index in the dataset
 };
 
-// The scaled keep mask [N, I] float32: 0 with probability `dropout`, else 1 / (1 - dropout).
+// The scaled keep mask [N, I] float32, CPU: 0 with probability `dropout`, else 1 / (1 - dropout).
 // `row_starts` as TokenBatch::row_starts (llama.h).
 at::Tensor DropoutMask(const DropoutKeys& keys, const std::vector<int64_t>& row_starts,
                        const std::string& module_path, int64_t width_I, double dropout);

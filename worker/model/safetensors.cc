@@ -297,7 +297,7 @@ absl::Status WriteSafetensors(const std::string& path, const std::vector<NamedTe
                               const std::map<std::string, std::string>& metadata) {
   std::map<std::string, at::Tensor> sorted;
   for (const NamedTensor& one : tensors) {
-    if (!sorted.emplace(one.name, one.tensor.detach().contiguous()).second) {
+    if (!sorted.emplace(one.name, one.tensor.detach().cpu().contiguous()).second) {
       return absl::InvalidArgumentError(path + ": tensor \"" + one.name + "\" is given twice");
     }
   }

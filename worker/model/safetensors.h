@@ -61,7 +61,7 @@ absl::StatusOr<std::map<std::string, at::Tensor>> ReadSafetensors(
 absl::StatusOr<std::map<std::string, at::Tensor>> ReadSafetensorsFolder(
     const std::string& model_dir);
 
-// Writes `tensors` (float32, bfloat16 or float16, any device-independent CPU layout) sorted by name
+// Writes `tensors` (float32, bfloat16 or float16, any layout, any device) sorted by name
 // to `path`.tmp, fsyncs, renames and fsyncs the folder. InvalidArgument: duplicate names or other
 // dtypes; ResourceExhausted: disk full; Unavailable: other I/O errors.
 absl::Status WriteSafetensors(const std::string& path, const std::vector<NamedTensor>& tensors,

@@ -1,7 +1,8 @@
-// Collective: what the ranks of a gang do together. Two implementations: a world of one, and Gloo
-// over TCP (gloo_collective.cc). Every rank makes the same calls in the same order from one thread.
-// A peer that goes away, or does not answer in time, makes the waiting call throw
-// Failure(kPeerLost).
+// Collective: what the ranks of a gang do together. Three implementations: a world of one, Gloo
+// over TCP (gloo_collective.cc), and NCCL between GPUs (worker/cuda, a plugin). What they promise
+// in common is tested in collective_conformance_test.cc. Every rank makes the same calls in the
+// same order from one thread. A peer that goes away, or does not answer in time, makes the waiting
+// call throw Failure(kPeerLost).
 #ifndef JENNER_WORKER_TRAINER_COLLECTIVE_H_
 #define JENNER_WORKER_TRAINER_COLLECTIVE_H_
 
@@ -28,8 +29,8 @@ class Collective {
   virtual ~Collective() = default;
   virtual int rank() const = 0;
   virtual int size() const = 0;
-  // Starts the sum of `tensor` (contiguous, same shape and dtype everywhere) over all ranks, in
-  // place. The tensor must not be touched before Wait() and must outlive it.
+  // Starts the sum of `tensor` (contiguous, of one shape and dtype everywhere, else anything can
+  // happen) over all ranks, in place. It must not be touched before Wait() and must outlive it.
   virtual std::unique_ptr<Work> StartSum(const at::Tensor& tensor) = 0;
   // Everybody's `tensor` becomes rank 0's.
   virtual void Broadcast(const at::Tensor& tensor) = 0;
@@ -49,9 +50,10 @@ struct GlooOptions {
   int rank = 0;
   int size = 1;
   std::string store_address;  // "ip:port" of rank 0; ranks above 0
-  // The address that this rank listens on; "" (ranks above 0): that of the interface towards rank
-  // 0.
+  // The IPv4 address at which the other ranks reach this one; "" (ranks above 0): that of the
+  // interface towards rank 0.
   std::string host = "127.0.0.1";
+  std::string store_host;  // rank 0: where its store listens; "": on `host`
   std::function<void(const std::string&)>
       on_listening;  // rank 0: "ip:port", before the others come
   std::chrono::milliseconds rendezvous_timeout = std::chrono::seconds(300);

@@ -1,46 +1,27 @@
-// Two real processes over loopback: sums, broadcast, a lost peer. The child is this executable
-// again.
+// What is Gloo's own: addresses and interfaces. What every Collective promises is tested in
+// collective_conformance_test.cc.
 #include "worker/trainer/collective.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 #include <gtest/gtest.h>
-#include <signal.h>
-#include <sys/wait.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <chrono>
-#include <cstdlib>
-#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <future>
+#include <iterator>
+#include <set>
+#include <sstream>
+#include <thread>
 
+#include "absl/strings/str_format.h"
 #include "worker/trainer/failure.h"
+#include "worker/trainer/network.h"
 
 namespace jenner::trainer {
 namespace {
-
-constexpr char kRoleVariable[] = "JENNER_COLLECTIVE_TEST_STORE";
-
-// What both ranks compute together.
-void Exchange(Collective& collective) {
-  const int64_t rank = collective.rank();
-  EXPECT_EQ(collective.size(), 2);
-  EXPECT_EQ(collective.Sum(std::vector<int64_t>{1, rank}), (std::vector<int64_t>{2, 1}));
-  EXPECT_EQ(collective.Sum(0.5), 1.0);
-  EXPECT_EQ(collective.Broadcast(std::vector<int64_t>{7 + rank}), std::vector<int64_t>{7});
-  EXPECT_EQ(collective.Gather({rank, -rank - 2}), (std::vector<int64_t>{0, -2, 1, -3}));
-  at::Tensor first = at::full({1000}, static_cast<double>(rank + 1), at::kFloat);
-  at::Tensor second = at::arange(5, at::kFloat) * static_cast<double>(rank);
-  auto first_sum = collective.StartSum(first);
-  auto second_sum = collective.StartSum(second);
-  first_sum->Wait();
-  second_sum->Wait();
-  EXPECT_TRUE(at::equal(first, at::full({1000}, 3.0, at::kFloat)));
-  EXPECT_TRUE(at::equal(second, at::arange(5, at::kFloat)));
-  at::Tensor shared = at::full({3}, static_cast<double>(rank), at::kFloat);
-  collective.Broadcast(shared);
-  EXPECT_TRUE(at::equal(shared, at::zeros({3})));
-  collective.Barrier();
-}
 
 GlooOptions Options(int rank) {
   GlooOptions options;
@@ -52,14 +33,24 @@ GlooOptions Options(int rank) {
   return options;
 }
 
-pid_t StartPeer(const std::string& store) {
-  setenv(kRoleVariable, store.c_str(), 1);
-  const pid_t pid = fork();
-  if (pid == 0) {
-    execl("/proc/self/exe", "collective_test", static_cast<char*>(nullptr));
-    _exit(127);
+// Whether this process has a TCP socket bound to `host` (proc(5), /proc/net/tcp: the address as a
+// hexadecimal number in the machine's byte order).
+bool IsBoundTo(const std::string& host) {
+  const std::string wanted = absl::StrFormat("%08X:", SocketAddress(host, 0).sin_addr.s_addr);
+  std::set<std::string> own;  // inodes
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+    std::error_code gone;
+    const std::string target = std::filesystem::read_symlink(entry.path(), gone).string();
+    if (target.rfind("socket:[", 0) == 0) own.insert(target.substr(8, target.size() - 9));
   }
-  return pid;
+  std::ifstream table("/proc/self/net/tcp");
+  for (std::string line; std::getline(table, line);) {
+    std::istringstream words(line);
+    std::vector<std::string> fields{std::istream_iterator<std::string>(words), {}};
+    if (fields.size() > 9 && fields[1].rfind(wanted, 0) == 0 && own.contains(fields[9]))
+      return true;
+  }
+  return false;
 }
 
 TEST(Collective, OneRankDoesNothing) {
@@ -72,28 +63,48 @@ TEST(Collective, OneRankDoesNothing) {
   EXPECT_TRUE(at::equal(tensor, at::ones({2})));
 }
 
-// The peer exchanges once, then hangs until it is killed in the middle of a sum.
-TEST(Collective, TwoProcessesAgreeAndALostPeerIsNoticed) {
-  pid_t peer = -1;
-  GlooOptions options = Options(0);
-  options.on_listening = [&](const std::string& store) { peer = StartPeer(store); };
-  auto collective = MakeGlooCollective(options);
-  ASSERT_GT(peer, 0);
-  Exchange(*collective);
-  at::Tensor tensor = at::ones({1 << 20});
-  auto sum = collective->StartSum(tensor);
-  ASSERT_EQ(kill(peer, SIGKILL), 0);
-  const auto killed = std::chrono::steady_clock::now();
-  try {
-    sum->Wait();
-    FAIL() << "a sum without its peer succeeded";
-  } catch (const Failure& failure) {
-    EXPECT_EQ(failure.code(), core::ExitCode::kPeerLost) << failure.what();
+// Rank 0's store listens on one address, the ranks' own connections on others, each that of its
+// machine's network: here three addresses of the loopback interface.
+TEST(Collective, RanksMeetOnTheInterfacesThatAreChosen) {
+  for (const char* host : {"127.0.0.2", "127.0.0.3", "127.0.0.4"}) ASSERT_FALSE(IsBoundTo(host));
+  GlooOptions first = Options(0);
+  first.store_host = "127.0.0.2";
+  first.host = FindInterface("127.0.0.3").host;
+  GlooOptions second = Options(1);
+  second.host = "127.0.0.4";
+  std::promise<std::string> announced;
+  first.on_listening = [&](const std::string& store) { announced.set_value(store); };
+  std::thread peer([&] {
+    second.store_address = announced.get_future().get();
+    EXPECT_EQ(second.store_address.rfind("127.0.0.2:", 0), 0u) << second.store_address;
+    const auto collective = MakeGlooCollective(second);
+    EXPECT_EQ(collective->Gather({7}), (std::vector<int64_t>{6, 7}));
+    collective->Barrier();
+  });
+  const auto collective = MakeGlooCollective(first);
+  EXPECT_EQ(collective->Gather({6}), (std::vector<int64_t>{6, 7}));
+  for (const char* host : {"127.0.0.2", "127.0.0.3", "127.0.0.4"}) {
+    EXPECT_TRUE(IsBoundTo(host)) << host;
   }
-  EXPECT_LT(std::chrono::steady_clock::now() - killed, std::chrono::seconds(5));
-  int status = 0;
-  ASSERT_EQ(waitpid(peer, &status, 0), peer);
-  EXPECT_TRUE(WIFSIGNALED(status));
+  collective->Barrier();
+  peer.join();
+}
+
+// Nobody can take the store's port between its choice and its use: it is bound once, by the rank
+// that listens on it, before it is announced.
+TEST(Collective, TheStoreListensWhenItIsAnnounced) {
+  GlooOptions options = Options(0);
+  options.rendezvous_timeout = std::chrono::milliseconds(300);
+  bool is_listening = false;
+  options.on_listening = [&](const std::string& store) {
+    const Address address = ParseAddress("store", store);
+    const sockaddr_in to = SocketAddress(address.host, address.port);
+    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    is_listening = connect(fd, reinterpret_cast<const sockaddr*>(&to), sizeof(to)) == 0;
+    close(fd);
+  };
+  EXPECT_THROW(MakeGlooCollective(options), Failure);  // nobody else comes
+  EXPECT_TRUE(is_listening);
 }
 
 TEST(Collective, BadAddressesAreUsageFaults) {
@@ -123,23 +134,4 @@ TEST(Collective, NobodyAtTheStoreIsALostPeer) {
 
 }  // namespace
 
-// The other process: exchanges, then waits to be killed.
-int RunPeer(const char* store) {
-  GlooOptions options = Options(1);
-  options.store_address = store;
-  auto collective = MakeGlooCollective(options);
-  Exchange(*collective);
-  if (testing::Test::HasFailure()) return 1;
-  for (;;) pause();
-}
-
 }  // namespace jenner::trainer
-
-int main(int argc, char** argv) {
-  at::set_num_threads(1);
-  if (const char* store = std::getenv(jenner::trainer::kRoleVariable)) {
-    return jenner::trainer::RunPeer(store);
-  }
-  testing::InitGoogleTest(&argc, argv);
-  return RUN_ALL_TESTS();
-}

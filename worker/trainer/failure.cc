@@ -30,6 +30,8 @@ const char* Name(ExitCode code) {
       return "PEER_LOST";
     case ExitCode::kCorruptCheckpoint:
       return "CORRUPT_CHECKPOINT";
+    case ExitCode::kNoDevice:
+      return "NO_DEVICE";
     case ExitCode::kInternal:
       return "INTERNAL";
     case ExitCode::kTerminated:
@@ -74,8 +76,9 @@ Failure CurrentFailure() {
   } catch (const std::exception& error) {
     const std::string message = error.what();
     // ATen has no class of its own for this on the CPU; the texts are those of
-    // c10/core/impl/alloc_cpu.cpp.
-    for (const char* text : {"can't allocate memory", "not enough memory", "CPU out of memory"}) {
+    // c10/core/impl/alloc_cpu.cpp and c10/cuda/CUDACachingAllocator.cpp.
+    for (const char* text : {"can't allocate memory", "not enough memory", "CPU out of memory",
+                             "CUDA out of memory"}) {
       if (message.find(text) != std::string::npos) {
         return {ExitCode::kOutOfMemory, message.substr(0, message.find('\n'))};
       }

@@ -1,88 +1,18 @@
 // The only file that sees c10d. The Gloo backend is used directly, without a ProcessGroup around
 // it.
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <unistd.h>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
-#include <cerrno>
-#include <cstring>
-
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_format.h"
 #include "worker/trainer/collective.h"
 #include "worker/trainer/failure.h"
+#include "worker/trainer/network.h"
 
 namespace jenner::trainer {
 namespace {
 
 using core::ExitCode;
-
-// The parts of "ip:port" (IPv4).
-struct Address {
-  std::string host;
-  uint16_t port = 0;
-};
-
-sockaddr_in SocketAddress(const std::string& host, uint16_t port) {
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(port);
-  if (inet_pton(AF_INET, host.c_str(), &address.sin_addr) != 1) {
-    throw Failure(ExitCode::kUsage, "expected an IPv4 address, found \"" + host + "\"");
-  }
-  return address;
-}
-
-Address ParseAddress(const std::string& text) {
-  const size_t colon = text.rfind(':');
-  uint32_t port = 0;
-  if (colon == std::string::npos || !absl::SimpleAtoi(text.substr(colon + 1), &port) || port == 0 ||
-      port > 65535) {
-    throw Failure(ExitCode::kUsage, "--store: expected ip:port, found \"" + text + "\"");
-  }
-  Address address{text.substr(0, colon), static_cast<uint16_t>(port)};
-  SocketAddress(address.host, address.port);
-  return address;
-}
-
-// A socket that listens on a free port of `host`; sets *port.
-int Listen(const std::string& host, uint16_t* port) {
-  sockaddr_in address = SocketAddress(host, 0);
-  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (fd < 0) ThrowErrno(errno, "socket for", host);
-  socklen_t size = sizeof(address);
-  if (bind(fd, reinterpret_cast<sockaddr*>(&address), size) != 0 || listen(fd, 128) != 0 ||
-      getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) != 0) {
-    const int error = errno;
-    close(fd);
-    throw Failure(ExitCode::kUsage,
-                  "--store-host: cannot listen on " + host + ": " + std::strerror(error));
-  }
-  *port = ntohs(address.sin_port);
-  return fd;
-}
-
-// The address of the interface that packets to `peer` leave by. Sends nothing.
-std::string LocalAddressTowards(const Address& peer) {
-  sockaddr_in address = SocketAddress(peer.host, peer.port);
-  const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  if (fd < 0) ThrowErrno(errno, "socket for", peer.host);
-  socklen_t size = sizeof(address);
-  const bool ok = connect(fd, reinterpret_cast<sockaddr*>(&address), size) == 0 &&
-                  getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) == 0;
-  const int error = errno;
-  close(fd);
-  if (!ok) {
-    throw Failure(ExitCode::kPeerLost, "no route to " + peer.host + ": " + std::strerror(error));
-  }
-  char text[INET_ADDRSTRLEN] = {};
-  inet_ntop(AF_INET, &address.sin_addr, text, sizeof(text));
-  return text;
-}
 
 // What c10d throws is a lost peer or a time-out; only the first line says something to a person.
 template <typename Call>
@@ -141,25 +71,27 @@ class GlooCollective : public Collective {
   std::chrono::milliseconds timeout_;
 };
 
+// Sets *host to the address that this rank listens on.
 c10::intrusive_ptr<c10d::TCPStore> OpenStore(const GlooOptions& options, std::string* host) {
   c10d::TCPStoreOptions store;
   store.timeout = options.rendezvous_timeout;
   store.numWorkers = static_cast<size_t>(options.size);
   store.waitWorkers = false;
   if (options.rank != 0) {
-    const Address address = ParseAddress(options.store_address);
+    const Address address = ParseAddress("--store", options.store_address);
     if (host->empty()) *host = LocalAddressTowards(address);
     store.port = address.port;
     return Guarded("rendezvous",
                    [&] { return c10::make_intrusive<c10d::TCPStore>(address.host, store); });
   }
+  const std::string store_host = options.store_host.empty() ? *host : options.store_host;
   uint16_t port = 0;
   store.isServer = true;
-  store.masterListenFd = Listen(*host, &port);  // the store closes it
+  store.masterListenFd = Listen(store_host, &port);  // the store closes it
   store.port = port;
   auto opened =
-      Guarded("rendezvous", [&] { return c10::make_intrusive<c10d::TCPStore>(*host, store); });
-  if (options.on_listening) options.on_listening(absl::StrFormat("%s:%d", *host, port));
+      Guarded("rendezvous", [&] { return c10::make_intrusive<c10d::TCPStore>(store_host, store); });
+  if (options.on_listening) options.on_listening(absl::StrFormat("%s:%d", store_host, port));
   return opened;
 }
 

@@ -156,6 +156,11 @@ Inputs ReadInputs(const Options& options) {
     throw Failure(ExitCode::kUsage, absl::StrFormat("--world-size %d, but the job has ranks %d",
                                                     options.world_size, job.ranks));
   }
+  if ((job.device == core::Device::kCuda) != (options.cuda_device >= 0)) {
+    throw Failure(ExitCode::kUsage,
+                  absl::StrFormat("--device: the job has device %s",
+                                  job.device == core::Device::kCuda ? "cuda" : "cpu"));
+  }
   const std::string model_dir = options.models_dir + "/" + job.base_model;
   model::LlamaConfig config = ValueOrThrow(model::LoadConfig(model_dir), ExitCode::kInvalidModel);
   text::Tokenizer tokenizer =

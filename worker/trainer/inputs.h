@@ -39,7 +39,7 @@ struct Inputs {
 };
 
 // Failure: kInvalidSpec (job file), kInvalidData (datasets), kInvalidModel, kStorage (a dataset
-// named by hash that is missing or differs, I/O), kUsage (world size against the job's ranks).
+// named by hash that is missing or differs, I/O), kUsage (world size or device against the job).
 Inputs ReadInputs(const Options& options);
 
 // The bytes of the dataset `ref`: "sha256:<hex>" is <data_dir>/<hex>, anything else a path relative

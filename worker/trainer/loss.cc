@@ -18,7 +18,7 @@ class LinearCrossEntropy : public torch::autograd::Function<LinearCrossEntropy> 
     const bool wants_hidden = hidden_MD.requires_grad();
     const bool wants_head = head_VD.requires_grad();
     at::AutoDispatchBelowADInplaceOrView below_autograd;
-    at::Tensor total = at::zeros({}, at::kDouble);
+    at::Tensor total = at::zeros({}, hidden_MD.options().dtype(at::kDouble));
     at::Tensor d_hidden_MD = wants_hidden ? at::empty_like(hidden_MD) : at::Tensor();
     at::Tensor d_head_VD = wants_head ? at::zeros_like(head_VD) : at::Tensor();
     const int64_t num_positions = hidden_MD.size(0);

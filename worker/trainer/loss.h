@@ -14,8 +14,9 @@ namespace jenner::trainer {
 inline constexpr int64_t kLossChunk = 256;  // positions whose logits exist at once
 
 // Sum over positions of -log softmax(hidden W^T)[target], in nats, float32 scalar. hidden_MD and
-// head_VD float32, targets_M int64 in [0, V). Differentiable in hidden_MD, and in head_VD if that
-// requires gradients. Zero for M = 0. Log-sum-exp in float32 with the maximum taken out.
+// head_VD float32, targets_M int64 in [0, V), all on one device. Differentiable in hidden_MD, and
+// in head_VD if that requires gradients. Zero for M = 0. Log-sum-exp in float32 with the maximum
+// taken out.
 at::Tensor SumCrossEntropy(const at::Tensor& hidden_MD, const at::Tensor& head_VD,
                            const at::Tensor& targets_M, int64_t chunk = kLossChunk);
 

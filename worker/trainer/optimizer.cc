@@ -36,7 +36,7 @@ struct Optimizer::Impl {
   std::vector<Bucket> buckets;
   size_t next_bucket = 0;  // reductions start in index order, the same on every rank
   bool armed = false;
-  at::Tensor step = at::zeros({}, at::kFloat);
+  at::Tensor step;  // float32 scalar beside the parameters, as the fused update wants it
 
   void GradientArrived(size_t bucket_idx) {
     if (!armed) return;
@@ -90,12 +90,15 @@ Optimizer::Optimizer(std::vector<model::NamedTensor> parameters, const core::Tra
   impl_->settings = settings;
   impl_->collective = collective;
   impl_->buckets = MakeBuckets(parameters, bucket_bytes);
+  at::TensorOptions options(at::kFloat);
+  if (!parameters.empty()) options = options.device(parameters[0].tensor.device());
+  impl_->step = at::zeros({}, options);
   Impl* impl = impl_.get();
   for (size_t i = 0; i < impl_->buckets.size(); ++i) {
     Bucket& bucket = impl_->buckets[i];
-    bucket.gradients = at::zeros({bucket.size}, at::kFloat);
-    bucket.exp_avg = at::zeros({bucket.size}, at::kFloat);
-    bucket.exp_avg_sq = at::zeros({bucket.size}, at::kFloat);
+    bucket.gradients = at::zeros({bucket.size}, options);
+    bucket.exp_avg = at::zeros({bucket.size}, options);
+    bucket.exp_avg_sq = at::zeros({bucket.size}, options);
     for (const Slice& slice : bucket.slices) {
       const at::Tensor& leaf = slice.parameter.tensor;
       JENNER_CHECK(leaf.requires_grad() && leaf.is_leaf() && leaf.scalar_type() == at::kFloat);

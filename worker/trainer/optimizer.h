@@ -21,7 +21,8 @@ namespace jenner::trainer {
 
 class Optimizer {
  public:
-  // `parameters`: float32 leaves that require gradients; their storage stays theirs. `collective`
+  // `parameters`: float32 leaves on one device that require gradients; their storage stays theirs.
+  // Gradients, moments and the step count are on that device, too. `collective`
   // must outlive the optimizer. `bucket_bytes`: a bucket is closed once it has as much (one
   // parameter at least).
   Optimizer(std::vector<model::NamedTensor> parameters, const core::TrainingSpec& settings,

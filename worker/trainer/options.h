@@ -15,10 +15,16 @@ struct Options {
   int threads = 0;  // of tensor code; 0: all processors
   int rank = 0;
   int world_size = 1;
-  std::string store;                     // "ip:port"; ranks above 0
-  std::string store_host = "127.0.0.1";  // the interface that rank 0 listens on
-  int peer_timeout_s = 600;              // of one exchange between ranks
-  int rendezvous_timeout_s = 300;        // for all ranks to be there
+  std::string store;  // what rank 0 announced: "ip:port", on GPUs "nccl:..."; ranks above 0
+  // Where rank 0's store listens; "": on `interface` if that is set, else 127.0.0.1.
+  std::string store_host;
+  // The name or IPv4 address of the network interface for what ranks exchange; "": for rank 0 that
+  // of store_host, for the others the one towards rank 0.
+  std::string interface;
+  int cuda_device = -1;            // -1: the CPU
+  std::string cuda_plugin;         // path of libjenner_cuda.so; "": beside the executable
+  int peer_timeout_s = 600;        // of one exchange between ranks
+  int rendezvous_timeout_s = 300;  // for all ranks to be there
   int events_fd = 1;
   int stop_after = 0;  // steps after which to behave as on SIGTERM; 0: never (for tests)
 };

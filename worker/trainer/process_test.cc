@@ -236,6 +236,48 @@ TEST(Gang, TwoRanksEqualTheGolden) {
   ExpectGoldenSteps(pair[0].Of("train_step"), "lora");
 }
 
+TEST(Gang, RanksMeetOnTheInterfaceThatIsChosen) {
+  json job = GoldenJob("lora");
+  job["ranks"] = 2;
+  const std::string out = NewFolder();
+  const std::string path = WriteJob(out, job);
+  const std::vector<std::string> flags = {"--world-size", "2", "--interface", "127.0.0.2"};
+  TrainerProcess first(path, out, 0, flags);
+  const json met =
+      first.WaitFor([](const json& event) { return event.at("kind") == "rendezvous"; });
+  ASSERT_FALSE(met.is_null()) << first.Wait().Failure();
+  const std::string address = met.at("address");
+  EXPECT_EQ(address.rfind("127.0.0.2:", 0), 0u) << address;
+  TrainerProcess second(path, out, 1,
+                        {"--world-size", "2", "--store", address, "--interface", "lo"});
+  EXPECT_EQ(first.Wait().exit_code, 0);
+  EXPECT_EQ(second.Wait().exit_code, 0);
+}
+
+// With the CUDA plugin it is the driver that is missing, without it the plugin; both say so before
+// a dataset is read.
+TEST(Device, WhatIsNotThereIsSaid) {
+  const Outcome outcome = RunAlone(GoldenJob("lora"), NewFolder(), {"--device", "cuda:63"});
+  EXPECT_EQ(outcome.exit_code, static_cast<int>(ExitCode::kNoDevice));
+  ASSERT_EQ(outcome.Of("failed").size(), 1u);
+  EXPECT_EQ(outcome.Of("failed")[0].at("code"), "NO_DEVICE");
+  EXPECT_NE(outcome.Failure().find("CUDA"), std::string::npos) << outcome.Failure();
+  EXPECT_TRUE(outcome.Of("plan").empty());
+  for (const char* bad : {"gpu", "cuda", "cuda:-1", "cuda:64", "cuda:0x1"}) {
+    EXPECT_EQ(RunAlone(GoldenJob("lora"), NewFolder(), {"--device", bad}).exit_code,
+              static_cast<int>(ExitCode::kUsage))
+        << bad;
+  }
+}
+
+TEST(Device, AJobOfAnotherDeviceIsRefused) {
+  json job = GoldenJob("lora");
+  job["device"] = "cuda";
+  const Outcome outcome = RunAlone(job, NewFolder());
+  EXPECT_EQ(outcome.exit_code, static_cast<int>(ExitCode::kUsage));
+  EXPECT_EQ(outcome.Failure(), "--device: the job has device cuda");
+}
+
 TEST(BaseModel, AnEvaluationAloneHasStepZeroOnly) {
   json job = JobWithEvaluation();
   job.erase("training");

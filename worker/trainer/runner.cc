@@ -17,6 +17,7 @@
 #include "worker/trainer/evaluation.h"
 #include "worker/trainer/failure.h"
 #include "worker/trainer/folder.h"
+#include "worker/trainer/network.h"
 
 namespace jenner::trainer {
 namespace {
@@ -42,6 +43,7 @@ void Runner::Run() {
                              {"world_size", options_.world_size},
                              {"threads", at::get_num_threads()},
                              {"pid", getpid()}});
+  if (options_.cuda_device >= 0) OpenDevice();
   inputs_.emplace(ReadInputs(options_));
   MakeFolders(options_.out_dir);
   Join();
@@ -58,16 +60,53 @@ void Runner::Run() {
   events_->Write("finished", {{"steps", progress_.step}});
 }
 
+void Runner::OpenDevice() {
+  std::string path = options_.cuda_plugin;
+  if (path.empty()) {
+    std::error_code error;
+    const auto self = std::filesystem::read_symlink("/proc/self/exe", error);
+    path = (self.parent_path() / kCudaPluginFile).string();
+  }
+  cuda_ = LoadCudaPlugin(path);
+  cuda_->Open(options_.cuda_device);
+}
+
+void Runner::JoinOverNccl() {
+  NcclJoin join;
+  join.nccl.rank = options_.rank;
+  join.nccl.size = options_.world_size;
+  join.nccl.device = options_.cuda_device;
+  join.nccl.rendezvous_timeout = std::chrono::seconds(options_.rendezvous_timeout_s);
+  join.nccl.timeout = std::chrono::seconds(options_.peer_timeout_s);
+  join.address = options_.store;
+  // NCCL wants a name; of the address that Gloo's store would listen on, the same interface.
+  const std::string& wanted =
+      options_.interface.empty() && IsFirst() ? options_.store_host : options_.interface;
+  if (!wanted.empty()) join.interface = FindInterface(wanted).name;
+  join.on_address = [this](const std::string& address) {
+    events_->Write("rendezvous", {{"address", address}});
+  };
+  collective_ = JoinNccl(cuda_, std::move(join));
+}
+
 void Runner::Join() {
   if (options_.world_size == 1) {
     collective_ = MakeSingleCollective();
     return;
   }
+  if (cuda_ != nullptr) return JoinOverNccl();
   GlooOptions gloo;
   gloo.rank = options_.rank;
   gloo.size = options_.world_size;
   gloo.store_address = options_.store;
-  gloo.host = IsFirst() ? options_.store_host : "";
+  gloo.store_host = options_.store_host;
+  if (!options_.interface.empty()) {
+    gloo.host = FindInterface(options_.interface).host;
+  } else if (!IsFirst()) {
+    gloo.host = "";
+  } else if (!options_.store_host.empty()) {
+    gloo.host = options_.store_host;
+  }
   gloo.rendezvous_timeout = std::chrono::seconds(options_.rendezvous_timeout_s);
   gloo.timeout = std::chrono::seconds(options_.peer_timeout_s);
   gloo.on_listening = [this](const std::string& address) {
@@ -78,7 +117,12 @@ void Runner::Join() {
 
 void Runner::LoadModel() {
   const core::JobSpec& job = inputs_->job;
-  llama_ = ValueOrThrow(model::Llama::Load(inputs_->model_dir, job.dtype), ExitCode::kInvalidModel);
+  at::Device device = at::kCPU;
+  if (cuda_ != nullptr) {
+    device = at::Device(at::kCUDA, static_cast<at::DeviceIndex>(options_.cuda_device));
+  }
+  llama_ = ValueOrThrow(model::Llama::Load(inputs_->model_dir, job.dtype, device),
+                        ExitCode::kInvalidModel);
   if (!job.training) return;
   const core::TrainingSpec& settings = job.training->settings;
   if (settings.method == core::TrainingMethod::kLora) {
@@ -177,8 +221,15 @@ void Runner::Reach(const Progress& progress) {
 void Runner::EvaluateIfDue() {
   const std::vector<int64_t>& due = inputs_->evaluation_steps;
   if (progress_.evaluated || !std::binary_search(due.begin(), due.end(), progress_.step)) return;
-  const bool done = Evaluate(*inputs_, *llama_, progress_.step, options_.rank, options_.world_size,
-                             terminated_, events_);
+  // The kernels that generate are the CPU's (worker/generate).
+  std::unique_ptr<model::Llama> copy;
+  if (!llama_->device().is_cpu()) {
+    std::fprintf(stderr, "evaluates step %lld on the CPU, with a copy of the weights\n",
+                 static_cast<long long>(progress_.step));
+    copy = llama_->CopyTo(at::kCPU);
+  }
+  const bool done = Evaluate(*inputs_, copy ? *copy : *llama_, progress_.step, options_.rank,
+                             options_.world_size, terminated_, events_);
   if (collective_->Sum(std::vector<int64_t>{done ? 0 : 1})[0] > 0) Terminate();
   Reach({progress_.step, true});
   if (loop_) SaveCheckpoint();

@@ -16,6 +16,7 @@
 #include "worker/model/llama.h"
 #include "worker/trainer/checkpoint.h"
 #include "worker/trainer/collective.h"
+#include "worker/trainer/cuda_plugin.h"
 #include "worker/trainer/event_writer.h"
 #include "worker/trainer/inputs.h"
 #include "worker/trainer/options.h"
@@ -40,7 +41,9 @@ class Runner {
 
  private:
   bool IsFirst() const { return options_.rank == 0; }
+  void OpenDevice();
   void Join();
+  void JoinOverNccl();
   void LoadModel();
   void WritePlan();
   void Restore();
@@ -57,6 +60,7 @@ class Runner {
   EventWriter* events_;
   std::function<bool()> terminated_;
   std::optional<Inputs> inputs_;
+  CudaPlugin* cuda_ = nullptr;  // on a GPU only
   std::unique_ptr<Collective> collective_;
   std::unique_ptr<model::Llama> llama_;
   std::unique_ptr<TrainLoop> loop_;  // null without a training

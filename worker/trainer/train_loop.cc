@@ -78,9 +78,11 @@ double TrainLoop::Backward(const Pass& pass, int64_t epoch, int64_t num_supervis
   }
   batch.ids_N = at::tensor(ids, at::kLong);
   const at::Tensor hidden_ND = llama_->Forward(batch, forward);
-  const at::Tensor hidden_MD = hidden_ND.index_select(0, at::tensor(inputs, at::kLong));
-  const at::Tensor sum =
-      SumCrossEntropy(hidden_MD, llama_->head_VD(), at::tensor(targets, at::kLong));
+  const auto on_device = [&](const std::vector<int64_t>& values) {
+    return at::tensor(values, at::kLong).to(llama_->device());
+  };
+  const at::Tensor hidden_MD = hidden_ND.index_select(0, on_device(inputs));
+  const at::Tensor sum = SumCrossEntropy(hidden_MD, llama_->head_VD(), on_device(targets));
   (sum / static_cast<double>(num_supervised)).backward();
   return sum.item<double>();
 }
@@ -134,7 +136,7 @@ void TrainLoop::CheckRanksAgree() const {
   if (collective_->size() == 1) return;
   uint64_t hash = 0;
   for (const model::NamedTensor& parameter : llama_->TrainableParameters()) {
-    const at::Tensor values = parameter.tensor.detach().contiguous();
+    const at::Tensor values = parameter.tensor.detach().cpu().contiguous();
     const float* data = values.const_data_ptr<float>();
     for (int64_t i = 0; i < values.numel(); ++i) {
       uint32_t bits = 0;

@@ -1,0 +1,45 @@
+#include "server/coordinator/decide.h"
+
+namespace jenner::coordinator {
+
+std::vector<Assignment> Desired(const State& state, const std::string& worker) {
+  std::vector<Assignment> assignments;
+  for (const auto& [id, experiment] : state.experiments) {
+    for (const Job& job : experiment.jobs) {
+      const bool is_stopping = IsStopping(job);
+      for (size_t i = 0; i < job.ranks.size(); ++i) {
+        if (job.ranks[i].worker != worker || job.ranks[i].ended) continue;
+        Assignment assignment;
+        assignment.key = {id, job.plan.id, job.attempt, static_cast<int32_t>(i)};
+        assignment.world_size = static_cast<int32_t>(job.ranks.size());
+        assignment.spec = &job.plan.spec;
+        assignment.store_address = job.store_address;
+        assignment.stop = is_stopping;
+        assignment.kill = experiment.is_killed;
+        assignments.push_back(std::move(assignment));
+      }
+    }
+  }
+  return assignments;
+}
+
+const std::string& ExperimentOf(const Event& event) {
+  return std::visit(
+      [](const auto& e) -> const std::string& {
+        using T = std::decay_t<decltype(e)>;
+        if constexpr (std::is_same_v<T, ExperimentCreated>) {
+          return e.id;
+        } else if constexpr (std::is_same_v<T, RankEnded>) {
+          return e.key.experiment;
+        } else if constexpr (std::is_same_v<T, WorkerCordoned> ||
+                             std::is_same_v<T, WorkerUncordoned>) {
+          static const std::string kNone;
+          return kNone;
+        } else {
+          return e.experiment;
+        }
+      },
+      event.body);
+}
+
+}  // namespace jenner::coordinator

@@ -1,0 +1,178 @@
+#include "server/coordinator/outcome.h"
+
+#include <cstdlib>
+
+#include "absl/strings/str_format.h"
+
+namespace jenner::coordinator {
+namespace {
+
+using core::ExitCode;
+
+Reason Cancelled() { return {"CANCELLED", "cancelled on request", "user"}; }
+
+// When a gang breaks, one rank is the cause and the others follow: they miss their peer or are
+// stopped, at last by a signal. The higher, the more likely the cause.
+int CausePriority(const Rank& rank) {
+  if (rank.exit_code == 0) return 0;
+  const core::FailureClass failure = FailureOf(rank.exit_code, rank.error.code);
+  if (failure.exit_code == ExitCode::kTerminated) return 1;
+  if (failure.exit_code == ExitCode::kPeerLost) return 2;
+  if (rank.exit_code > 128) return 3;
+  return failure.retry == core::Retry::kNever ? 5 : 4;
+}
+
+const Rank* CauseOf(const Job& job) {
+  const Rank* cause = nullptr;
+  for (const Rank& rank : job.ranks) {
+    const int priority = CausePriority(rank);
+    if (priority > (cause == nullptr ? 0 : CausePriority(*cause))) cause = &rank;
+  }
+  return cause;
+}
+
+// Tried again if the job has another attempt, or may be interrupted once more.
+EventBody TryAgain(const std::string& experiment, const Job& job, Reason reason, Charge charge) {
+  const bool is_counted = charge == Charge::kAttempt;
+  const int32_t spent = 1 + (is_counted ? job.attempts_counted : job.interruptions);
+  const int32_t limit = is_counted ? kMaxAttempts : kMaxInterruptions;
+  if (spent < limit) return JobRequeued{experiment, job.plan.id, std::move(reason), charge};
+  reason.message =
+      absl::StrFormat("%s (attempt %d, the last: %d of %d %s)", reason.message, job.attempt, spent,
+                      limit, is_counted ? "that count" : "interruptions");
+  return JobEnded{experiment, job.plan.id, RunState::kFailed, std::move(reason), charge};
+}
+
+// What the end of a whole gang means for its job.
+EventBody Outcome(const Experiment& experiment, const Job& job) {
+  const Rank* cause = CauseOf(job);
+  if (cause == nullptr) return JobEnded{experiment.id, job.plan.id, RunState::kSucceeded, {}};
+  if (experiment.state == RunState::kCancelling) {
+    return JobEnded{experiment.id, job.plan.id, RunState::kCancelled, Cancelled()};
+  }
+  const core::FailureClass failure = FailureOf(cause->exit_code, cause->error.code);
+  Reason reason = cause->error;
+  if (reason.code.empty())
+    reason = {"INTERNAL", absl::StrFormat("a rank ended with exit code %d", cause->exit_code),
+              failure.blame};
+  switch (failure.retry) {
+    case core::Retry::kNever:
+      return JobEnded{experiment.id, job.plan.id, RunState::kFailed, reason, Charge::kAttempt};
+    case core::Retry::kCounted:
+      return TryAgain(experiment.id, job, reason, Charge::kAttempt);
+    case core::Retry::kUncounted:
+      if (job.stop != StopCause::kNone)
+        return JobRequeued{experiment.id, job.plan.id, job.reason, Charge::kNone};
+      return TryAgain(experiment.id, job, reason, Charge::kInterruption);
+  }
+  std::abort();
+}
+
+}  // namespace
+
+core::FailureClass FailureOf(int32_t exit_code, const std::string& code) {
+  // A trainer that was stopped and did not end by itself in time says so with the signal's code.
+  const bool was_stopped = code == "TERMINATED";
+  return core::ClassOf(was_stopped ? static_cast<int>(ExitCode::kTerminated) : exit_code);
+}
+
+std::vector<EventBody> ExpiredRanks(const State& state, absl::Time now) {
+  std::vector<EventBody> bodies;
+  for (const auto& [id, experiment] : state.experiments) {
+    for (const Job& job : experiment.jobs) {
+      for (size_t i = 0; i < job.ranks.size(); ++i) {
+        const Rank& rank = job.ranks[i];
+        const auto worker = state.liveness.workers.find(rank.worker);
+        if (rank.ended || worker == state.liveness.workers.end() ||
+            now < worker->second.lease_until)
+          continue;
+        bodies.push_back(
+            RankEnded{{id, job.plan.id, job.attempt, static_cast<int32_t>(i)},
+                      -1,
+                      {"WORKER_LOST",
+                       "worker " + rank.worker + " was not heard of for a whole lease", "system"},
+                      {}});
+      }
+    }
+  }
+  return bodies;
+}
+
+std::vector<EventBody> EndedJobs(const State& state) {
+  std::vector<EventBody> bodies;
+  for (const auto& [id, experiment] : state.experiments) {
+    for (const Job& job : experiment.jobs) {
+      const bool waits = job.state == RunState::kQueued || job.state == RunState::kPaused;
+      if (waits && experiment.state == RunState::kCancelling) {
+        bodies.push_back(JobEnded{id, job.plan.id, RunState::kCancelled, Cancelled()});
+      }
+      bool all_ended = !job.ranks.empty();
+      for (const Rank& rank : job.ranks) all_ended = all_ended && rank.ended;
+      if (all_ended) bodies.push_back(Outcome(experiment, job));
+    }
+  }
+  return bodies;
+}
+
+std::vector<EventBody> PausedExperiments(const State& state) {
+  std::vector<EventBody> bodies;
+  for (const auto& [id, experiment] : state.experiments) {
+    if (experiment.state != RunState::kPausing) continue;
+    bool runs = false;
+    for (const Job& job : experiment.jobs) runs = runs || !job.ranks.empty();
+    if (!runs) bodies.push_back(ExperimentPaused{id});
+  }
+  return bodies;
+}
+
+std::vector<EventBody> Drains(const State& state) {
+  std::vector<EventBody> bodies;
+  if (state.cordons.empty()) return bodies;
+  for (const auto& [id, experiment] : state.experiments) {
+    for (const Job& job : experiment.jobs) {
+      if (IsStopping(job)) continue;
+      for (const Rank& rank : job.ranks) {
+        const auto cordon = state.cordons.find(rank.worker);
+        const bool is_drained =
+            cordon != state.cordons.end() && cordon->second == Cordon::kDraining;
+        if (rank.ended || !is_drained) continue;
+        bodies.push_back(
+            StopRequested{id,
+                          job.plan.id,
+                          job.attempt,
+                          StopCause::kDrained,
+                          {"DRAINED", "worker " + rank.worker + " is drained", "capacity"}});
+        break;
+      }
+    }
+  }
+  return bodies;
+}
+
+std::vector<EventBody> EndedExperiments(const State& state) {
+  std::vector<EventBody> bodies;
+  for (const auto& [id, experiment] : state.experiments) {
+    if (IsTerminal(experiment.state)) continue;
+    bool all_terminal = true;
+    const Job* failed = nullptr;
+    const Job* cancelled = nullptr;
+    for (const Job& job : experiment.jobs) {
+      all_terminal = all_terminal && IsTerminal(job.state);
+      if (job.state == RunState::kFailed && failed == nullptr) failed = &job;
+      if (job.state == RunState::kCancelled && cancelled == nullptr) cancelled = &job;
+    }
+    if (!all_terminal) continue;
+    if (cancelled != nullptr) {
+      bodies.push_back(ExperimentEnded{id, RunState::kCancelled, cancelled->reason});
+    } else if (failed != nullptr) {
+      Reason reason = failed->reason;
+      reason.message = "job " + failed->plan.id + ": " + reason.message;
+      bodies.push_back(ExperimentEnded{id, RunState::kFailed, reason});
+    } else {
+      bodies.push_back(ExperimentEnded{id, RunState::kSucceeded, {}});
+    }
+  }
+  return bodies;
+}
+
+}  // namespace jenner::coordinator

@@ -1,0 +1,204 @@
+// What people may do to experiments and workers over the API: pause, resume, kill, cordon, drain;
+// owners, priorities and the place in the queue.
+#include <gmock/gmock.h>
+
+#include <utility>
+
+#include "tests/integration/server_fixture.h"
+
+namespace jenner::tests {
+namespace {
+
+using ::testing::HasSubstr;
+
+class LifecycleTest : public ServerTest {
+ protected:
+  using Experiments = v1::Experiments::Stub;
+  using Workers = v1::Workers::Stub;
+
+  template <typename Request, typename Response>
+  absl::StatusOr<v1::Experiment> Do(grpc::Status (Experiments::*method)(grpc::ClientContext*,
+                                                                        const Request&, Response*),
+                                    const std::string& id) const {
+    Context context;
+    Request request;
+    request.set_name("experiments/" + id);
+    Response response;
+    const grpc::Status status = (stubs_->experiments.get()->*method)(&context, request, &response);
+    if (!status.ok()) return wire::FromGrpcStatus(status);
+    return response.experiment();
+  }
+  absl::StatusOr<v1::Experiment> Pause(const std::string& id) const {
+    return Do(&Experiments::PauseExperiment, id);
+  }
+  absl::StatusOr<v1::Experiment> Resume(const std::string& id) const {
+    return Do(&Experiments::ResumeExperiment, id);
+  }
+  absl::StatusOr<v1::Experiment> Kill(const std::string& id) const {
+    Context context;
+    v1::CancelExperimentRequest request;
+    request.set_name("experiments/" + id);
+    request.set_kill(true);
+    v1::CancelExperimentResponse response;
+    const grpc::Status status = stubs_->experiments->CancelExperiment(&context, request, &response);
+    if (!status.ok()) return wire::FromGrpcStatus(status);
+    return response.experiment();
+  }
+  absl::StatusOr<v1::Worker> Cordon(const std::string& name, bool drain) const {
+    Context context;
+    v1::CordonWorkerRequest request;
+    request.set_name(name);
+    request.set_drain(drain);
+    v1::CordonWorkerResponse response;
+    const grpc::Status status = stubs_->workers->CordonWorker(&context, request, &response);
+    if (!status.ok()) return wire::FromGrpcStatus(status);
+    return response.worker();
+  }
+  absl::StatusOr<v1::Worker> Uncordon(const std::string& name) const {
+    Context context;
+    v1::UncordonWorkerRequest request;
+    request.set_name(name);
+    v1::UncordonWorkerResponse response;
+    const grpc::Status status = stubs_->workers->UncordonWorker(&context, request, &response);
+    if (!status.ok()) return wire::FromGrpcStatus(status);
+    return response.worker();
+  }
+
+  // Every rank of the agent's goes on, or if it is to stop obeys.
+  static void Obey(FakeAgent* agent) {
+    ASSERT_TRUE(agent->Synchronize().ok());
+    agent->reports.clear();
+    for (const v1::Assignment& one : agent->last.assignments()) {
+      v1::RankReport& report = agent->Report(
+          one.key(), one.stop() ? v1::RankReport::PHASE_ENDED : v1::RankReport::PHASE_RUNNING);
+      if (!one.stop()) continue;
+      report.set_exit_code(30);
+      report.set_error_code("TERMINATED");
+    }
+    ASSERT_TRUE(agent->Synchronize().ok());
+    agent->reports.clear();
+  }
+};
+
+TEST_F(LifecycleTest, PausedIsAStateOfItsOwn) {
+  UploadDatasets();
+  ASSERT_TRUE(stubs_->Create(Request("p")).ok());
+  FakeAgent agent(*stubs_, "w1");
+  ASSERT_TRUE(agent.Synchronize().ok());
+  ASSERT_EQ(agent.last.assignments_size(), 2);
+
+  EXPECT_EQ(Pause("p")->state(), v1::STATE_PAUSING);
+  EXPECT_TRUE(Pause("p")->jobs(0).stopping());
+  Obey(&agent);
+  const auto paused = stubs_->Get("experiments/p");
+  EXPECT_EQ(paused->state(), v1::STATE_PAUSED);
+  EXPECT_EQ(paused->state_reason().code(), "PAUSED");
+  EXPECT_EQ(paused->jobs(0).state(), v1::STATE_PAUSED);
+  EXPECT_EQ(paused->jobs(0).interruptions(), 0);
+  EXPECT_EQ(agent.last.assignments_size(), 0);
+  EXPECT_TRUE(absl::IsFailedPrecondition(stubs_->Delete("experiments/p"))) << "it may go on";
+
+  Restart();
+  EXPECT_EQ(Pause("p")->state(), v1::STATE_PAUSED) << "twice is no error";
+  FakeAgent again(*stubs_, "w1");
+  ASSERT_TRUE(again.Synchronize().ok());
+  EXPECT_EQ(Resume("p")->state(), v1::STATE_RUNNING);
+  EXPECT_EQ(Resume("p")->jobs(0).attempt(), 2) << "twice is no error, and starts nothing";
+  again.RunAll(4);
+  EXPECT_EQ(stubs_->Get("experiments/p")->state(), v1::STATE_SUCCEEDED);
+  EXPECT_TRUE(absl::IsFailedPrecondition(Pause("p").status()));
+  EXPECT_TRUE(absl::IsFailedPrecondition(Resume("p").status()));
+  EXPECT_TRUE(absl::IsNotFound(Pause("q").status()));
+  EXPECT_TRUE(absl::IsInvalidArgument(Do(&Experiments::ResumeExperiment, "Q").status()));
+}
+
+TEST_F(LifecycleTest, KillFollowsACancelThatTakesTooLong) {
+  UploadDatasets();
+  ASSERT_TRUE(stubs_->Create(Request("k")).ok());
+  FakeAgent agent(*stubs_, "w1");
+  ASSERT_TRUE(agent.Synchronize().ok());
+  ASSERT_TRUE(stubs_->Cancel("experiments/k").ok());
+  ASSERT_TRUE(agent.Synchronize().ok());
+  ASSERT_EQ(agent.last.assignments_size(), 2);
+  EXPECT_TRUE(agent.last.assignments(0).stop());
+  EXPECT_FALSE(agent.last.assignments(0).kill());
+  EXPECT_EQ(Kill("k")->state(), v1::STATE_CANCELLING);
+  ASSERT_TRUE(agent.Synchronize().ok());
+  EXPECT_TRUE(agent.last.assignments(0).kill());
+  Obey(&agent);
+  EXPECT_EQ(Kill("k")->state(), v1::STATE_CANCELLED) << "twice is no error";
+}
+
+TEST_F(LifecycleTest, WorkersAreCordonedAndDrained) {
+  UploadDatasets();
+  FakeAgent first(*stubs_, "W.1");
+  ASSERT_TRUE(first.Synchronize().ok());
+  EXPECT_EQ(Cordon("workers/W.1", false)->cordon(), v1::Worker::CORDON_CORDONED);
+  const auto waiting = stubs_->Create(Request("d"));
+  EXPECT_EQ(waiting->state_reason().code(), "WORKERS_CORDONED");
+  EXPECT_EQ(waiting->queue_position(), 1);
+  EXPECT_EQ(Uncordon("workers/W.1")->cordon(), v1::Worker::CORDON_UNSPECIFIED);
+  ASSERT_TRUE(first.Synchronize().ok());
+  ASSERT_EQ(first.last.assignments_size(), 2);
+
+  FakeAgent second(*stubs_, "w2");
+  ASSERT_TRUE(second.Synchronize().ok());
+  const auto draining = Cordon("workers/W.1", true);
+  EXPECT_EQ(draining->cordon(), v1::Worker::CORDON_DRAINING);
+  EXPECT_EQ(draining->slots_used(), 2);
+  Obey(&first);
+  EXPECT_EQ(Cordon("workers/W.1", true)->cordon(), v1::Worker::CORDON_DRAINED) << "twice";
+  second.RunAll(4);
+  EXPECT_EQ(stubs_->Get("experiments/d")->state(), v1::STATE_SUCCEEDED);
+
+  Restart();
+  FakeAgent back(*stubs_, "W.1");
+  ASSERT_TRUE(back.Synchronize().ok());
+  EXPECT_EQ(Cordon("workers/W.1", true)->cordon(), v1::Worker::CORDON_DRAINED) << "it stays so";
+  EXPECT_TRUE(absl::IsNotFound(Cordon("workers/w9", false).status()));
+  EXPECT_TRUE(absl::IsNotFound(Uncordon("workers/w9").status()));
+  for (const char* bad : {"", "w1", "workers/", "workers/a/b"}) {
+    EXPECT_TRUE(absl::IsInvalidArgument(Cordon(bad, true).status())) << bad;
+    EXPECT_TRUE(absl::IsInvalidArgument(Uncordon(bad).status())) << bad;
+  }
+}
+
+TEST_F(LifecycleTest, AHigherPriorityMakesRoomForItself) {
+  UploadDatasets();
+  FakeAgent agent(*stubs_, "w1", /*slots=*/2);
+  ASSERT_TRUE(agent.Synchronize().ok());
+  auto low = Request("low");
+  low.mutable_spec()->set_priority(10);
+  low.set_owner("ana@example.org");
+  ASSERT_TRUE(stubs_->Create(low).ok());
+  auto high = Request("high");
+  high.mutable_spec()->set_priority(90);
+  const auto created = stubs_->Create(high);
+  EXPECT_EQ(created->owner(), "default");
+  EXPECT_EQ(created->priority(), 90);
+  EXPECT_EQ(created->queue_position(), 1);
+  EXPECT_EQ(created->jobs(1).queue_position(), 2);
+  for (int i = 0; i < 6; ++i) {
+    ASSERT_TRUE(agent.Synchronize().ok());
+    Advance(absl::Seconds(10));
+  }
+  Obey(&agent);
+  const auto queued = stubs_->Get("experiments/low");
+  EXPECT_EQ(queued->owner(), "ana@example.org");
+  EXPECT_EQ(queued->jobs(0).state(), v1::STATE_QUEUED);
+  EXPECT_EQ(queued->jobs(0).attempts_counted() + queued->jobs(0).interruptions(), 0);
+  agent.RunAll(4);
+  agent.RunAll(4);
+  EXPECT_EQ(stubs_->Get("experiments/high")->state(), v1::STATE_SUCCEEDED);
+  EXPECT_EQ(stubs_->Get("experiments/low")->state(), v1::STATE_SUCCEEDED);
+
+  auto bad = Request("bad");
+  bad.set_owner("a b");
+  bad.mutable_spec()->set_priority(101);
+  const absl::Status refused = stubs_->Create(bad).status();
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("owner: expected 1 to 63 letters"));
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("priority: expected 0 to 100, found 101"));
+}
+
+}  // namespace
+}  // namespace jenner::tests
