@@ -33,8 +33,10 @@ class CoordinatorLoop {
 
   // `lease`: the agents' and the grace (coordinator/state.h).
   CoordinatorLoop(store::EventLog& log, feed::Hub& hub, telemetry::Metrics& metrics,
-                  absl::Duration lease)
-      : log_(log), hub_(hub), metrics_(metrics), lease_(lease) {}
+                  absl::Duration lease, const coordinator::Quotas& quotas = {})
+      : log_(log), hub_(hub), metrics_(metrics), lease_(lease) {
+    state_.quotas = quotas;
+  }
 
   // Folds the whole log into the State; before the first Handle. Returns the number of events.
   // DataLoss: an event that cannot be read.
@@ -48,6 +50,7 @@ class CoordinatorLoop {
 
  private:
   absl::Status Decide(const coordinator::Command& command, absl::Time now);
+  void Schedule(absl::Time now);
   void Record(std::vector<coordinator::Event> events);
   absl::Status Commit();
 

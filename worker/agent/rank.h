@@ -27,6 +27,7 @@ struct Agent::Rank {
   std::string folder;
   std::string job_json;
   std::vector<std::string> datasets;  // hex hashes
+  bool on_gpu = false;                // its job asks for one
   int world_size = 1;
   std::string store_address;  // of the gang, from the coordinator
   Phase phase = Phase::kPreparing;
