@@ -7,7 +7,16 @@ namespace {
 
 bool IsEmpty(const Index::Worker& worker) { return worker == Index::Worker(); }
 bool IsEmpty(const Index::Owner& owner) { return owner == Index::Owner(); }
+bool IsEmpty(const std::set<JobKey>& jobs) { return jobs.empty(); }
 bool IsEmpty(int32_t count) { return count == 0; }
+
+void Put(bool is_put, const JobKey& key, std::set<JobKey>* jobs) {
+  if (is_put) {
+    jobs->insert(key);
+  } else {
+    jobs->erase(key);
+  }
+}
 
 // Changes the entry of `key`; one that says nothing is not kept.
 template <typename Map, typename Change>
@@ -23,10 +32,6 @@ void Index::Count(const Experiment& experiment, size_t number, int32_t sign) {
   const Job& job = experiment.jobs[number];
   const JobKey key{experiment.id, number};
   const bool is_put = sign > 0;
-  if (!job.ranks.empty()) {
-    if (is_put) gangs.insert(key);
-    if (!is_put) gangs.erase(key);
-  }
   const bool on_gpus = job.plan.spec.device == core::Device::kCuda;
   int32_t held = 0;
   for (const Rank& rank : job.ranks) {
@@ -34,9 +39,12 @@ void Index::Count(const Experiment& experiment, size_t number, int32_t sign) {
     ++held;
     Edit(&workers, rank.worker, [&](Worker* worker) {
       (on_gpus ? worker->held.gpus : worker->held.slots) += sign;
-      if (is_put) worker->jobs.insert(key);
-      if (!is_put) worker->jobs.erase(key);
+      Put(is_put, key, &worker->jobs);
     });
+  }
+  if (!job.ranks.empty()) {
+    Edit(&gangs, experiment.spec.priority, [&](std::set<JobKey>* jobs) { Put(is_put, key, jobs); });
+    if (held == 0) Put(is_put, key, &ended_gangs);
   }
   if (!IsTerminal(experiment.state) && !IsTerminal(job.state)) {
     Edit(&unended, experiment.id, [&](int32_t* count) { *count += sign; });

@@ -44,7 +44,8 @@ struct Index {
   // One owner's queued jobs of one priority, oldest experiment first: (its order, job) -> its id.
   using Line = std::map<std::pair<int64_t, size_t>, std::string>;
 
-  std::set<JobKey> gangs;  // jobs that have ranks
+  std::map<int32_t, std::set<JobKey>> gangs;  // jobs that have ranks, by priority
+  std::set<JobKey> ended_gangs;               // those all of whose ranks have ended
   std::map<std::string, Worker> workers;
   std::map<std::string, Owner> owners;
   // By priority and owner; those in back-off, too, but none of experiments that are cancelled.

@@ -1,6 +1,7 @@
 #include "server/coordinator/outcome.h"
 
 #include <cstdlib>
+#include <set>
 
 #include "absl/strings/str_format.h"
 
@@ -78,10 +79,11 @@ core::FailureClass FailureOf(int32_t exit_code, const std::string& code) {
 
 std::vector<EventBody> ExpiredRanks(const State& state, absl::Time now) {
   std::vector<EventBody> bodies;
-  for (const auto& [name, held] : state.index.workers) {
-    const auto worker = state.liveness.workers.find(name);
-    if (worker == state.liveness.workers.end() || now < worker->second.lease_until) continue;
-    for (const JobKey& key : held.jobs) {
+  for (const auto& [name, worker] : state.liveness.workers) {
+    if (now < worker.lease_until) continue;
+    const auto held = state.index.workers.find(name);
+    if (held == state.index.workers.end()) continue;
+    for (const JobKey& key : held->second.jobs) {
       const Job& job = state.experiments.at(key.experiment).jobs[key.job];
       for (size_t i = 0; i < job.ranks.size(); ++i) {
         if (job.ranks[i].ended || job.ranks[i].worker != name) continue;
@@ -98,12 +100,9 @@ std::vector<EventBody> ExpiredRanks(const State& state, absl::Time now) {
 
 std::vector<EventBody> EndedJobs(const State& state) {
   std::vector<EventBody> bodies;
-  for (const JobKey& key : state.index.gangs) {
+  for (const JobKey& key : state.index.ended_gangs) {
     const Experiment& experiment = state.experiments.at(key.experiment);
-    const Job& job = experiment.jobs[key.job];
-    bool all_ended = true;
-    for (const Rank& rank : job.ranks) all_ended = all_ended && rank.ended;
-    if (all_ended) bodies.push_back(Outcome(experiment, job));
+    bodies.push_back(Outcome(experiment, experiment.jobs[key.job]));
   }
   for (const std::string& id : state.index.ending) {
     const Experiment& experiment = state.experiments.at(id);
@@ -130,21 +129,18 @@ std::vector<EventBody> PausedExperiments(const State& state) {
 
 std::vector<EventBody> Drains(const State& state) {
   std::vector<EventBody> bodies;
-  if (state.cordons.empty()) return bodies;
-  for (const JobKey& key : state.index.gangs) {
-    const Job& job = state.experiments.at(key.experiment).jobs[key.job];
-    if (IsStopping(job)) continue;
-    for (const Rank& rank : job.ranks) {
-      const auto cordon = state.cordons.find(rank.worker);
-      const bool is_drained = cordon != state.cordons.end() && cordon->second == Cordon::kDraining;
-      if (rank.ended || !is_drained) continue;
-      bodies.push_back(
-          StopRequested{key.experiment,
-                        job.plan.id,
-                        job.attempt,
-                        StopCause::kDrained,
-                        {"DRAINED", "worker " + rank.worker + " is drained", "capacity"}});
-      break;
+  std::set<JobKey> seen;  // a gang on two workers that are drained is stopped once
+  for (const auto& [name, cordon] : state.cordons) {
+    const auto held = state.index.workers.find(name);
+    if (cordon != Cordon::kDraining || held == state.index.workers.end()) continue;
+    for (const JobKey& key : held->second.jobs) {
+      const Job& job = state.experiments.at(key.experiment).jobs[key.job];
+      if (IsStopping(job) || !seen.insert(key).second) continue;
+      bodies.push_back(StopRequested{key.experiment,
+                                     job.plan.id,
+                                     job.attempt,
+                                     StopCause::kDrained,
+                                     {"DRAINED", "worker " + name + " is drained", "capacity"}});
     }
   }
   return bodies;

@@ -34,6 +34,10 @@ Reason NoCapacity(const Job& job, const Room& room) {
 PendingReasons::PendingReasons(const State& state, absl::Time now, const Experiment* newcomer)
     : state_(state), now_(now), rooms_(state, now) {
   Queue queue(state, now, newcomer);
+  size_t num_waiting = newcomer == nullptr ? 0 : newcomer->jobs.size();
+  for (const auto& [owner, has] : state.index.owners)
+    num_waiting += static_cast<size_t>(has.waiting);
+  turns_.reserve(num_waiting);
   int32_t position = 0;
   for (Waiting next = queue.Next(); next.job != nullptr; next = queue.Next()) {
     ++num_steps_;

@@ -11,21 +11,24 @@ namespace {
 
 using Candidates = std::vector<Waiting>;  // that run, those to be asked first in front
 
-// Every running job that may be asked to stop: the lowest priority first, and of equals the one
-// that started last, which has the least to lose.
-Candidates MayBeStopped(const State& state, absl::Time now) {
+// Every running job of a priority below `highest` that may be asked to stop: the lowest priority
+// first, and of equals the one that started last, which has the least to lose.
+Candidates MayBeStopped(const State& state, int32_t highest, absl::Time now) {
   Candidates candidates;
-  for (const JobKey& key : state.index.gangs) {
-    const Experiment& experiment = state.experiments.at(key.experiment);
-    const Job& job = experiment.jobs[key.job];
-    if (IsStopping(job) || now < job.start_time + kMinRunTime) continue;
-    candidates.push_back({&experiment, &job});
+  for (const auto& [priority, gangs] : state.index.gangs) {
+    if (priority >= highest) break;
+    const auto first = static_cast<std::ptrdiff_t>(candidates.size());
+    for (const JobKey& key : gangs) {
+      const Experiment& experiment = state.experiments.at(key.experiment);
+      const Job& job = experiment.jobs[key.job];
+      if (IsStopping(job) || now < job.start_time + kMinRunTime) continue;
+      candidates.push_back({&experiment, &job});
+    }
+    std::stable_sort(candidates.begin() + first, candidates.end(),
+                     [](const Waiting& left, const Waiting& right) {
+                       return left.job->start_time > right.job->start_time;
+                     });
   }
-  std::stable_sort(candidates.begin(), candidates.end(), [](const Waiting& a, const Waiting& b) {
-    const int32_t left = a.experiment->spec.priority;
-    const int32_t right = b.experiment->spec.priority;
-    return left != right ? left < right : a.job->start_time > b.job->start_time;
-  });
   return candidates;
 }
 
@@ -84,13 +87,15 @@ StopRequested Preempted(const Waiting& victim, const Experiment& by) {
 std::vector<StopRequested> Preemptions(const State& state, absl::Time now) {
   // Most often there is nothing to gain, which is found without a walk through the queue.
   if (state.index.queue.empty()) return {};
-  Candidates candidates = MayBeStopped(state, now);
   const int32_t highest = state.index.queue.begin()->first;
-  if (candidates.empty() || highest <= candidates.front().experiment->spec.priority) return {};
+  Candidates candidates = MayBeStopped(state, highest, now);
+  if (candidates.empty()) return {};
   Rooms rooms(state, now);
-  for (const JobKey& key : state.index.gangs) {
-    const Job& job = state.experiments.at(key.experiment).jobs[key.job];
-    if (IsStopping(job)) ReleasePlaces(job, &rooms);
+  for (const auto& [priority, gangs] : state.index.gangs) {
+    for (const JobKey& key : gangs) {
+      const Job& job = state.experiments.at(key.experiment).jobs[key.job];
+      if (IsStopping(job)) ReleasePlaces(job, &rooms);
+    }
   }
   std::vector<StopRequested> stops;
   std::set<PoolKey> kept;  // pools that are kept for a gang

@@ -29,33 +29,29 @@ Queue::Line& Queue::LineOf(int32_t priority, const std::string& owner) {
   return line;
 }
 
-Waiting Queue::First(Line* line, int64_t* order) const {
+bool Queue::Advance(Line* line) const {
+  line->head = {};
   while (line->waiting != nullptr && line->next != line->waiting->end()) {
-    const auto& [place, id] = *line->next;
-    const Experiment& experiment = state_.experiments.at(id);
-    const Job& job = experiment.jobs[place.second];
-    *order = place.first;
-    if (now_ >= job.not_before) return {&experiment, &job};
-    ++line->next;
+    const auto& [place, id] = *line->next++;
+    // Jobs of one experiment follow one another.
+    if (line->experiment == nullptr || line->order != place.first) {
+      line->experiment = &state_.experiments.at(id);
+      line->order = place.first;
+    }
+    const Job& job = line->experiment->jobs[place.second];
+    if (now_ < job.not_before) continue;
+    line->head = {line->experiment, &job};
+    return true;
   }
-  if (!line->has_newcomer || line->next_of_newcomer == newcomer_->jobs.size()) return {};
-  *order = std::numeric_limits<int64_t>::max();
-  return {newcomer_, &newcomer_->jobs[line->next_of_newcomer]};
-}
-
-void Queue::Pop(Line* line) {
-  const bool is_known = line->waiting != nullptr && line->next != line->waiting->end();
-  if (is_known) {
-    ++line->next;
-  } else {
-    ++line->next_of_newcomer;
-  }
+  if (!line->has_newcomer || line->next_of_newcomer == newcomer_->jobs.size()) return false;
+  line->order = std::numeric_limits<int64_t>::max();
+  line->head = {newcomer_, &newcomer_->jobs[line->next_of_newcomer++]};
+  return true;
 }
 
 void Queue::PutHead(Line* line) {
-  int64_t order = 0;
-  if (line->owner->is_at_quota || First(line, &order).job == nullptr) return;
-  heads_.insert({line->owner->held, order, line});
+  if (line->owner->is_at_quota || !Advance(line)) return;
+  heads_.insert({line->owner->held, line->order, line});
 }
 
 Waiting Queue::Next() {
@@ -68,10 +64,7 @@ Waiting Queue::Next() {
   }
   last_ = std::get<Line*>(*heads_.begin());
   heads_.erase(heads_.begin());
-  int64_t order = 0;
-  const Waiting next = First(last_, &order);
-  Pop(last_);
-  return next;
+  return last_->head;
 }
 
 bool Queue::Charge(int32_t ranks) {
@@ -90,11 +83,7 @@ std::vector<Waiting> Queue::HeldBack() {
   for (auto& [priority, lines] : classes_) {
     for (auto& [owner, line] : lines) {
       if (!line.owner->is_at_quota) continue;
-      int64_t order = 0;
-      for (Waiting next = First(&line, &order); next.job != nullptr; next = First(&line, &order)) {
-        held_back.push_back(next);
-        Pop(&line);
-      }
+      while (Advance(&line)) held_back.push_back(line.head);
     }
   }
   return held_back;

@@ -54,16 +54,18 @@ class Queue {
     Owner* owner = nullptr;
     const Index::Line* waiting = nullptr;  // null: the newcomer's alone
     Index::Line::const_iterator next;
-    size_t next_of_newcomer = 0;
+    const Experiment* experiment = nullptr;  // of *next, or of one before
     bool has_newcomer = false;
+    size_t next_of_newcomer = 0;
+    Waiting head;       // taken out of the above, to be given; its job is null: there is none
+    int64_t order = 0;  // of the head's experiment
   };
   using Class = std::map<std::string, Line>;         // one priority's, by owner
   using Head = std::tuple<int32_t, int64_t, Line*>;  // held, order
 
   Line& LineOf(int32_t priority, const std::string& owner);
-  // The line's first job that can be served, with its order; null: there is none.
-  Waiting First(Line* line, int64_t* order) const;
-  static void Pop(Line* line);
+  // Takes the line's first job that can be served out of it, as its head. False: there is none.
+  bool Advance(Line* line) const;
   void PutHead(Line* line);
 
   const State& state_;
@@ -73,7 +75,7 @@ class Queue {
   std::map<int32_t, Class, std::greater<int32_t>> classes_;
   std::map<int32_t, Class, std::greater<int32_t>>::iterator served_;  // the next class to be opened
   std::set<Head> heads_;                                              // of the open class's lines
-  Line* last_ = nullptr;  // whose job was given last; its head is to be put back
+  Line* last_ = nullptr;  // whose job was given last; its next head is to be put in
 };
 
 }  // namespace jenner::coordinator

@@ -1,6 +1,7 @@
 #include "server/coordinator/rooms.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace jenner::coordinator {
 namespace {
@@ -14,31 +15,37 @@ bool Offers(const WorkerInfo& worker, std::string_view model) {
 }  // namespace
 
 Rooms::Rooms(const State& state, absl::Time now) {
+  auto used = state.index.workers.begin();  // goes along: both are in the order of names
   for (const auto& [name, worker] : state.liveness.workers) {
+    while (used != state.index.workers.end() && used->first < name) ++used;
     if (!IsAlive(worker, now)) continue;
     const bool is_cordoned = state.cordons.count(name) > 0;
     if (!is_cordoned) ++num_workers_;
-    const Held held = is_cordoned ? Held() : HeldOn(state, name);
-    for (const auto& [device, places, used] : {std::tuple(Device::kCpu, worker.slots, held.slots),
-                                               std::tuple(Device::kCuda, worker.gpus, held.gpus)}) {
+    const bool is_used = used != state.index.workers.end() && used->first == name;
+    const Held held = is_used ? used->second.held : Held();
+    for (const auto& [device, places, taken] :
+         {std::tuple(Device::kCpu, worker.slots, held.slots),
+          std::tuple(Device::kCuda, worker.gpus, held.gpus)}) {
       if (places == 0) continue;
       if (is_cordoned) {
         for (const std::string& model : worker.models) cordoned_.insert({device, model});
         continue;
       }
-      const int32_t idle = std::max(places - used, 0);
+      const int32_t idle = std::max(places - taken, 0);
       num_free_ += idle;
-      entries_[static_cast<size_t>(device)][name] = {
-          name, &worker, {places, idle, idle}, false, {}};
+      entries_[static_cast<size_t>(device)].push_back(
+          {name, &worker, {places, idle, idle}, false, {}});
     }
   }
 }
 
 Rooms::Pool& Rooms::PoolOf(const PoolKey& key) {
+  if (last_pool_ != nullptr && last_pool_->first == key) return last_pool_->second;
   const auto [found, is_new] = pools_.try_emplace(key);
+  last_pool_ = &*found;
   Pool& pool = found->second;
   if (!is_new) return pool;
-  for (auto& [name, entry] : entries_[static_cast<size_t>(key.device)]) {
+  for (Entry& entry : entries_[static_cast<size_t>(key.device)]) {
     if (!Offers(*entry.info, key.model)) continue;
     pool.sum.places += entry.room.places;
     pool.sum.idle += entry.room.idle;
@@ -53,22 +60,22 @@ Rooms::Pool& Rooms::PoolOf(const PoolKey& key) {
 std::vector<std::string> Rooms::Models() const {
   std::set<std::string> models;
   for (const Entries& entries : entries_) {
-    for (const auto& [name, entry] : entries)
+    for (const Entry& entry : entries)
       models.insert(entry.info->models.begin(), entry.info->models.end());
   }
   return {models.begin(), models.end()};
 }
 
-Rooms::Entry* Rooms::Find(const std::string& worker, Device device) {
-  Entries& entries = entries_[static_cast<size_t>(device)];
-  const auto found = entries.find(worker);
-  return found == entries.end() ? nullptr : &found->second;
-}
-
 const Rooms::Entry* Rooms::Find(const std::string& worker, Device device) const {
   const Entries& entries = entries_[static_cast<size_t>(device)];
-  const auto found = entries.find(worker);
-  return found == entries.end() ? nullptr : &found->second;
+  const auto found = std::lower_bound(
+      entries.begin(), entries.end(), worker,
+      [](const Entry& entry, const std::string& name) { return entry.name < name; });
+  return found == entries.end() || found->name != worker ? nullptr : &*found;
+}
+
+Rooms::Entry* Rooms::Find(const std::string& worker, Device device) {
+  return const_cast<Entry*>(std::as_const(*this).Find(worker, device));
 }
 
 // So much more, or less, is idle and free there.

@@ -81,9 +81,10 @@ class Rooms {
     // Those with something free, the one to be filled first in front: (-free, name).
     std::set<std::tuple<int32_t, std::string_view, Entry*>> by_free;
   };
-  using Entries = std::map<std::string_view, Entry>;
+  using Entries = std::vector<Entry>;  // by name; complete before pools point into it
 
   Pool& PoolOf(const PoolKey& key);
+  // Null: it has none, or is not one of those here.
   Entry* Find(const std::string& worker, core::Device device);
   const Entry* Find(const std::string& worker, core::Device device) const;
   void Change(Entry* entry, int32_t idle, int32_t free);
@@ -91,9 +92,11 @@ class Rooms {
 
   int num_workers_ = 0;
   int64_t num_free_ = 0;
-  std::array<Entries, 2> entries_;  // by device, by name
+  std::array<Entries, 2> entries_;  // by device
   std::set<PoolKey> cordoned_;
   std::map<PoolKey, Pool> pools_;  // those that were asked for
+  std::map<PoolKey, Pool>::value_type* last_pool_ =
+      nullptr;  // most jobs ask for that of the one before
 };
 
 }  // namespace jenner::coordinator

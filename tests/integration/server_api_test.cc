@@ -434,8 +434,7 @@ TEST_F(ServerTest, AnOwnerOverItsQuotaIsToldWhichAndHowMuch) {
   const absl::Status jobs = create("a2", "ada").status();
   EXPECT_TRUE(absl::IsResourceExhausted(jobs)) << jobs;
   EXPECT_EQ(wire::ReasonOf(jobs), "QUOTA_JOBS");
-  EXPECT_EQ(jobs.message(),
-            "owner \"ada\" has 2 waiting jobs, of at most 3; this would be 2 more");
+  EXPECT_EQ(jobs.message(), "owner \"ada\" has 2 waiting jobs, of at most 3; this would be 2 more");
   ASSERT_TRUE(create("b1", "bob").ok()) << "others are not held up";
   v1::CreateExperimentRequest preview = Request("b2");
   preview.set_owner("bob");

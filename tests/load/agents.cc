@@ -99,11 +99,10 @@ void Agents::Synchronize(Agent* agent) {
   agent->context = std::make_unique<grpc::ClientContext>();
   agent->context->set_deadline(std::chrono::system_clock::now() + kDeadline);
   agent->response.Clear();
-  agent->stub->async()->Synchronize(
-      agent->context.get(), &agent->request, &agent->response,
-      [this, agent, begin = absl::Now()](const grpc::Status& status) {
-        Answered(agent, begin, status.ok(), status.error_message());
-      });
+  agent->stub->async()->Synchronize(agent->context.get(), &agent->request, &agent->response,
+                                    [this, agent, begin = absl::Now()](const grpc::Status& status) {
+                                      Answered(agent, begin, status.ok(), status.error_message());
+                                    });
 }
 
 void Agents::Answered(Agent* agent, absl::Time begin, bool ok, const std::string& error) {
@@ -118,8 +117,7 @@ void Agents::Answered(Agent* agent, absl::Time begin, bool ok, const std::string
   if (!ok) last_error_ = error;
   for (const v1::Assignment& assignment : agent->response.assignments()) {
     if (assignment.key().attempt() < 2) continue;
-    const auto failed =
-        failed_.find(assignment.key().experiment() + "/" + assignment.key().job());
+    const auto failed = failed_.find(assignment.key().experiment() + "/" + assignment.key().job());
     if (failed == failed_.end()) continue;
     recovery.Add(now - failed->second);
     failed_.erase(failed);

@@ -1,7 +1,7 @@
 // Load on a real jenner-server over loopback: many queued jobs, agents and watchers at once. For
 // each number of jobs: agents come, experiments are submitted, all is held for a while, the server
-// is killed and started again, everything runs to its end. Prints JSON; exit code 1 unless every job
-// succeeded, every watcher was told and no call failed.
+// is killed and started again, everything runs to its end. Prints JSON; exit code 1 unless every
+// job succeeded, every watcher was told and no call failed.
 //
 //   build/<preset>/bin/load_bench --jobs 1000,10000 --agents 1000 --watchers 1000
 #include <grpcpp/channel.h>
@@ -134,9 +134,8 @@ class Run {
       return Fail("the datasets are refused");
     agents_ = std::make_unique<Agents>(server_->address(), options_.agents);
     watchers_ = std::make_unique<Watchers>(server_->address());
-    if (!Await("every agent to be known", [&] {
-          return agents_->num_synchronized() >= options_.agents;
-        }))
+    if (!Await("every agent to be known",
+               [&] { return agents_->num_synchronized() >= options_.agents; }))
       return false;
     return Submit() && Hold(&client) && Restart() && Drain();
   }
@@ -216,8 +215,8 @@ class Run {
     result_["queued"] = server_->Metric("jenner_jobs{state=\"queued\"}");
     result_["submit_one"] = probes.Summary();
     result_["synchronize"] = agents_->latency.Summary();
-    result_["synchronize"]["per_s"] = std::round(
-        static_cast<double>(agents_->num_synchronized() - synchronized) / seconds);
+    result_["synchronize"]["per_s"] =
+        std::round(static_cast<double>(agents_->num_synchronized() - synchronized) / seconds);
     result_["schedule_cycle_mean_ms"] = std::round(mean_cycle * 1e6) / 1e3;
     result_["held_cpu_cores"] = std::round((server_->CpuSeconds() - cpu) / seconds * 100) / 100;
     result_["resident_mib"] = std::round(server_->ResidentMebibytes());
@@ -237,7 +236,8 @@ class Run {
     watchers_ = std::make_unique<Watchers>(server_->address());
     const int each = num_jobs_ / kJobsOfOne;
     for (int w = 0; w < options_.watchers; ++w)
-      watchers_->Add(absl::StrFormat("e%d", w % std::min(each, (jobs_ + options_.agents) / kJobsOfOne)));
+      watchers_->Add(
+          absl::StrFormat("e%d", w % std::min(each, (jobs_ + options_.agents) / kJobsOfOne)));
     return Await("the agents to come back", [&] {
       return server_->Metric("jenner_workers{state=\"alive\"}") == options_.agents;
     });
@@ -247,7 +247,8 @@ class Run {
     const absl::Time begin = absl::Now();
     const double cpu = server_->CpuSeconds();
     agents_->Finish(kFailEvery);
-    if (!Await("every job to succeed", [&] { return Succeeded("jobs") >= num_jobs_; })) return false;
+    if (!Await("every job to succeed", [&] { return Succeeded("jobs") >= num_jobs_; }))
+      return false;
     const double seconds = absl::ToDoubleSeconds(absl::Now() - begin);
     cpu_ += server_->CpuSeconds() - cpu;
     if (!Await("every watcher to be told the end", [&] {

@@ -1,5 +1,5 @@
-// ServerProcess: a jenner-server of this build on a data directory, and what /proc and /metrics tell
-// of it.
+// ServerProcess: a jenner-server of this build on a data directory, and what /proc and /metrics
+// tell of it.
 #ifndef JENNER_TESTS_LOAD_SERVER_PROCESS_H_
 #define JENNER_TESTS_LOAD_SERVER_PROCESS_H_
 
@@ -26,7 +26,7 @@ class ServerProcess {
   // SIGKILL, and its end.
   void Kill();
 
-  double CpuSeconds() const;       // user and system
+  double CpuSeconds() const;  // user and system
   double ResidentMebibytes() const;
   // A sample of /metrics: name with labels, as it is written there; 0: there is none.
   double Metric(const std::string& sample) const;
