@@ -6,7 +6,7 @@
 //
 // An owner whose next job would go over its quota is served no more: a later, smaller job must not
 // take what that one waits for. Others are not held up.
-// Internal to Place(), WhyPending() and Preemptions(); holds pointers into the State.
+// Internal to Place(), PendingReasons and Preemptions(); holds pointers into the State.
 #ifndef JENNER_SERVER_COORDINATOR_QUEUE_H_
 #define JENNER_SERVER_COORDINATOR_QUEUE_H_
 

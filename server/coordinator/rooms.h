@@ -1,6 +1,6 @@
 // Rooms: what the live workers that are not cordoned have while jobs are being placed. A pool is
 // what a job can be given: the slots, or for device cuda the GPUs, of the workers with its model.
-// Internal to Place(), WhyPending() and Preemptions(). Holds pointers into the State it was made
+// Internal to Place(), PendingReasons and Preemptions(). Holds pointers into the State it was made
 // from. A placement costs the logarithm of the number of workers, not the number.
 #ifndef JENNER_SERVER_COORDINATOR_ROOMS_H_
 #define JENNER_SERVER_COORDINATOR_ROOMS_H_

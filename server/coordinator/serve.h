@@ -1,4 +1,4 @@
-// Serve: what Place() and WhyPending() do with each job in its turn. Internal to them.
+// Serve: what Place() and PendingReasons do with each job in its turn. Internal to them.
 #ifndef JENNER_SERVER_COORDINATOR_SERVE_H_
 #define JENNER_SERVER_COORDINATOR_SERVE_H_
 

@@ -1,4 +1,4 @@
-#include "tests/load/server_process.h"
+#include "tests/bench/load/server_process.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-#include "tests/load/agents.h"
+#include "tests/bench/load/agents.h"
 
 #include <grpcpp/channel.h>
 #include <grpcpp/client_context.h>
@@ -8,7 +8,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
 #include "jenner/v1/worker.grpc.pb.h"
-#include "tests/load/channel.h"
+#include "tests/bench/load/channel.h"
 #include "wire/convert.h"
 
 namespace jenner::load {

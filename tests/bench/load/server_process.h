@@ -1,7 +1,7 @@
 // ServerProcess: a jenner-server of this build on a data directory, and what /proc and /metrics
 // tell of it.
-#ifndef JENNER_TESTS_LOAD_SERVER_PROCESS_H_
-#define JENNER_TESTS_LOAD_SERVER_PROCESS_H_
+#ifndef JENNER_TESTS_BENCH_LOAD_SERVER_PROCESS_H_
+#define JENNER_TESTS_BENCH_LOAD_SERVER_PROCESS_H_
 
 #include <sys/types.h>
 
@@ -41,4 +41,4 @@ class ServerProcess {
 
 }  // namespace jenner::load
 
-#endif  // JENNER_TESTS_LOAD_SERVER_PROCESS_H_
+#endif  // JENNER_TESTS_BENCH_LOAD_SERVER_PROCESS_H_

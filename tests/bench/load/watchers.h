@@ -1,6 +1,6 @@
 // Watchers: readers of WatchExperiment streams that take everything at once, and how late it comes.
-#ifndef JENNER_TESTS_LOAD_WATCHERS_H_
-#define JENNER_TESTS_LOAD_WATCHERS_H_
+#ifndef JENNER_TESTS_BENCH_LOAD_WATCHERS_H_
+#define JENNER_TESTS_BENCH_LOAD_WATCHERS_H_
 
 #include <atomic>
 #include <memory>
@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "tests/load/timing.h"
+#include "tests/bench/load/timing.h"
 
 namespace jenner::load {
 
@@ -42,4 +42,4 @@ class Watchers {
 
 }  // namespace jenner::load
 
-#endif  // JENNER_TESTS_LOAD_WATCHERS_H_
+#endif  // JENNER_TESTS_BENCH_LOAD_WATCHERS_H_

@@ -1,4 +1,4 @@
-#include "tests/load/timing.h"
+#include "tests/bench/load/timing.h"
 
 #include <algorithm>
 #include <cmath>

@@ -1,4 +1,4 @@
-#include "tests/load/watchers.h"
+#include "tests/bench/load/watchers.h"
 
 #include <grpcpp/channel.h>
 #include <grpcpp/client_context.h>
@@ -9,7 +9,7 @@
 
 #include "absl/time/clock.h"
 #include "jenner/v1/experiment.grpc.pb.h"
-#include "tests/load/channel.h"
+#include "tests/bench/load/channel.h"
 #include "wire/convert.h"
 
 namespace jenner::load {

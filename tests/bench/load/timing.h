@@ -1,6 +1,6 @@
 // Timing: durations as they are collected from many threads, and what is said of them.
-#ifndef JENNER_TESTS_LOAD_TIMING_H_
-#define JENNER_TESTS_LOAD_TIMING_H_
+#ifndef JENNER_TESTS_BENCH_LOAD_TIMING_H_
+#define JENNER_TESTS_BENCH_LOAD_TIMING_H_
 
 #include <mutex>
 #include <nlohmann/json.hpp>
@@ -26,4 +26,4 @@ class Timing {
 
 }  // namespace jenner::load
 
-#endif  // JENNER_TESTS_LOAD_TIMING_H_
+#endif  // JENNER_TESTS_BENCH_LOAD_TIMING_H_

@@ -1,6 +1,6 @@
 // A channel with a connection of its own, as another process would have.
-#ifndef JENNER_TESTS_LOAD_CHANNEL_H_
-#define JENNER_TESTS_LOAD_CHANNEL_H_
+#ifndef JENNER_TESTS_BENCH_LOAD_CHANNEL_H_
+#define JENNER_TESTS_BENCH_LOAD_CHANNEL_H_
 
 #include <grpcpp/create_channel.h>
 #include <grpcpp/security/credentials.h>
@@ -21,4 +21,4 @@ inline std::shared_ptr<grpc::Channel> MakeOwnChannel(const std::string& address)
 
 }  // namespace jenner::load
 
-#endif  // JENNER_TESTS_LOAD_CHANNEL_H_
+#endif  // JENNER_TESTS_BENCH_LOAD_CHANNEL_H_

@@ -22,10 +22,10 @@
 #include "core/sha256.h"
 #include "jenner/v1/dataset.grpc.pb.h"
 #include "jenner/v1/experiment.grpc.pb.h"
-#include "tests/load/agents.h"
-#include "tests/load/channel.h"
-#include "tests/load/server_process.h"
-#include "tests/load/watchers.h"
+#include "tests/bench/load/agents.h"
+#include "tests/bench/load/channel.h"
+#include "tests/bench/load/server_process.h"
+#include "tests/bench/load/watchers.h"
 
 namespace jenner::load {
 namespace {
@@ -41,6 +41,7 @@ constexpr int kJobsOfOne = 10;  // of an experiment
 constexpr int kCallers = 4;
 constexpr int kFailEvery = 50;
 constexpr int kProbesPerSecond = 20;
+const std::string kCommits = "jenner_store_commit_seconds";
 
 struct Options {
   std::vector<int> jobs = {1000, 10'000};
@@ -127,6 +128,9 @@ class Run {
     result_["jobs"] = jobs_;
     result_["agents"] = options_.agents;
     result_["watchers"] = options_.watchers;
+    double load = 0;  // of the minute before: what else the machine did
+    getloadavg(&load, 1);
+    result_["load_before"] = std::round(load * 10) / 10;
     if (server_->address().empty()) return Fail("the server does not start");
     Client client(server_->address());
     if (!client.Upload(kTraining, v1::DATASET_USE_TRAINING) ||
@@ -150,7 +154,7 @@ class Run {
     const absl::Time end = absl::Now() + absl::Seconds(options_.limit_s);
     while (!is_so()) {
       if (absl::Now() > end) return Fail("waited in vain for " + what);
-      std::this_thread::sleep_for(std::chrono::milliseconds(100));
+      absl::SleepFor(absl::Milliseconds(100));
     }
     return true;
   }
@@ -196,6 +200,8 @@ class Run {
     const double cpu = server_->CpuSeconds();
     const double cycles = server_->Metric("jenner_schedule_seconds_count");
     const double cycle_seconds = server_->Metric("jenner_schedule_seconds_sum");
+    const double commits = server_->Metric(kCommits + "_count{store=\"events\"}");
+    const double commit_seconds = server_->Metric(kCommits + "_sum{store=\"events\"}");
     const int64_t synchronized = agents_->num_synchronized();
     agents_->latency.Clear();
     Timing probes;
@@ -218,6 +224,10 @@ class Run {
     result_["synchronize"]["per_s"] =
         std::round(static_cast<double>(agents_->num_synchronized() - synchronized) / seconds);
     result_["schedule_cycle_mean_ms"] = std::round(mean_cycle * 1e6) / 1e3;
+    const double more_commits = server_->Metric(kCommits + "_count{store=\"events\"}") - commits;
+    const double mean_commit =
+        (server_->Metric(kCommits + "_sum{store=\"events\"}") - commit_seconds) / more_commits;
+    result_["commit_mean_ms"] = std::round(mean_commit * 1e6) / 1e3;
     result_["held_cpu_cores"] = std::round((server_->CpuSeconds() - cpu) / seconds * 100) / 100;
     result_["resident_mib"] = std::round(server_->ResidentMebibytes());
     if (agents_->num_failed_calls() > 0)

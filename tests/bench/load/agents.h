@@ -1,7 +1,7 @@
 // Agents: simulated workers. Each has a connection of its own and synchronizes as often as the
 // server says; what it is given runs until it is told to be done. No process is started.
-#ifndef JENNER_TESTS_LOAD_AGENTS_H_
-#define JENNER_TESTS_LOAD_AGENTS_H_
+#ifndef JENNER_TESTS_BENCH_LOAD_AGENTS_H_
+#define JENNER_TESTS_BENCH_LOAD_AGENTS_H_
 
 #include <atomic>
 #include <condition_variable>
@@ -13,7 +13,7 @@
 #include <thread>
 #include <vector>
 
-#include "tests/load/timing.h"
+#include "tests/bench/load/timing.h"
 
 namespace jenner::load {
 
@@ -63,4 +63,4 @@ class Agents {
 
 }  // namespace jenner::load
 
-#endif  // JENNER_TESTS_LOAD_AGENTS_H_
+#endif  // JENNER_TESTS_BENCH_LOAD_AGENTS_H_
