@@ -59,7 +59,7 @@ int Main(int argc, char** argv) {
   app.add_option("--work-dir", options.work_dir, "folder for datasets, attempts, checkpoints")
       ->required();
   app.add_option("--slots", options.slots, "ranks on the CPU to run at once")
-      ->check(CLI::Range(1, 1024))
+      ->check(CLI::Range(0, 1024))
       ->capture_default_str();
   app.add_option("--threads-per-rank", options.threads_per_rank, "of tensor code")
       ->check(CLI::Range(1, 1024))
