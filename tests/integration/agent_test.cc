@@ -1,6 +1,6 @@
 // The agent against a coordinator of a script (fake_workers.h), with trainers of a script
 // (fake_trainer.cc): what it fetches, starts, sends and reports, and what it does when either side
-// fails. Most tests run the Agent and its three threads here; those about the end of the process
+// fails. Most tests run the Agent and its four threads here; those about the end of the process
 // run jenner-worker itself.
 #include <gmock/gmock.h>
 #include <poll.h>
@@ -79,6 +79,7 @@ class RunningAgent {
     threads_.emplace_back([this] { agent_->Run(); });
     threads_.emplace_back([this] { agent_->RunTelemetry(); });
     threads_.emplace_back([this] { agent_->RunBlobs(); });
+    threads_.emplace_back([this] { agent_->RunCheckpoints(); });
   }
   ~RunningAgent() { Drain(); }
   void Drain() {

@@ -39,8 +39,6 @@ Outcome Failure(core::ExitCode exit_code, std::string code, std::string message)
   return {static_cast<int>(exit_code), std::move(code), ToUtf8(std::move(message), kMaxErrorBytes)};
 }
 
-std::string JobName(const RankKey& key) { return key.experiment + "/" + key.job; }
-
 v1::RankReport::Phase ToProto(Phase phase) {
   switch (phase) {
     case Phase::kPreparing:
@@ -103,11 +101,14 @@ v1::SynchronizeRequest Agent::Report(bool with_progress) {
     report->set_store_address(rank->facts.store_address);
     report->set_total_steps(rank->facts.total_steps);
     if (with_progress) report->set_step(rank->facts.step);
+    const bool has_succeeded = rank->phase == Phase::kEnded && rank->outcome.exit_code == 0;
+    report->set_resumed_step(rank->facts.resumed_step);
+    if (rank->shared.step() > 0 && !has_succeeded) *report->mutable_checkpoint() = rank->shared;
     if (rank->phase != Phase::kEnded) continue;
     report->set_exit_code(rank->outcome.exit_code);
     report->set_error_code(rank->outcome.error_code);
     report->set_error_message(rank->outcome.error_message);
-    if (rank->outcome.exit_code != 0) continue;
+    if (!has_succeeded) continue;
     for (const Artifact& artifact : rank->facts.artifacts) {
       v1::ArtifactReport* out = report->add_artifacts();
       out->set_path(artifact.name);
@@ -294,6 +295,7 @@ void Agent::Perform(const Action& action) {
     rank->key = action.key;
     rank->job_json = wanted->second.job_spec_json();
     rank->world_size = wanted->second.world_size();
+    rank->to_go_on_from = wanted->second.checkpoint();
   }
   if (wanted != wanted_.end()) rank->store_address = wanted->second.store_address();
   absl::Status status;
@@ -356,6 +358,7 @@ void Agent::ReadFacts(Rank* rank) {
     if (lines->lines.empty()) return;
     for (const std::string& line : lines->lines) Learn(line, &rank->facts);
     rank->facts_offset = lines->next_offset;
+    TakeCheckpoint(rank);
   }
 }
 

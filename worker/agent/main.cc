@@ -1,4 +1,4 @@
-// jenner-worker: reads flags, starts the agent's two threads, passes SIGTERM and SIGINT on.
+// jenner-worker: reads flags, starts the agent's three other threads, passes SIGTERM and SIGINT on.
 #include <signal.h>
 #include <unistd.h>
 
@@ -72,6 +72,10 @@ int Main(int argc, char** argv) {
   app.add_option("--gpus", gpus, "GPUs to offer: a number, or auto: those in /dev")
       ->capture_default_str();
   app.add_option("--trainer", options.trainer, "path of jenner-trainer")->capture_default_str();
+  app.add_option("--max-checkpoint-bytes", options.max_checkpoint_bytes,
+                 "of a checkpoint that is shared with other workers; larger ones stay here")
+      ->check(CLI::Range(int64_t{0}, int64_t{1} << 40))
+      ->capture_default_str();
   wire::TlsFiles tls;
   app.add_option("--ca", tls.ca, "CA (PEM) of the coordinator; with it all traffic is TLS");
   app.add_option("--cert", tls.certificate,
@@ -105,9 +109,11 @@ int Main(int argc, char** argv) {
   signal(SIGPIPE, SIG_IGN);
   std::thread telemetry([&] { (*agent)->RunTelemetry(); });
   std::thread blobs([&] { (*agent)->RunBlobs(); });
+  std::thread checkpoints([&] { (*agent)->RunCheckpoints(); });
   (*agent)->Run();
   telemetry.join();
   blobs.join();
+  checkpoints.join();
   running = nullptr;
   return 0;
 }
