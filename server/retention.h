@@ -4,7 +4,8 @@
 //
 // - Rows and logs of all but the newest attempts of a job that has succeeded.
 // - Experiments that ended long ago, as DeleteExperiment does it.
-// - Datasets and blobs that no experiment names (mark and sweep). Never one that something under way
+// - Datasets and blobs that no experiment names (mark and sweep). Never one that something under
+// way
 //   may come to need: a blob's time is when it was uploaded or last asked for by a create; it must
 //   be older than `keep_unreferenced` and than every attempt that runs, whose uploads are named
 //   only when it has ended.

@@ -171,9 +171,8 @@ void Server::Impl::PollTokens() {
 }
 
 absl::Status Server::Impl::Replay() {
-  loop = std::make_unique<CoordinatorLoop>(*events, hub, metrics,
-                                           options.limits.lease + coordinator::kLeaseGrace,
-                                           options.min_run_time);
+  loop = std::make_unique<CoordinatorLoop>(
+      *events, hub, metrics, options.limits.lease + coordinator::kLeaseGrace, options.min_run_time);
   ASSIGN_OR_RETURN(const int64_t num_events, loop->Replay());
   // What a deletion by an older version left behind when it did not come to its end.
   ASSIGN_OR_RETURN(const std::vector<std::string> with_rows, metric_store->Experiments());

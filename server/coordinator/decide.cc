@@ -123,8 +123,8 @@ struct Decider {
     bodies->push_back(std::move(ended));
   }
 
-  // What a current rank 0 tells of checkpoints. Of one attempt only newer ones count; a new attempt's
-  // takes the place of any, for it went on from that or could not.
+  // What a current rank 0 tells of checkpoints. Of one attempt only newer ones count; a new
+  // attempt's takes the place of any, for it went on from that or could not.
   static void AddCheckpoint(const RankReport& report, const Job& job,
                             std::vector<EventBody>* bodies) {
     const RankKey& key = report.key;
@@ -182,13 +182,13 @@ absl::Status CheckSync(const WorkerSync& sync) {
   }
   for (const RankReport& report : sync.ranks) {
     if (report.artifacts.size() > kMaxArtifacts) {
-      return absl::InvalidArgumentError(absl::StrFormat(
-          "ranks: %d artifacts; at most %d", report.artifacts.size(), kMaxArtifacts));
+      return absl::InvalidArgumentError(absl::StrFormat("ranks: %d artifacts; at most %d",
+                                                        report.artifacts.size(), kMaxArtifacts));
     }
     if (report.checkpoint_files.size() > kMaxCheckpointFiles) {
-      return absl::InvalidArgumentError(absl::StrFormat("ranks: %d files of a checkpoint; at most %d",
-                                                        report.checkpoint_files.size(),
-                                                        kMaxCheckpointFiles));
+      return absl::InvalidArgumentError(
+          absl::StrFormat("ranks: %d files of a checkpoint; at most %d",
+                          report.checkpoint_files.size(), kMaxCheckpointFiles));
     }
   }
   return absl::OkStatus();

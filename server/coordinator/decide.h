@@ -36,8 +36,8 @@ namespace jenner::coordinator {
 absl::StatusOr<std::vector<Event>> Decide(const State& state, const Command& command,
                                           absl::Time now);
 
-// InvalidArgument: no name or boot_id, more slots, GPUs, artifacts or files of a checkpoint than the
-// limits of command.h.
+// InvalidArgument: no name or boot_id, more slots, GPUs, artifacts or files of a checkpoint than
+// the limits of command.h.
 absl::Status CheckSync(const WorkerSync& sync);
 
 // The only writer of the durable part. Total: every event applies to every state that could have
@@ -56,7 +56,8 @@ struct Assignment {
   std::string store_address;            // ranks > 0 start once it is set
   bool kill = false;                    // as `stop`, but without grace
   bool stop = false;                    // cancelled, asked to, or the gang broke
-  const Checkpoint* checkpoint = nullptr;  // rank 0: the committed one, in the State; or there is none
+  const Checkpoint* checkpoint =
+      nullptr;  // rank 0: the committed one, in the State; or there is none
 };
 
 // What `worker` should have, by key. A projection; stores nothing. `state` must outlive the result.
@@ -72,9 +73,9 @@ std::vector<AttemptStarted> Place(const State& state, absl::Time now);
 
 // The running jobs that are to stop so that waiting ones of higher priority can be placed, once
 // Place() has nothing more to give: of strictly lower priority only (so that no two jobs can ever
-// stop each other), only after State::min_run_time, the lowest priority first and of equals the one that
-// started last, no more than are needed besides what is coming free anyway, and none where that
-// would not be enough. They stop with a checkpoint and wait again.
+// stop each other), only after State::min_run_time, the lowest priority first and of equals the one
+// that started last, no more than are needed besides what is coming free anyway, and none where
+// that would not be enough. They stop with a checkpoint and wait again.
 std::vector<StopRequested> Preemptions(const State& state, absl::Time now);
 
 // Why a queued job waits: NO_WORKERS, WORKERS_CORDONED, MODEL_NOT_FOUND, BACK_OFF or

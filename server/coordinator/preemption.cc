@@ -17,7 +17,8 @@ Candidates MayBeStopped(const State& state, absl::Time now) {
   Candidates candidates;
   for (const auto& [id, experiment] : state.experiments) {
     for (const Job& job : experiment.jobs) {
-      if (job.ranks.empty() || IsStopping(job) || now < job.start_time + state.min_run_time) continue;
+      if (job.ranks.empty() || IsStopping(job) || now < job.start_time + state.min_run_time)
+        continue;
       candidates.push_back({&experiment, &job});
     }
   }

@@ -22,12 +22,14 @@ struct World {
   absl::Time now = absl::FromUnixSeconds(1000);
   std::map<std::string, std::string> boots;
   int num_preempted = 0;
+  int num_committed = 0;
 
   void Commit(const std::vector<Event>& events) {
     for (const Event& event : events) {
       const State before = state;
       CheckPlacement(event);
       CheckStop(event);
+      CheckCheckpoint(event);
       Apply(event, &state);
       Apply(event, &replayed);
       CheckInvariants(state);
@@ -46,6 +48,19 @@ struct World {
       ASSERT_TRUE(IsAlive(state, place.worker, now));
       ASSERT_EQ(state.cordons.count(place.worker), 0U);
     }
+  }
+
+  // Only the current attempt's, and of one attempt ever newer ones.
+  void CheckCheckpoint(const Event& event) {
+    const auto* committed = std::get_if<CheckpointCommitted>(&event.body);
+    if (committed == nullptr) return;
+    const Job& job = *state.experiments.at(committed->experiment).Find(committed->job);
+    ASSERT_EQ(committed->attempt, job.attempt);
+    ASSERT_FALSE(job.ranks.empty() || job.ranks[0].ended);
+    if (job.checkpoint.attempt == committed->attempt) {
+      ASSERT_GT(committed->step, job.checkpoint.step);
+    }
+    ++num_committed;
   }
 
   // That victims have strictly less priority is what makes a cycle impossible.
@@ -134,6 +149,11 @@ WorkerSync RandomSync(std::mt19937_64* random, const World& world, const std::st
     report.key = one.key;
     report.phase = Phase::kRunning;
     if (one.key.rank == 0) report.store_address = "a:1";
+    if ((*random)() % 4 == 0) {
+      report.checkpoint_step = 1 + static_cast<int32_t>((*random)() % 50);
+      report.checkpoint_files = {{"state.json", core::Sha256Hex("s"), 1}};
+    }
+    if (one.checkpoint != nullptr) report.resumed_step = one.checkpoint->step;
     if ((*random)() % 3 == 0) {
       constexpr int32_t kCodes[] = {0, 0, 0, 0, 16, 13, 14, 30, 137};
       report.phase = Phase::kEnded;
@@ -171,6 +191,7 @@ TEST(PropertyTest, RandomHistories) {
   const uint64_t first = given != nullptr ? std::strtoull(given, nullptr, 10) : 1;
   const uint64_t count = given != nullptr ? 1 : 40;
   int terminal = 0;
+  int num_committed = 0;
   for (uint64_t seed = first; seed < first + count; ++seed) {
     SCOPED_TRACE("JENNER_SEED=" + std::to_string(seed));
     std::mt19937_64 random(seed);
@@ -203,9 +224,11 @@ TEST(PropertyTest, RandomHistories) {
     }
     for (const auto& [id, experiment] : world.state.experiments)
       terminal += IsTerminal(experiment.state) ? 1 : 0;
+    num_committed += world.num_committed;
   }
   if (count > 1) {
     EXPECT_GT(terminal, 20) << "the histories end too few experiments to show anything";
+    EXPECT_GT(num_committed, 20) << "and commit too few checkpoints";
   }
 }
 

@@ -345,6 +345,10 @@ grpc::ServerReadReactor<v1::UploadBlobRequest>* WorkersService::UploadBlob(
   hooks.about = [](const v1::UploadBlobRequest& first) {
     return Resource{"blob", "blobs/" + first.header().sha256()};
   };
+  // Of checkpoints the event log tells.
+  hooks.is_recorded = [](const v1::UploadBlobRequest& first) {
+    return first.header().checkpoint();
+  };
   const auto uploaded = std::make_shared<v1::UploadBlobHeader>();
   hooks.open = [&backend = backend_, uploaded](const v1::UploadBlobRequest& first,
                                                const auth::Principal& principal,

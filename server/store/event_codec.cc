@@ -167,10 +167,10 @@ using core::Json;
 
 // By index in EventBody; never reorder, only append.
 constexpr const char* kKinds[] = {
-    "experiment_created", "attempt_started",    "store_announced",  "rank_ended",
-    "job_requeued",       "job_ended",          "cancel_requested", "experiment_ended",
-    "experiment_deleted", "job_planned",        "stop_requested",   "pause_requested",
-    "experiment_paused",  "experiment_resumed", "worker_cordoned",  "worker_uncordoned",
+    "experiment_created",   "attempt_started",    "store_announced",  "rank_ended",
+    "job_requeued",         "job_ended",          "cancel_requested", "experiment_ended",
+    "experiment_deleted",   "job_planned",        "stop_requested",   "pause_requested",
+    "experiment_paused",    "experiment_resumed", "worker_cordoned",  "worker_uncordoned",
     "checkpoint_committed", "attempt_resumed"};
 static_assert(std::size(kKinds) == std::variant_size_v<EventBody>);
 

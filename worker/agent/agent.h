@@ -1,8 +1,9 @@
-// Agent: brings the ranks on this machine to where the coordinator wants them. Four threads, started
-// by main.cc: Run() synchronises, spawns and reaps, and never waits for more than one Synchronize;
-// RunTelemetry() sends the event lines and logs that trainers write; RunBlobs() downloads datasets
-// and uploads artifacts, however long they take; RunCheckpoints() uploads checkpoints, one at a time
-// and of each rank the newest. What is to be sent waits in files, not in memory.
+// Agent: brings the ranks on this machine to where the coordinator wants them. Four threads,
+// started by main.cc: Run() synchronises, spawns and reaps, and never waits for more than one
+// Synchronize; RunTelemetry() sends the event lines and logs that trainers write; RunBlobs()
+// downloads datasets and uploads artifacts, however long they take; RunCheckpoints() uploads
+// checkpoints, one at a time and of each rank the newest. What is to be sent waits in files, not in
+// memory.
 //
 // Leases: without an answer for the lease's length, counted from when the last answered call was
 // made, the agent SIGKILLs its ranks, for the coordinator may have given them away, also if it was
@@ -13,10 +14,11 @@
 // Below work_dir:
 //   lock
 //   data/<sha256>                   datasets; the least recently used go beyond max_cache_bytes
-//   out/<experiment>/<job>/         checkpoints and results of a job, shared by its attempts on this
-//                                   machine, so that a later one goes on without a download; removed
-//                                   when the job has succeeded, else once nothing changed for
-//                                   keep_checkpoints
+//   out/<experiment>/<job>/         checkpoints and results of a job, shared by its attempts on
+//   this
+//                                   machine, so that a later one goes on without a download;
+//                                   removed when the job has succeeded, else once nothing changed
+//                                   for keep_checkpoints
 //   attempts/<experiment>/<job>/<attempt>-<rank>/{job.json, events.jsonl, trainer.log, process,
 //                                   checkpoint-<step>/}
 //                                   removed when the coordinator has taken the rank's end
@@ -116,8 +118,8 @@ class Agent {
   bool Download(const std::shared_ptr<Rank>& rank);
   bool UploadArtifact(const std::shared_ptr<Rank>& rank);
   bool UploadCheckpoint(const std::shared_ptr<Rank>& rank);
-  // Puts the checkpoint that a rank is to go on from where its trainer looks for it, unless there is
-  // one that is as new. OK, too, if the coordinator does not have it whole any more.
+  // Puts the checkpoint that a rank is to go on from where its trainer looks for it, unless there
+  // is one that is as new. OK, too, if the coordinator does not have it whole any more.
   absl::Status FetchCheckpoint(Rank* rank);
   // What a batch that is refused as a whole holds that is not.
   absl::Status SendOneByOne(const v1::UploadTelemetryRequest& batch, Cancellation* calls,

@@ -35,7 +35,7 @@ struct RankFacts {
   std::vector<Artifact> artifacts;
   CheckpointFact checkpoint;  // the newest
   int32_t resumed_step = 0;   // of the checkpoint that it went on from; 0: none
-  int64_t num_broken = 0;  // lines that are no events
+  int64_t num_broken = 0;     // lines that are no events
 };
 
 // True if the coordinator takes this event line (UploadTelemetry in proto/jenner/v1/worker.proto).

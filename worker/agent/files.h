@@ -39,8 +39,8 @@ absl::Status ErrnoStatus(std::string_view what, const std::string& path);
 // The whole file. NotFound: there is none. OutOfRange: larger than max_bytes.
 absl::StatusOr<std::string> ReadSmallFile(const std::string& path, int64_t max_bytes);
 
-// A file on its way: written to path.tmp, which Commit renames. Gone with its object if that was not
-// called. Not thread-safe.
+// A file on its way: written to path.tmp, which Commit renames. Gone with its object if that was
+// not called. Not thread-safe.
 class FileWriter {
  public:
   static absl::StatusOr<FileWriter> Create(const std::string& path);

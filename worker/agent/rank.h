@@ -1,6 +1,6 @@
 // Rank: all that an agent knows of one rank that it was given. Internal to Agent, whose mutex
-// guards it, except `key`, `folder`, `job_json`, `datasets` and `to_go_on_from`, which do not change
-// once it is prepared.
+// guards it, except `key`, `folder`, `job_json`, `datasets` and `to_go_on_from`, which do not
+// change once it is prepared.
 #ifndef JENNER_WORKER_AGENT_RANK_H_
 #define JENNER_WORKER_AGENT_RANK_H_
 
@@ -53,14 +53,14 @@ struct Agent::Rank {
   int64_t events_offset = 0;  // in events.jsonl: what the coordinator has
   int64_t log_offset = 0;     // in trainer.log, likewise
   size_t artifacts_sent = 0;
-  bool stale = false;       // the coordinator wants nothing more of it
-  int64_t num_refused = 0;  // event lines that the coordinator called invalid
-  int32_t newest_step = 0;                   // of the checkpoints that the trainer told of
-  bool is_too_large = false;                 // its checkpoints stay here
-  std::optional<SharedCheckpoint> waiting;   // to be uploaded: the newest
-  bool is_sharing = false;                   // another is being uploaded
+  bool stale = false;                             // the coordinator wants nothing more of it
+  int64_t num_refused = 0;                        // event lines that the coordinator called invalid
+  int32_t newest_step = 0;                        // of the checkpoints that the trainer told of
+  bool is_too_large = false;                      // its checkpoints stay here
+  std::optional<SharedCheckpoint> waiting;        // to be uploaded: the newest
+  bool is_sharing = false;                        // another is being uploaded
   absl::Time share_after = absl::InfinitePast();  // by MonotonicNow(), while the trainer runs
-  v1::Checkpoint shared;                     // the newest that is uploaded; step 0: none
+  v1::Checkpoint shared;                          // the newest that is uploaded; step 0: none
   Refusal telemetry;
   Refusal blobs;
   Cancellation calls;  // of what is sent and fetched for it; locks itself

@@ -1,5 +1,5 @@
-// What Agent does about checkpoints: shares those of its trainers, so that a job can go on from them
-// wherever it is placed next, and fetches the one that a rank is to go on from.
+// What Agent does about checkpoints: shares those of its trainers, so that a job can go on from
+// them wherever it is placed next, and fetches the one that a rank is to go on from.
 #include <filesystem>
 
 #include "absl/strings/str_cat.h"
@@ -14,13 +14,15 @@ namespace jenner::agent {
 
 void Agent::RunCheckpoints() { RunSteps({&Agent::UploadCheckpoint}); }
 
-// The trainer has told of a new checkpoint. Links take no time; what they hold is uploaded by and by.
+// The trainer has told of a new checkpoint. Links take no time; what they hold is uploaded by and
+// by.
 void Agent::TakeCheckpoint(Rank* rank) {
   const CheckpointFact& fact = rank->facts.checkpoint;
   if (rank->key.rank != 0 || fact.step <= rank->newest_step) return;
   rank->newest_step = fact.step;
   if (options_.max_checkpoint_bytes == 0) return;
-  const std::string name = absl::StrCat(ToString(rank->key), ": the checkpoint of step ", fact.step);
+  const std::string name =
+      absl::StrCat(ToString(rank->key), ": the checkpoint of step ", fact.step);
   absl::StatusOr<v1::Checkpoint> read = ReadCheckpoint(fact.path, fact.step);
   const std::string folder = absl::StrCat(rank->folder, "/checkpoint-", fact.step);
   absl::Status status = read.status();
@@ -75,8 +77,8 @@ bool Agent::UploadCheckpoint(const std::shared_ptr<Rank>& rank) {
     header.set_sha256(file.sha256());
     header.set_size_bytes(file.size_bytes());
     header.set_checkpoint(true);
-    status = link_.UploadBlob(header, absl::StrCat(checkpoint.folder, "/", file.path()),
-                              &rank->calls);
+    status =
+        link_.UploadBlob(header, absl::StrCat(checkpoint.folder, "/", file.path()), &rank->calls);
     if (status.ok() && MonotonicNow() - began > options_.transfer_limit) {
       status = absl::DeadlineExceededError("it takes too long");
     }
@@ -115,8 +117,8 @@ absl::Status Agent::FetchCheckpoint(Rank* rank) {
     status = link_.DownloadBlob(file.sha256(), path.string(), file.size_bytes(), &rank->calls);
   }
   if (status.ok()) status = PlaceIncoming(out, wanted.step());
-  const std::string name = absl::StrCat(ToString(rank->key), ": the checkpoint of step ",
-                                        wanted.step());
+  const std::string name =
+      absl::StrCat(ToString(rank->key), ": the checkpoint of step ", wanted.step());
   if (status.ok()) {
     Log(name + " has come from the coordinator");
     return status;

@@ -31,8 +31,8 @@ class Record {
   std::string Read(int64_t begin, int64_t end) const;
   void Append(std::string_view bytes) const;
   void Clear() const;
-  // Tells all that it has again, and from then on takes all telemetry of `events`, which must not be
-  // written to after the end of this.
+  // Tells all that it has again, and from then on takes all telemetry of `events`, which must not
+  // be written to after the end of this.
   void Continue(EventWriter* events) const;
 
  private:

@@ -239,8 +239,8 @@ void Runner::SaveCheckpoint() {
     GatherRecords(*record_, told_bytes_, folder, collective_.get());
   };
   if (!IsFirst()) return add_records("");
-  const std::string path = checkpoints_->Save(progress_, collective_->size(), add_records, *llama_,
-                                              *loop_->optimizer());
+  const std::string path =
+      checkpoints_->Save(progress_, collective_->size(), add_records, *llama_, *loop_->optimizer());
   events_->Write("checkpoint", {{"step", progress_.step}, {"path", path}});
 }
 
