@@ -54,6 +54,7 @@ struct Assignment {
   int32_t world_size = 1;
   const core::JobSpec* spec = nullptr;  // in the State
   std::string store_address;            // ranks > 0 start once it is set
+  bool is_final = false;                // with `stop`: the job is cancelled, nobody goes on
   bool kill = false;                    // as `stop`, but without grace
   bool stop = false;                    // cancelled, asked to, or the gang broke
   const Checkpoint* checkpoint =

@@ -211,7 +211,10 @@ class Cluster {
                              one.key.attempt, one.key.rank, one.world_size,
                              step > 0 ? absl::StrFormat(" checkpoint=%d", step) : "",
                              one.store_address.empty() ? "" : " store=" + one.store_address,
-                             one.stop ? (one.kill ? " kill" : " stop") : "");
+                             one.stop ? (one.kill       ? " kill"
+                                         : one.is_final ? " stop for good"
+                                                        : " stop")
+                                      : "");
     }
     return out.empty() ? "nothing\n" : out;
   }

@@ -293,6 +293,7 @@ grpc::ServerUnaryReactor* WorkersService::Synchronize(grpc::CallbackServerContex
       assignment->set_store_address(one.store_address);
       assignment->set_stop(one.stop);
       assignment->set_kill(one.stop && one.kill);
+      assignment->set_is_final(one.is_final);
       if (one.checkpoint != nullptr) Encode(*one.checkpoint, assignment->mutable_checkpoint());
     }
     const Limits& limits = call.backend->limits;

@@ -242,10 +242,14 @@ class AgentTest : public ::testing::Test {
     steps.push_back(Event(100 + step, "checkpoint", {{"step", step}, {"path", folder}}));
     return steps;
   }
-  // The coordinator has it and names it to the rank.
-  void OfferCheckpoint(const v1::RankKey& key, int step) {
+  // Assigns a rank, with a checkpoint that the coordinator has.
+  void AssignWithCheckpoint(const v1::RankKey& key, const Json& script, int step) {
+    v1::Assignment assignment;
+    *assignment.mutable_key() = key;
+    assignment.set_world_size(1);
+    assignment.set_job_spec_json(Json{{"script", script}}.dump());
     workers_.With([&](State& state) {
-      v1::Checkpoint* checkpoint = state.assignments[Name(key)].mutable_checkpoint();
+      v1::Checkpoint* checkpoint = assignment.mutable_checkpoint();
       checkpoint->set_step(step);
       for (const auto& [name, text] : CheckpointFiles(step)) {
         v1::ArtifactReport* file = checkpoint->add_files();
@@ -254,6 +258,7 @@ class AgentTest : public ::testing::Test {
         file->set_size_bytes(static_cast<int64_t>(text.size()));
         state.datasets[core::Sha256Hex(text)] = text;
       }
+      state.assignments[Name(key)] = assignment;
     });
   }
   // What the rank's trainer logs of a file of a checkpoint below its output folder.
@@ -687,6 +692,39 @@ TEST_F(AgentTest, TheLastCheckpointIsSharedBeforeTheRankHasEnded) {
   EXPECT_TRUE(rank.blobs.contains(core::Sha256Hex(CheckpointFiles(9)[0].second)));
 }
 
+TEST_F(AgentTest, NobodyWaitsForTheCheckpointOfACancelledRank) {
+  const v1::RankKey key = Key("j");
+  workers_.With([](State& state) { state.blobs.then = {.when = When::kBefore}; });
+  Json script = Json(CheckpointSteps(key, 5));
+  script.push_back(ObeyTerm(200));
+  script.push_back(LogText("ready\n"));
+  script.push_back(Hang());
+  Assign(key, script);
+  StartAgent();
+  ASSERT_TRUE(AwaitLog(key, "ready\n"));
+  workers_.With([&](State& state) {
+    state.assignments[Name(key)].set_stop(true);
+    state.assignments[Name(key)].set_is_final(true);
+  });
+  EXPECT_EQ(AwaitEnded(key).exit_code(), Code(core::ExitCode::kTerminated));
+  EXPECT_FALSE(Of(key).report.has_checkpoint());
+}
+
+// One that a trainer found broken is not in the way of the one that the coordinator has.
+TEST_F(AgentTest, BrokenCheckpointsAreSetAside) {
+  std::filesystem::create_directories(Out("j", "checkpoints/step-7"));
+  std::ofstream(Out("j", "checkpoints/step-7/manifest.json")) << "{}";
+  Assign(Key("j", 1), Script({{{"exit", Code(core::ExitCode::kCorruptCheckpoint)}}}));
+  StartAgent();
+  EXPECT_EQ(AwaitEnded(Key("j", 1)).exit_code(), Code(core::ExitCode::kCorruptCheckpoint));
+  EXPECT_TRUE(std::filesystem::exists(Out("j", "broken-checkpoints/step-7/manifest.json")));
+  Unassign(Key("j", 1));
+  const v1::RankKey next = Key("j", 2);
+  AssignWithCheckpoint(next, Script({CatCheckpoint(next, 5, "adapter/weights"), Finished(1)}), 5);
+  EXPECT_EQ(AwaitEnded(next).exit_code(), 0);
+  EXPECT_THAT(Of(next).log, HasSubstr("weights of 5"));
+}
+
 TEST_F(AgentTest, ACheckpointThatIsTooLargeStaysAndIsSaid) {
   const v1::RankKey key = Key("j");
   Json script = Json(CheckpointSteps(key, 5));
@@ -736,9 +774,10 @@ TEST_F(AgentTest, ARankGoesOnFromTheCheckpointOfTheCoordinator) {
   // An older one is here.
   std::filesystem::create_directories(Out("j", "checkpoints/step-3"));
   std::ofstream(Out("j", "checkpoints/step-3/manifest.json")) << "{}";
-  Assign(key, Script({CatCheckpoint(key, 5, "adapter/weights"),
-                      CatCheckpoint(key, 5, "manifest.json"), Finished(1)}));
-  OfferCheckpoint(key, 5);
+  AssignWithCheckpoint(key,
+                       Script({CatCheckpoint(key, 5, "adapter/weights"),
+                               CatCheckpoint(key, 5, "manifest.json"), Finished(1)}),
+                       5);
   workers_.With([](State& state) {
     state.downloads.first = {{.when = When::kBefore}, {}, {.when = When::kMidway}};
   });
@@ -751,8 +790,7 @@ TEST_F(AgentTest, ACheckpointThatIsHereIsNotFetched) {
   const v1::RankKey key = Key("j", 2);
   std::filesystem::create_directories(Out("j", "checkpoints/step-7"));
   std::ofstream(Out("j", "checkpoints/step-7/manifest.json")) << "{}";
-  Assign(key, Script({CatCheckpoint(key, 7, "manifest.json"), Finished(1)}));
-  OfferCheckpoint(key, 5);
+  AssignWithCheckpoint(key, Script({CatCheckpoint(key, 7, "manifest.json"), Finished(1)}), 5);
   StartAgent();
   EXPECT_EQ(AwaitEnded(key).exit_code(), 0);
   EXPECT_EQ(workers_.With([](State& state) { return state.downloads.num_calls; }), 0);

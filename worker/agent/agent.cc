@@ -332,11 +332,13 @@ void Agent::Perform(const Action& action) {
 
 void Agent::Act() {
   std::vector<DesiredRank> desired;
+  const std::lock_guard<std::mutex> lock(mutex_);
   for (const auto& [key, assignment] : wanted_) {
     desired.push_back(
         {key, !assignment.store_address().empty(), assignment.stop(), assignment.kill()});
+    const auto rank = ranks_.find(key);
+    if (rank != ranks_.end()) rank->second->is_final = assignment.is_final();
   }
-  const std::lock_guard<std::mutex> lock(mutex_);
   for (int round = 0; round < kMaxRounds; ++round) {
     std::vector<ActualRank> actual;
     for (const auto& [key, rank] : ranks_)
@@ -406,9 +408,22 @@ void Agent::CheckChild(Rank* rank) {
                                 : Judge(exit_code, rank->stopping, rank->facts,
                                         last_words.ok() ? *last_words : "");
   rank->phase = Phase::kUploading;
+  if (exit_code == static_cast<int>(core::ExitCode::kCorruptCheckpoint)) SetAside(rank->key);
   if (rank->stale) GiveUp(rank);
   Log(absl::StrCat(ToString(rank->key), ": ended with exit code ", exit_code, " ",
                    rank->outcome.error_code));
+}
+
+// Checkpoints of which none is whole: the next attempt is not to stumble over them again.
+void Agent::SetAside(const RankKey& key) {
+  const std::string out = options_.work_dir + "/out/" + JobName(key);
+  const std::string aside = out + "/broken-checkpoints";
+  absl::Status status = RemoveTree(aside);
+  std::error_code error;
+  std::filesystem::rename(out + "/checkpoints", aside, error);
+  if (error) status.Update(absl::ErrnoToStatus(error.value(), "rename to " + aside));
+  Log(ToString(key) + ": its checkpoints here are broken; " +
+      (status.ok() ? "set aside in " + aside : status.ToString()));
 }
 
 void Agent::CheckChildren() {

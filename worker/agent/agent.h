@@ -105,6 +105,7 @@ class Agent {
   void CheckChild(Rank* rank);
   void ReadFacts(Rank* rank);
   void TakeCheckpoint(Rank* rank);
+  void SetAside(const RankKey& key);
   void LoseEvents(Rank* rank, const absl::Status& status);
   void BoundFiles(Rank* rank);
   void KeepHouse();

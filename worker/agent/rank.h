@@ -43,6 +43,7 @@ struct Agent::Rank {
   int gpu = -1;  // the number of its GPU; -1: it has none
   bool stopping = false;
   bool killing = false;
+  bool is_final = false;  // nobody will go on from where it is
   absl::Time kill_at = absl::InfiniteFuture();
   int64_t facts_offset = 0;  // in events.jsonl: what was learnt
   RankFacts facts;

@@ -50,7 +50,7 @@ void Agent::TakeCheckpoint(Rank* rank) {
 }
 
 bool Agent::HasCheckpointToSend(const Rank& rank) const {
-  const bool goes_on = rank.outcome.exit_code != 0 &&
+  const bool goes_on = !rank.is_final && rank.outcome.exit_code != 0 &&
                        core::ClassOf(rank.outcome.exit_code).retry != core::Retry::kNever;
   return goes_on && (rank.waiting.has_value() || rank.is_sharing);
 }
