@@ -106,19 +106,24 @@ std::vector<int64_t> StepsOf(const std::vector<json>& events) {
   return steps;
 }
 
-// At every step of both epochs, in the middle of one as well as between them, with dropout.
+// Interrupted at every step of both epochs, in the middle of one as well as between them, with
+// dropout, and each time placed elsewhere.
 TEST(Trainer, ACheckpointIsAllThatATrainingNeedsToGoOn) {
   const Outcome straight = RunAlone(JobWithEvaluation(), NewFolder());
   ASSERT_EQ(straight.Of("train_step").size(), 10u);
   ASSERT_GT(straight.Of("train_step").back().at("epoch"), 1.5);
+  std::string out = NewFolder();
   for (int step = 1; step < 10; ++step) {
-    const std::string out = NewFolder();
-    RunAlone(JobWithEvaluation(), out, {"--stop-after", std::to_string(step)});
-    const Outcome rest = RunAlone(JobWithEvaluation(), MoveTo(out));
-    EXPECT_EQ(rest.exit_code, 0) << rest.Failure();
-    EXPECT_EQ(StepsOf(rest.Of("resumed")), std::vector<int64_t>{step});
-    EXPECT_EQ(Told(rest), Told(straight)) << step;
+    const Outcome life = RunAlone(JobWithEvaluation(), out, {"--stop-after", std::to_string(step)});
+    EXPECT_EQ(life.Of("train_step").size(), static_cast<size_t>(step)) << life.Failure();
+    EXPECT_EQ(StepsOf(life.Of("resumed")),
+              step == 1 ? std::vector<int64_t>() : std::vector<int64_t>{step - 1});
+    ExpectBeginning(life, straight);
+    out = MoveTo(out);
   }
+  const Outcome last = RunAlone(JobWithEvaluation(), out);
+  EXPECT_EQ(last.exit_code, 0) << last.Failure();
+  EXPECT_EQ(Told(last), Told(straight));
 }
 
 TEST(Trainer, CheckpointsBetweenEvaluationsChangeNothing) {
@@ -220,15 +225,13 @@ TEST(Gang, GoesOnWhereOnlyRank0HasTheCheckpoint) {
   json job = JobWithEvaluation();
   job["ranks"] = 2;
   const std::vector<Outcome> straight = RunPair(job, NewFolder());
-  for (const std::string step : {"4", "6"}) {
-    const std::string out = NewFolder();
-    RunPair(job, out, {"--stop-after", step});
-    const std::vector<Outcome> rest = RunPair(job, MoveTo(out));
-    EXPECT_EQ(StepsOf(rest[0].Of("resumed")), std::vector<int64_t>{std::stoi(step)});
-    for (size_t rank = 0; rank < 2; ++rank) {
-      EXPECT_EQ(rest[rank].exit_code, 0) << rest[rank].Failure();
-      EXPECT_EQ(Told(rest[rank]), Told(straight[rank])) << step << " " << rank;
-    }
+  const std::string out = NewFolder();
+  RunPair(job, out, {"--stop-after", "4"});
+  const std::vector<Outcome> rest = RunPair(job, MoveTo(out));
+  EXPECT_EQ(StepsOf(rest[0].Of("resumed")), std::vector<int64_t>{4});
+  for (size_t rank = 0; rank < 2; ++rank) {
+    EXPECT_EQ(rest[rank].exit_code, 0) << rest[rank].Failure();
+    EXPECT_EQ(Told(rest[rank]), Told(straight[rank])) << rank;
   }
 }
 
