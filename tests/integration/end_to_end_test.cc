@@ -190,7 +190,10 @@ priority: %d
       for (const char* other : {"job", "attempt"}) sample.erase(other);
       found["samples"].push_back(sample);
     }
-    for (const Json& file : Job(id)["artifacts"]) found["files"][file["path"]] = file["sha256"];
+    const Json job = Job(id);
+    for (const Json& file : job.at("artifacts")) {
+      found["files"][file.at("path").get<std::string>()] = file.at("sha256");
+    }
     return found;
   }
   Json Job(const std::string& id) const {
@@ -226,8 +229,9 @@ priority: %d
     EXPECT_EQ(after["resumed_step"], second["resumed_step"]);
     EXPECT_EQ(after.value("checkpoint_step", 0), 0) << "it is not kept for longer than needed";
     const Json straight = Findings("u");
-    EXPECT_EQ(straight["curve"].size(), size_t{kSteps});
-    EXPECT_EQ(straight["files"].size(), 2u);
+    EXPECT_EQ(straight.at("curve").size(), size_t{kSteps});
+    EXPECT_EQ(straight.at("files").size(), 2u);
+    EXPECT_EQ(straight.at("samples").size(), 2u * 5);
     EXPECT_EQ(Findings("e"), straight);
   }
   void RunUndisturbed() {
@@ -263,7 +267,7 @@ TEST_F(GoesOnElsewhereTest, WhenItMakesRoomForAnother) {
   const auto watch = Create(Training(kSteps, 10));
   const Json before = AwaitJob(*watch, HasCheckpoint);
   ASSERT_FALSE(before.is_null());
-  const auto high = Create(Training(100, 90), "high");
+  const auto high = Create(Training(kSteps, 90), "high");
   const Json stopping =
       AwaitJob(*watch, [](const Json& job) { return job.value("stopping", false); });
   ASSERT_FALSE(stopping.is_null());

@@ -133,7 +133,8 @@ TEST_F(RetentionTest, CheckpointsStayWhileTheirJobMayNeedThem) {
   EXPECT_TRUE(is_kept("second") && is_kept("both"));
   EXPECT_FALSE(other.last.assignments(0).has_checkpoint());
   // The first attempt's word is not taken any more.
-  EXPECT_TRUE(absl::IsAborted(agent.UploadBlob(key, "late", "", 100'000, /*is_checkpoint=*/true)));
+  FakeAgent first(*stubs_, "w1");
+  EXPECT_TRUE(absl::IsAborted(first.UploadBlob(key, "late", "", 100'000, /*is_checkpoint=*/true)));
 
   // Once the job has ended nobody needs it.
   other.RunAll();
