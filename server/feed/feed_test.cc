@@ -290,7 +290,7 @@ TEST(Watcher, AWriteMayBeDoneBeforeItWasHandedOver) {
     world.watcher->WriteDone(true, world.now);
   };
   world.Watch();
-  EXPECT_EQ(world.in_flight, "terminal");
+  EXPECT_EQ(world.in_flight, "terminal @e1.e3.m30");
   ASSERT_TRUE(world.end.has_value());
   EXPECT_TRUE(world.end->ok());
 }
