@@ -34,8 +34,10 @@ class CoordinatorLoop {
   // `lease`: the agents' and the grace; `min_run_time`: before a job is asked to stop for another
   // (both coordinator/state.h).
   CoordinatorLoop(store::EventLog& log, feed::Hub& hub, telemetry::Metrics& metrics,
-                  absl::Duration lease, absl::Duration min_run_time = coordinator::kMinRunTime)
+                  absl::Duration lease, const coordinator::Quotas& quotas = {},
+                  absl::Duration min_run_time = coordinator::kMinRunTime)
       : log_(log), hub_(hub), metrics_(metrics), lease_(lease) {
+    state_.quotas = quotas;
     state_.min_run_time = min_run_time;
   }
 
@@ -51,6 +53,7 @@ class CoordinatorLoop {
 
  private:
   absl::Status Decide(const coordinator::Command& command, absl::Time now);
+  void Schedule(absl::Time now);
   void Record(std::vector<coordinator::Event> events);
   absl::Status Commit();
 

@@ -118,6 +118,9 @@ void Declare(CLI::App& app, Flags& flags) {
   app.add_option("--max-watch-streams", options.max_watch_streams, "Watch streams open at once")
       ->check(CLI::Range(1, 100'000))
       ->capture_default_str();
+  app.add_option("--quotas", options.quotas_path,
+                 "File (JSON, docs/quotas.md) of what each owner may have at once: slots, jobs, "
+                 "experiments");
   jenner::server::RetentionOptions& retention = options.retention;
   AddDuration(
       app, "--keep-experiments",

@@ -23,6 +23,7 @@
 #include "server/rpc/experiments.h"
 #include "server/rpc/workers.h"
 #include "server/store/data_dir.h"
+#include "server/store/quota_file.h"
 #include "server/store/sqlite_event_log.h"
 #include "server/store/token_file.h"
 #include "server/telemetry/log.h"
@@ -171,8 +172,13 @@ void Server::Impl::PollTokens() {
 }
 
 absl::Status Server::Impl::Replay() {
-  loop = std::make_unique<CoordinatorLoop>(
-      *events, hub, metrics, options.limits.lease + coordinator::kLeaseGrace, options.min_run_time);
+  coordinator::Quotas quotas;
+  if (!options.quotas_path.empty()) {
+    ASSIGN_OR_RETURN(quotas, store::ReadQuotas(options.quotas_path));
+  }
+  loop = std::make_unique<CoordinatorLoop>(*events, hub, metrics,
+                                           options.limits.lease + coordinator::kLeaseGrace, quotas,
+                                           options.min_run_time);
   ASSIGN_OR_RETURN(const int64_t num_events, loop->Replay());
   // What a deletion by an older version left behind when it did not come to its end.
   ASSIGN_OR_RETURN(const std::vector<std::string> with_rows, metric_store->Experiments());

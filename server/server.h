@@ -36,6 +36,7 @@ struct ServerOptions {
   // Its require_tokens is not looked at: that above, tokens in the file, and a listener that is
   // encrypted and off this machine each make tokens required.
   rpc::GateOptions gate;
+  std::string quotas_path;  // store/quota_file.h; "": no quotas
   size_t mailbox_capacity =
       8192;  // requests that wait for a thread before callers are told to retry
   absl::Duration shutdown_grace = absl::Seconds(5);  // calls under way are cut after it
@@ -51,6 +52,7 @@ class Server {
  public:
   // Replays the log and listens. FailedPrecondition, one line: the data directory or a port is
   // taken or not usable, or plaintext would leave this machine. DataLoss: a file is corrupt.
+  // InvalidArgument: the file of quotas says what it may not.
   static absl::StatusOr<std::unique_ptr<Server>> Start(ServerOptions options);
   ~Server();
 

@@ -98,9 +98,10 @@ void CheckWorkers(const std::vector<v1::Worker>& workers, Findings* findings) {
       findings->Bad("worker " + name + " offers no model",
                     "put a model folder under its --models-dir");
     } else {
-      findings->Good(absl::StrFormat("worker %s: %s, %s: %s", name, Counted(worker.slots(), "slot"),
-                                     Counted(worker.models_size(), "model"),
-                                     FormatArms(worker.models(), 8)));
+      const std::string gpus = worker.gpus() == 0 ? "" : Counted(worker.gpus(), "GPU") + ", ";
+      findings->Good(
+          absl::StrFormat("worker %s: %s, %s%s: %s", name, Counted(worker.slots(), "slot"), gpus,
+                          Counted(worker.models_size(), "model"), FormatArms(worker.models(), 8)));
     }
   }
   if (alive == 0)

@@ -204,10 +204,12 @@ std::string FormatWorkers(const std::vector<v1::Worker>& workers) {
   for (const v1::Worker& one : workers) {
     rows.push_back({LastComponent(one.name()), FormatLiveness(one),
                     absl::StrFormat("%d/%d", one.slots_used(), one.slots()),
+                    absl::StrFormat("%d/%d", one.gpus_used(), one.gpus()),
                     FormatSeconds(static_cast<double>(one.since_last_seen().seconds())) + " ago",
                     one.version(), one.models_size() == 0 ? "-" : FormatArms(one.models(), 8)});
   }
-  return FormatTable({"WORKER", "STATE", "SLOTS USED", "LAST SEEN", "VERSION", "MODELS"}, rows);
+  return FormatTable(
+      {"WORKER", "STATE", "SLOTS USED", "GPUS USED", "LAST SEEN", "VERSION", "MODELS"}, rows);
 }
 
 std::string FormatSamples(const std::vector<v1::Sample>& samples) {

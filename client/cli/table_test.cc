@@ -115,6 +115,27 @@ TEST(TableTest, JobsOfAnExperiment) {
             "j1   a/1        running    2        3/9 (from 2)  w1 x2, w2\n");
 }
 
+TEST(TableTest, Workers) {
+  v1::Worker gpus;
+  gpus.set_name("workers/w1");
+  gpus.set_liveness(v1::Worker::LIVENESS_ALIVE);
+  gpus.set_slots(4);
+  gpus.set_slots_used(1);
+  gpus.set_gpus(8);
+  gpus.set_gpus_used(2);
+  gpus.set_version("1.0");
+  gpus.add_models("tiny");
+  v1::Worker lost;
+  lost.set_name("workers/w2");
+  lost.set_liveness(v1::Worker::LIVENESS_LOST);
+  lost.set_cordon(v1::Worker::CORDON_DRAINING);
+  lost.set_version("1.0");
+  EXPECT_EQ(FormatWorkers({gpus, lost}),
+            "WORKER  STATE           SLOTS USED  GPUS USED  LAST SEEN  VERSION  MODELS\n"
+            "w1      alive           1/4         2/8        0s ago     1.0      tiny\n"
+            "w2      lost, draining  0/0         0/0        0s ago     1.0      -\n");
+}
+
 TEST(TableTest, ARatioWithoutInterval) {
   v1::ResultRow row = Row("x", 96, 127);
   row.mutable_cell()->set_num_samples(128);

@@ -6,12 +6,17 @@
 namespace jenner::coordinator {
 namespace {
 
-Job& JobOf(State* state, const std::string& experiment, const std::string& job) {
-  for (Job& one : state->experiments.at(experiment).jobs) {
-    if (one.plan.id == job) return one;
+size_t NumberOf(const Experiment& experiment, const std::string& job) {
+  for (size_t i = 0; i < experiment.jobs.size(); ++i) {
+    if (experiment.jobs[i].plan.id == job) return i;
   }
   JENNER_CHECK(false && "an event names a job that is not there");
   std::abort();
+}
+
+Job& JobOf(State* state, const std::string& experiment, const std::string& job) {
+  Experiment& whole = state->experiments.at(experiment);
+  return whole.jobs[NumberOf(whole, job)];
 }
 
 void EndGang(Job* job) {
@@ -188,6 +193,17 @@ struct Applier {
   }
 };
 
+// The job that an event is about; null: a whole experiment, or a worker.
+const std::string* JobOf(const Event& event) {
+  return std::visit(
+      [](const auto& e) -> const std::string* {
+        if constexpr (requires { e.key.job; }) return &e.key.job;
+        if constexpr (requires { e.job; }) return &e.job;
+        return nullptr;
+      },
+      event.body);
+}
+
 // An agent that restarted and found ranks of ours alive may go on with them at once.
 bool HoldsRanks(const State& state, const WorkerSync& sync) {
   for (const RankReport& report : sync.ranks) {
@@ -214,17 +230,13 @@ void ObserveSync(const WorkerSync& sync, absl::Time now, absl::Duration lease, S
 
 void ObserveTick(absl::Time now, absl::Duration lease, State* state) {
   std::map<std::string, WorkerInfo>& workers = state->liveness.workers;
-  for (const auto& [id, experiment] : state->experiments) {
-    for (const Job& job : experiment.jobs) {
-      for (const Rank& rank : job.ranks) {
-        // Known from the log alone: one lease to show up, with room for nothing.
-        if (workers.count(rank.worker) == 0) workers[rank.worker].lease_until = now + lease;
-      }
-    }
+  for (const auto& [name, unused] : state->index.workers) {
+    // Known from the log alone: one lease to show up, with room for nothing.
+    if (workers.count(name) == 0) workers[name].lease_until = now + lease;
   }
   for (auto at = workers.begin(); at != workers.end();) {
     const bool forget =
-        now >= at->second.lease_until + kForgetWorkerAfter && SlotsUsed(*state, at->first) == 0;
+        now >= at->second.lease_until + kForgetWorkerAfter && HeldOn(*state, at->first) == Held();
     at = forget ? workers.erase(at) : std::next(at);
   }
   std::map<RankKey, int32_t>& steps = state->liveness.steps;
@@ -239,7 +251,23 @@ void ObserveTick(absl::Time now, absl::Duration lease, State* state) {
 
 }  // namespace
 
-void Apply(const Event& event, State* state) { std::visit(Applier{state, event.time}, event.body); }
+void Apply(const Event& event, State* state) {
+  const std::string& id = ExperimentOf(event);
+  const std::string* const job = JobOf(event);
+  if (job != nullptr) {
+    const Experiment& experiment = state->experiments.at(id);
+    const size_t number = NumberOf(experiment, *job);
+    state->index.RemoveJob(experiment, number);
+    std::visit(Applier{state, event.time}, event.body);
+    state->index.AddJob(experiment, number);
+    return;
+  }
+  const auto before = state->experiments.find(id);
+  if (before != state->experiments.end()) state->index.Remove(before->second);
+  std::visit(Applier{state, event.time}, event.body);
+  const auto after = state->experiments.find(id);
+  if (after != state->experiments.end()) state->index.Add(after->second);
+}
 
 void Observe(const Command& command, absl::Time now, absl::Duration lease, State* state) {
   if (const WorkerSync* sync = std::get_if<WorkerSync>(&command)) {

@@ -2,7 +2,9 @@
 
 #include <iterator>
 
+#include "absl/strings/cord.h"
 #include "absl/strings/str_format.h"
+#include "core/status.h"
 #include "server/coordinator/lifecycle.h"
 #include "server/coordinator/outcome.h"
 
@@ -27,6 +29,33 @@ std::string Shorten(std::string text, size_t bytes) {
 template <typename Body>
 std::vector<EventBody> Bodies(std::vector<Body> events) {
   return {std::make_move_iterator(events.begin()), std::make_move_iterator(events.end())};
+}
+
+constexpr char kQuotaPayload[] = "jenner/quota";
+
+absl::Status OverQuota(const char* quota, const std::string& owner, const std::string& usage) {
+  absl::Status status =
+      absl::ResourceExhaustedError(absl::StrFormat("owner \"%s\" %s", owner, usage));
+  status.SetPayload(kQuotaPayload, absl::Cord(quota));
+  return status;
+}
+
+// May `owner` have another experiment, of `jobs` jobs?
+absl::Status CheckQuota(const State& state, const std::string& owner, size_t jobs) {
+  const Quota& quota = state.quotas.Of(owner);
+  const auto known = state.index.owners.find(owner);
+  const Index::Owner has = known == state.index.owners.end() ? Index::Owner() : known->second;
+  if (quota.experiments.has_value() && has.experiments + 1 > *quota.experiments) {
+    return OverQuota("QUOTA_EXPERIMENTS", owner,
+                     absl::StrFormat("has %d experiments that have not ended, of at most %d",
+                                     has.experiments, *quota.experiments));
+  }
+  if (quota.jobs.has_value() && has.waiting + static_cast<int64_t>(jobs) > *quota.jobs) {
+    return OverQuota("QUOTA_JOBS", owner,
+                     absl::StrFormat("has %d waiting jobs, of at most %d; this would be %d more",
+                                     has.waiting, *quota.jobs, jobs));
+  }
+  return absl::OkStatus();
 }
 
 struct Decider {
@@ -55,6 +84,7 @@ struct Decider {
     ExperimentCreated created{c.id, c.request_id, c.fingerprint, c.spec,
                               {},   c.creator,    c.project,     c.owner};
     for (const core::PlannedJob& job : core::Expand(c.spec)) created.job_ids.push_back(job.id);
+    RETURN_IF_ERROR(CheckQuota(state, c.owner, created.job_ids.size()));
     return At(now, {std::move(created)});
   }
 
@@ -141,27 +171,32 @@ struct Decider {
 
   // Ranks given to an earlier life of this agent that the new one does not have.
   void AddForgotten(const WorkerSync& c, std::vector<EventBody>* bodies) const {
-    for (const auto& [id, experiment] : state.experiments) {
-      for (const Job& job : experiment.jobs) {
-        for (size_t i = 0; i < job.ranks.size(); ++i) {
-          const Rank& rank = job.ranks[i];
-          if (rank.ended || rank.worker != c.worker || rank.boot_id == c.boot_id) continue;
-          const RankKey key{id, job.plan.id, job.attempt, static_cast<int32_t>(i)};
-          bool reported = false;
-          for (const RankReport& report : c.ranks) reported = reported || report.key == key;
-          if (reported) continue;
-          bodies->push_back(RankEnded{
-              key,
-              -1,
-              {"WORKER_RESTARTED", "worker " + c.worker + " restarted without this rank", "system"},
-              {}});
-        }
+    const auto known = state.index.workers.find(c.worker);
+    if (known == state.index.workers.end()) return;
+    for (const JobKey& held : known->second.jobs) {
+      const Job& job = state.experiments.at(held.experiment).jobs[held.job];
+      for (size_t i = 0; i < job.ranks.size(); ++i) {
+        const Rank& rank = job.ranks[i];
+        if (rank.ended || rank.worker != c.worker || rank.boot_id == c.boot_id) continue;
+        const RankKey key{held.experiment, job.plan.id, job.attempt, static_cast<int32_t>(i)};
+        bool reported = false;
+        for (const RankReport& report : c.ranks) reported = reported || report.key == key;
+        if (reported) continue;
+        bodies->push_back(RankEnded{
+            key,
+            -1,
+            {"WORKER_RESTARTED", "worker " + c.worker + " restarted without this rank", "system"},
+            {}});
       }
     }
   }
 };
 
 }  // namespace
+
+std::string QuotaOf(const absl::Status& refusal) {
+  return std::string(refusal.GetPayload(kQuotaPayload).value_or(absl::Cord()));
+}
 
 absl::Status CheckSync(const WorkerSync& sync) {
   if (sync.worker.empty() || sync.worker.size() > 253 ||

@@ -23,8 +23,8 @@ namespace jenner::coordinator {
 //                       see CheckSync()
 //   AlreadyExists       CreateExperiment: the id is taken; WorkerSync: another agent holds the name
 //                       (an agent with a new boot_id takes it over only with ranks of the old one)
-//   ResourceExhausted   CreateExperiment: kMaxExperiments are stored; delete some. CordonWorker:
-//                       kMaxCordons
+//   ResourceExhausted   CreateExperiment: kMaxExperiments are stored, delete some; or it would be
+//                       more than the owner's quota, see QuotaOf(). CordonWorker: kMaxCordons
 //   NotFound            no such experiment or worker
 //   FailedPrecondition  cancel, pause or resume of an experiment that has ended, pause or resume of
 //   one
@@ -35,6 +35,9 @@ namespace jenner::coordinator {
 // that request. Events carry `now` to the microsecond, as the log keeps it.
 absl::StatusOr<std::vector<Event>> Decide(const State& state, const Command& command,
                                           absl::Time now);
+
+// Which quota refused a CreateExperiment: "QUOTA_EXPERIMENTS" or "QUOTA_JOBS"; "": none did.
+std::string QuotaOf(const absl::Status& refusal);
 
 // InvalidArgument: no name or boot_id, more slots, GPUs, artifacts or files of a checkpoint than
 // the limits of command.h.
@@ -65,36 +68,22 @@ struct Assignment {
 std::vector<Assignment> Desired(const State& state, const std::string& worker);
 
 // Gives waiting jobs, in the order of Queue (queue.h), all their ranks or none, on live workers
-// that have the model. The worker with the most free slots (then by name) is filled first: jobs
-// spread, gangs stay together. A gang that does not fit now but would on those workers when idle
-// keeps their free slots from the jobs behind it, so that small jobs cannot starve it; one that is
-// larger than all of them together keeps nothing. A job goes on where its checkpoints are if there
-// is room. After a failed attempt a job waits (kMaxBackOff, state.h).
+// that have the model: a slot for each rank or, with device cuda, a GPU. The worker with the most
+// free ones (then by name) is filled first: jobs spread, gangs stay together. A gang that does not
+// fit now but would on those workers when idle keeps their free slots from the jobs behind it, so
+// that small jobs cannot starve it; one that is larger than all of them together keeps nothing. A
+// job goes on where its checkpoints are if there is room. After a failed attempt a job waits
+// (kMaxBackOff, state.h). Nobody comes to hold more than its quota; one who holds more already,
+// because the quota was lowered, loses nothing.
 std::vector<AttemptStarted> Place(const State& state, absl::Time now);
 
 // The running jobs that are to stop so that waiting ones of higher priority can be placed, once
 // Place() has nothing more to give: of strictly lower priority only (so that no two jobs can ever
 // stop each other), only after State::min_run_time, the lowest priority first and of equals the one
 // that started last, no more than are needed besides what is coming free anyway, and none where
-// that would not be enough. They stop with a checkpoint and wait again.
+// that would not be enough; none for a job that its owner's quota keeps waiting. They stop with a
+// checkpoint and wait again.
 std::vector<StopRequested> Preemptions(const State& state, absl::Time now);
-
-// Why a queued job waits: NO_WORKERS, WORKERS_CORDONED, MODEL_NOT_FOUND, BACK_OFF or
-// NO_CAPACITY.
-struct Pending {
-  Reason reason;
-  int32_t position = 0;  // 1-based, among the jobs that wait for slots; 0: not for its turn
-};
-
-// Holds pointers into the State it was made from.
-struct PendingReasons {
-  std::map<const Job*, Pending> of;
-  int64_t num_steps = 0;  // jobs looked at, each against the workers: what it cost
-};
-
-// One walk through all jobs. `newcomer`: an experiment that is not in `state`, as if it had just
-// come.
-PendingReasons WhyPending(const State& state, absl::Time now, const Experiment* newcomer = nullptr);
 
 }  // namespace jenner::coordinator
 

@@ -4,22 +4,24 @@ namespace jenner::coordinator {
 
 std::vector<Assignment> Desired(const State& state, const std::string& worker) {
   std::vector<Assignment> assignments;
-  for (const auto& [id, experiment] : state.experiments) {
-    for (const Job& job : experiment.jobs) {
-      const bool is_stopping = IsStopping(job);
-      for (size_t i = 0; i < job.ranks.size(); ++i) {
-        if (job.ranks[i].worker != worker || job.ranks[i].ended) continue;
-        Assignment assignment;
-        assignment.key = {id, job.plan.id, job.attempt, static_cast<int32_t>(i)};
-        assignment.world_size = static_cast<int32_t>(job.ranks.size());
-        assignment.spec = &job.plan.spec;
-        assignment.store_address = job.store_address;
-        assignment.stop = is_stopping;
-        assignment.is_final = job.state == RunState::kCancelling;
-        assignment.kill = experiment.is_killed;
-        if (i == 0 && job.checkpoint.step > 0) assignment.checkpoint = &job.checkpoint;
-        assignments.push_back(std::move(assignment));
-      }
+  const auto known = state.index.workers.find(worker);
+  if (known == state.index.workers.end()) return assignments;
+  for (const JobKey& key : known->second.jobs) {
+    const Experiment& experiment = state.experiments.at(key.experiment);
+    const Job& job = experiment.jobs[key.job];
+    const bool is_stopping = IsStopping(job);
+    for (size_t i = 0; i < job.ranks.size(); ++i) {
+      if (job.ranks[i].worker != worker || job.ranks[i].ended) continue;
+      Assignment assignment;
+      assignment.key = {experiment.id, job.plan.id, job.attempt, static_cast<int32_t>(i)};
+      assignment.world_size = static_cast<int32_t>(job.ranks.size());
+      assignment.spec = &job.plan.spec;
+      assignment.store_address = job.store_address;
+      assignment.stop = is_stopping;
+      assignment.is_final = job.state == RunState::kCancelling;
+      assignment.kill = experiment.is_killed;
+      if (i == 0 && job.checkpoint.step > 0) assignment.checkpoint = &job.checkpoint;
+      assignments.push_back(std::move(assignment));
     }
   }
   return assignments;

@@ -1,6 +1,7 @@
 #include "server/coordinator/outcome.h"
 
 #include <cstdlib>
+#include <set>
 
 #include "absl/strings/str_format.h"
 
@@ -78,20 +79,19 @@ core::FailureClass FailureOf(int32_t exit_code, const std::string& code) {
 
 std::vector<EventBody> ExpiredRanks(const State& state, absl::Time now) {
   std::vector<EventBody> bodies;
-  for (const auto& [id, experiment] : state.experiments) {
-    for (const Job& job : experiment.jobs) {
+  for (const auto& [name, worker] : state.liveness.workers) {
+    if (now < worker.lease_until) continue;
+    const auto held = state.index.workers.find(name);
+    if (held == state.index.workers.end()) continue;
+    for (const JobKey& key : held->second.jobs) {
+      const Job& job = state.experiments.at(key.experiment).jobs[key.job];
       for (size_t i = 0; i < job.ranks.size(); ++i) {
-        const Rank& rank = job.ranks[i];
-        const auto worker = state.liveness.workers.find(rank.worker);
-        if (rank.ended || worker == state.liveness.workers.end() ||
-            now < worker->second.lease_until)
-          continue;
-        bodies.push_back(
-            RankEnded{{id, job.plan.id, job.attempt, static_cast<int32_t>(i)},
-                      -1,
-                      {"WORKER_LOST",
-                       "worker " + rank.worker + " was not heard of for a whole lease", "system"},
-                      {}});
+        if (job.ranks[i].ended || job.ranks[i].worker != name) continue;
+        bodies.push_back(RankEnded{
+            {key.experiment, job.plan.id, job.attempt, static_cast<int32_t>(i)},
+            -1,
+            {"WORKER_LOST", "worker " + name + " was not heard of for a whole lease", "system"},
+            {}});
       }
     }
   }
@@ -100,15 +100,16 @@ std::vector<EventBody> ExpiredRanks(const State& state, absl::Time now) {
 
 std::vector<EventBody> EndedJobs(const State& state) {
   std::vector<EventBody> bodies;
-  for (const auto& [id, experiment] : state.experiments) {
+  for (const JobKey& key : state.index.ended_gangs) {
+    const Experiment& experiment = state.experiments.at(key.experiment);
+    bodies.push_back(Outcome(experiment, experiment.jobs[key.job]));
+  }
+  for (const std::string& id : state.index.ending) {
+    const Experiment& experiment = state.experiments.at(id);
+    if (experiment.state != RunState::kCancelling) continue;
     for (const Job& job : experiment.jobs) {
-      const bool waits = job.state == RunState::kQueued || job.state == RunState::kPaused;
-      if (waits && experiment.state == RunState::kCancelling) {
-        bodies.push_back(JobEnded{id, job.plan.id, RunState::kCancelled, Cancelled()});
-      }
-      bool all_ended = !job.ranks.empty();
-      for (const Rank& rank : job.ranks) all_ended = all_ended && rank.ended;
-      if (all_ended) bodies.push_back(Outcome(experiment, job));
+      if (job.state != RunState::kQueued && job.state != RunState::kPaused) continue;
+      bodies.push_back(JobEnded{id, job.plan.id, RunState::kCancelled, Cancelled()});
     }
   }
   return bodies;
@@ -116,7 +117,8 @@ std::vector<EventBody> EndedJobs(const State& state) {
 
 std::vector<EventBody> PausedExperiments(const State& state) {
   std::vector<EventBody> bodies;
-  for (const auto& [id, experiment] : state.experiments) {
+  for (const std::string& id : state.index.ending) {
+    const Experiment& experiment = state.experiments.at(id);
     if (experiment.state != RunState::kPausing) continue;
     bool runs = false;
     for (const Job& job : experiment.jobs) runs = runs || !job.ranks.empty();
@@ -127,23 +129,18 @@ std::vector<EventBody> PausedExperiments(const State& state) {
 
 std::vector<EventBody> Drains(const State& state) {
   std::vector<EventBody> bodies;
-  if (state.cordons.empty()) return bodies;
-  for (const auto& [id, experiment] : state.experiments) {
-    for (const Job& job : experiment.jobs) {
-      if (IsStopping(job)) continue;
-      for (const Rank& rank : job.ranks) {
-        const auto cordon = state.cordons.find(rank.worker);
-        const bool is_drained =
-            cordon != state.cordons.end() && cordon->second == Cordon::kDraining;
-        if (rank.ended || !is_drained) continue;
-        bodies.push_back(
-            StopRequested{id,
-                          job.plan.id,
-                          job.attempt,
-                          StopCause::kDrained,
-                          {"DRAINED", "worker " + rank.worker + " is drained", "capacity"}});
-        break;
-      }
+  std::set<JobKey> seen;  // a gang on two workers that are drained is stopped once
+  for (const auto& [name, cordon] : state.cordons) {
+    const auto held = state.index.workers.find(name);
+    if (cordon != Cordon::kDraining || held == state.index.workers.end()) continue;
+    for (const JobKey& key : held->second.jobs) {
+      const Job& job = state.experiments.at(key.experiment).jobs[key.job];
+      if (IsStopping(job) || !seen.insert(key).second) continue;
+      bodies.push_back(StopRequested{key.experiment,
+                                     job.plan.id,
+                                     job.attempt,
+                                     StopCause::kDrained,
+                                     {"DRAINED", "worker " + name + " is drained", "capacity"}});
     }
   }
   return bodies;
@@ -151,8 +148,8 @@ std::vector<EventBody> Drains(const State& state) {
 
 std::vector<EventBody> EndedExperiments(const State& state) {
   std::vector<EventBody> bodies;
-  for (const auto& [id, experiment] : state.experiments) {
-    if (IsTerminal(experiment.state)) continue;
+  for (const std::string& id : state.index.ending) {
+    const Experiment& experiment = state.experiments.at(id);
     bool all_terminal = true;
     const Job* failed = nullptr;
     const Job* cancelled = nullptr;

@@ -11,57 +11,50 @@ namespace {
 
 using Candidates = std::vector<Waiting>;  // that run, those to be asked first in front
 
-// Every running job that may be asked to stop: the lowest priority first, and of equals the one
-// that started last, which has the least to lose.
-Candidates MayBeStopped(const State& state, absl::Time now) {
+// Every running job of a priority below `highest` that may be asked to stop: the lowest priority
+// first, and of equals the one that started last, which has the least to lose.
+Candidates MayBeStopped(const State& state, int32_t highest, absl::Time now) {
   Candidates candidates;
-  for (const auto& [id, experiment] : state.experiments) {
-    for (const Job& job : experiment.jobs) {
-      if (job.ranks.empty() || IsStopping(job) || now < job.start_time + state.min_run_time)
-        continue;
+  for (const auto& [priority, gangs] : state.index.gangs) {
+    if (priority >= highest) break;
+    const auto first = static_cast<std::ptrdiff_t>(candidates.size());
+    for (const JobKey& key : gangs) {
+      const Experiment& experiment = state.experiments.at(key.experiment);
+      const Job& job = experiment.jobs[key.job];
+      if (IsStopping(job) || now < job.start_time + state.min_run_time) continue;
       candidates.push_back({&experiment, &job});
     }
+    std::stable_sort(candidates.begin() + first, candidates.end(),
+                     [](const Waiting& left, const Waiting& right) {
+                       return left.job->start_time > right.job->start_time;
+                     });
   }
-  std::stable_sort(candidates.begin(), candidates.end(), [](const Waiting& a, const Waiting& b) {
-    const int32_t left = a.experiment->spec.priority;
-    const int32_t right = b.experiment->spec.priority;
-    return left != right ? left < right : a.job->start_time > b.job->start_time;
-  });
   return candidates;
 }
 
-int32_t HighestWaiting(const State& state) {
-  int32_t highest = -1;
-  for (const auto& [id, experiment] : state.experiments) {
-    for (const Job& job : experiment.jobs) {
-      if (job.state == RunState::kQueued) highest = std::max(highest, experiment.spec.priority);
-    }
-  }
-  return highest;
-}
-
-void ReleaseSlots(const Job& job, Rooms* rooms) {
+void ReleasePlaces(const Job& job, Rooms* rooms) {
   for (const Rank& rank : job.ranks) {
-    if (!rank.ended) rooms->Release(rank.worker);
+    if (!rank.ended) rooms->Release(rank.worker, job.plan.spec.device);
   }
 }
 
-// How many slots a gang with `model` gains when `job` stops.
-int32_t GainOf(const Job& job, const std::string& model, const Rooms& rooms) {
+// How many places the pool gains when `job` stops.
+int32_t GainOf(const Job& job, const PoolKey& pool, const Rooms& rooms) {
+  if (job.plan.spec.device != pool.device) return 0;
   int32_t gain = 0;
-  for (const Rank& rank : job.ranks) gain += !rank.ended && rooms.CanGain(rank.worker, model);
+  for (const Rank& rank : job.ranks) gain += !rank.ended && rooms.CanGain(rank.worker, pool);
   return gain;
 }
 
-// As few of *candidates as give `missing` slots to a gang of `priority`, taken out; none, if all of
-// them together do not.
-Candidates Choose(const std::string& model, int32_t priority, int32_t missing, const Rooms& rooms,
+// As few of *candidates as give `missing` places of the pool to a gang of `priority`, taken out;
+// none, if all of them together do not.
+Candidates Choose(const PoolKey& pool, int32_t priority, int32_t missing, const Rooms& rooms,
                   Candidates* candidates) {
   std::vector<std::pair<Waiting, int32_t>> chosen;
   int32_t sum = 0;
   for (const Waiting& one : *candidates) {
     if (sum >= missing || one.experiment->spec.priority >= priority) break;
-    const int32_t gain = GainOf(*one.job, model, rooms);
+    const int32_t gain = GainOf(*one.job, pool, rooms);
     if (gain == 0) continue;
     chosen.push_back({one, gain});
     sum += gain;
@@ -92,39 +85,40 @@ StopRequested Preempted(const Waiting& victim, const Experiment& by) {
 }  // namespace
 
 std::vector<StopRequested> Preemptions(const State& state, absl::Time now) {
-  Candidates candidates = MayBeStopped(state, now);
   // Most often there is nothing to gain, which is found without a walk through the queue.
-  if (candidates.empty() || HighestWaiting(state) <= candidates.front().experiment->spec.priority)
-    return {};
+  if (state.index.queue.empty()) return {};
+  const int32_t highest = state.index.queue.begin()->first;
+  Candidates candidates = MayBeStopped(state, highest, now);
+  if (candidates.empty()) return {};
   Rooms rooms(state, now);
-  for (const auto& [id, experiment] : state.experiments) {
-    for (const Job& job : experiment.jobs) {
-      if (IsStopping(job)) ReleaseSlots(job, &rooms);
+  for (const auto& [priority, gangs] : state.index.gangs) {
+    for (const JobKey& key : gangs) {
+      const Job& job = state.experiments.at(key.experiment).jobs[key.job];
+      if (IsStopping(job)) ReleasePlaces(job, &rooms);
     }
   }
   std::vector<StopRequested> stops;
-  std::set<std::string> kept;  // models whose workers are all kept for a gang
+  std::set<PoolKey> kept;  // pools that are kept for a gang
   Queue queue(state, now);
   for (Waiting next = queue.Next(); next.job != nullptr && !candidates.empty();
        next = queue.Next()) {
     const int32_t priority = next.experiment->spec.priority;
     if (priority <= candidates.front().experiment->spec.priority) break;
-    const std::string& model = next.job->plan.spec.base_model;
+    const PoolKey pool = PoolKey::Of(*next.job);
     const int32_t ranks = next.job->plan.spec.ranks;
-    if (rooms.Together(model).slots < ranks) continue;
-    queue.Charge(ranks);
-    if (kept.count(model) > 0) continue;
-    const int32_t missing = ranks - rooms.Together(model).free;
+    if (rooms.Together(pool).places < ranks || !queue.Charge(ranks)) continue;
+    if (kept.count(pool) > 0) continue;
+    const int32_t missing = ranks - rooms.Together(pool).free;
     if (missing > 0) {
-      const Candidates victims = Choose(model, priority, missing, rooms, &candidates);
+      const Candidates victims = Choose(pool, priority, missing, rooms, &candidates);
       for (const Waiting& victim : victims) {
         stops.push_back(Preempted(victim, *next.experiment));
-        ReleaseSlots(*victim.job, &rooms);
+        ReleasePlaces(*victim.job, &rooms);
       }
     }
-    if (rooms.Take(model, ranks).empty()) {
-      rooms.Keep(model);
-      kept.insert(model);
+    if (rooms.Take(pool, ranks).empty()) {
+      rooms.Keep(pool);
+      kept.insert(pool);
     }
   }
   return stops;

@@ -1,7 +1,9 @@
-// Random histories: whatever the workers and users do, no slot is held twice, gangs are whole,
-// nothing is placed on a cordoned worker, jobs make room for strictly higher priorities only and
-// not before they have run for a while, attempts only grow, terminal states stay, and the fold of
-// the events is the live state. When the faults stop, every job comes to its end.
+// Random histories: whatever the workers and users do, no slot and no GPU is held twice, gangs are
+// whole, jobs with device cuda have GPUs and no others do, nothing is placed on a cordoned worker,
+// no owner is given more than its quota, placement is that of ReferencePlace(), jobs make room for
+// strictly higher priorities only and not before they have run for a while, attempts only grow,
+// terminal states stay, and the fold of the events is the live state. When the faults stop, every
+// job comes to its end.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -10,6 +12,7 @@
 
 #include "core/sha256.h"
 #include "server/coordinator/decide.h"
+#include "server/coordinator/reference_placement.h"
 
 namespace jenner::coordinator {
 namespace {
@@ -23,6 +26,8 @@ struct World {
   std::map<std::string, std::string> boots;
   int num_preempted = 0;
   int num_committed = 0;
+  int num_at_quota = 0;  // placements that took their owner to its quota
+  int num_on_gpus = 0;
 
   void Commit(const std::vector<Event>& events) {
     for (const Event& event : events) {
@@ -34,6 +39,7 @@ struct World {
       Apply(event, &replayed);
       CheckInvariants(state);
       CheckStep(before);
+      CheckQuota(event);
     }
     ASSERT_TRUE(replayed.SameDurable(state));
   }
@@ -61,6 +67,30 @@ struct World {
       ASSERT_GT(committed->step, job.checkpoint.step);
     }
     ++num_committed;
+  }
+
+  void CheckQuota(const Event& event) {
+    const auto* started = std::get_if<AttemptStarted>(&event.body);
+    if (started == nullptr) return;
+    const Experiment& experiment = state.experiments.at(started->experiment);
+    const std::optional<int32_t> limit = state.quotas.Of(experiment.owner).slots;
+    const int32_t held = CountHeld(state, experiment.owner);
+    ASSERT_LE(held, limit.value_or(held));
+    num_at_quota += held == limit ? 1 : 0;
+    const bool on_gpus = experiment.Find(started->job)->plan.spec.device == core::Device::kCuda;
+    num_on_gpus += on_gpus ? 1 : 0;
+  }
+
+  // Ranks of jobs with that device on that worker.
+  int32_t CountRanks(const std::string& worker, core::Device device) const {
+    int32_t count = 0;
+    for (const auto& [id, experiment] : state.experiments) {
+      for (const Job& job : experiment.jobs) {
+        if (job.plan.spec.device != device) continue;
+        for (const Rank& rank : job.ranks) count += rank.worker == worker && !rank.ended ? 1 : 0;
+      }
+    }
+    return count;
   }
 
   // That victims have strictly less priority is what makes a cycle impossible.
@@ -98,7 +128,8 @@ struct World {
     }
     for (const auto& [name, worker] : state.liveness.workers) {
       if (!worker.boot_id.empty()) {
-        ASSERT_LE(SlotsUsed(state, name), 3);
+        ASSERT_LE(CountRanks(name, core::Device::kCpu), 3);
+        ASSERT_LE(CountRanks(name, core::Device::kCuda), 2);
       }
     }
   }
@@ -109,6 +140,7 @@ struct World {
     if (events.ok()) Commit(*events);
     for (int round = 0; round < 50; ++round) {
       Observe(Tick{}, now, kShortLease, &state);
+      ASSERT_EQ(Place(state, now), ReferencePlace(state, now));
       const auto ticked = Decide(state, Tick{}, now);
       ASSERT_TRUE(ticked.ok());
       if (ticked->empty()) return;
@@ -126,6 +158,7 @@ CreateExperiment RandomExperiment(std::mt19937_64* random, int number) {
   create.spec.evaluation.prompts = create.spec.dataset;
   create.spec.ranks = 1 << ((*random)() % 3);
   create.spec.priority = static_cast<int32_t>((*random)() % 3) * 50;
+  if ((*random)() % 3 == 0) create.spec.device = core::Device::kCuda;
   create.owner = "owner" + std::to_string((*random)() % 3);
   for (uint64_t i = 0; i <= (*random)() % 3; ++i) {
     const std::string name = "a" + std::to_string(i);
@@ -142,6 +175,7 @@ WorkerSync RandomSync(std::mt19937_64* random, const World& world, const std::st
   sync.worker = name;
   sync.boot_id = boot;
   sync.slots = 3;
+  sync.gpus = 2;
   sync.models = {"m"};
   for (const Assignment& one : Desired(world.state, name)) {
     if ((*random)() % 16 == 0) continue;  // forgotten
@@ -164,6 +198,15 @@ WorkerSync RandomSync(std::mt19937_64* random, const World& world, const std::st
     sync.ranks.push_back(report);
   }
   return sync;
+}
+
+// Of owner0 and of the others, in some histories; each at least `least` slots.
+Quotas RandomQuotas(std::mt19937_64* random, int32_t least) {
+  Quotas quotas;
+  const auto some = [&] { return least + static_cast<int32_t>((*random)() % 5); };
+  if ((*random)() % 3 > 0) quotas.otherwise.slots = some();
+  if ((*random)() % 3 > 0) quotas.owners["owner0"].slots = some();
+  return quotas;
 }
 
 // What a person may do about experiment `some` or a worker.
@@ -192,10 +235,13 @@ TEST(PropertyTest, RandomHistories) {
   const uint64_t count = given != nullptr ? 1 : 40;
   int terminal = 0;
   int num_committed = 0;
+  int num_at_quota = 0;
+  int num_on_gpus = 0;
   for (uint64_t seed = first; seed < first + count; ++seed) {
     SCOPED_TRACE("JENNER_SEED=" + std::to_string(seed));
     std::mt19937_64 random(seed);
     World world;
+    world.state.quotas = RandomQuotas(&random, /*least=*/0);
     int created = 0;
     for (int step = 0; step < 150; ++step) {
       world.now += absl::Milliseconds(random() % 1500);
@@ -225,10 +271,14 @@ TEST(PropertyTest, RandomHistories) {
     for (const auto& [id, experiment] : world.state.experiments)
       terminal += IsTerminal(experiment.state) ? 1 : 0;
     num_committed += world.num_committed;
+    num_at_quota += world.num_at_quota;
+    num_on_gpus += world.num_on_gpus;
   }
   if (count > 1) {
     EXPECT_GT(terminal, 20) << "the histories end too few experiments to show anything";
     EXPECT_GT(num_committed, 20) << "and commit too few checkpoints";
+    EXPECT_GT(num_at_quota, 20);
+    EXPECT_GT(num_on_gpus, 20);
   }
 }
 
@@ -237,11 +287,12 @@ TEST(PropertyTest, EveryExperimentEndsWhenWorkersDoTheirWork) {
     SCOPED_TRACE(seed);
     std::mt19937_64 random(seed);
     World world;
+    world.state.quotas = RandomQuotas(&random, /*least=*/4);
     for (int i = 0; i < 5; ++i) world.Post(RandomExperiment(&random, i));
     for (int round = 0; round < 200; ++round) {
       world.now += absl::Seconds(1);
       for (const std::string name : {"w0", "w1"}) {
-        WorkerSync sync{name, "b", 3, {"m"}, "", "", {}};
+        WorkerSync sync{name, "b", 3, {"m"}, "", "", {}, 2};
         for (const Assignment& one : Desired(world.state, name)) {
           RankReport report;
           report.key = one.key;
@@ -269,7 +320,7 @@ class Fleet {
       int& silent = silent_rounds_[name];
       if (faults && silent == 0 && (*random_)() % 60 == 0) silent = 12;
       if (silent > 0 && --silent > 0) continue;
-      WorkerSync sync{name, "b", 3, {"m"}, "", "", {}};
+      WorkerSync sync{name, "b", 3, {"m"}, "", "", {}, 2};
       for (const Assignment& one : Desired(world_->state, name))
         sync.ranks.push_back(Work(one, faults));
       world_->Post(sync);
@@ -316,6 +367,7 @@ TEST(PropertyTest, EveryJobRunsToItsEndOnceTheFaultsStop) {
     SCOPED_TRACE(seed);
     std::mt19937_64 random(seed);
     World world;
+    world.state.quotas = RandomQuotas(&random, /*least=*/4);
     Fleet fleet(&world, &random);
     int created = 0;
     for (int round = 0; round < 400; ++round) {

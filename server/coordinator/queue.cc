@@ -1,59 +1,92 @@
 #include "server/coordinator/queue.h"
 
-#include <algorithm>
 #include <limits>
 
 namespace jenner::coordinator {
 
-Queue::Queue(const State& state, absl::Time now, const Experiment* newcomer) : newcomer_(newcomer) {
-  std::vector<const Experiment*> oldest_first;
-  for (const auto& [id, experiment] : state.experiments) {
-    for (const Job& job : experiment.jobs) {
-      for (const Rank& rank : job.ranks) held_[experiment.owner] += rank.ended ? 0 : 1;
+Queue::Queue(const State& state, absl::Time now, const Experiment* newcomer)
+    : state_(state), now_(now), newcomer_(newcomer) {
+  for (const auto& [priority, by_owner] : state.index.queue) {
+    for (const auto& [owner, waiting] : by_owner) {
+      Line& line = LineOf(priority, owner);
+      line.waiting = &waiting;
+      line.next = waiting.begin();
     }
-    if (!IsTerminal(experiment.state) && experiment.state != RunState::kCancelling)
-      oldest_first.push_back(&experiment);
   }
-  std::sort(oldest_first.begin(), oldest_first.end(),
-            [](const Experiment* a, const Experiment* b) { return a->order < b->order; });
-  for (const Experiment* experiment : oldest_first) Add(*experiment, now);
-  if (newcomer != nullptr) Add(*newcomer, now);
+  if (newcomer != nullptr) LineOf(newcomer->spec.priority, newcomer->owner).has_newcomer = true;
+  served_ = classes_.begin();
 }
 
-void Queue::Add(const Experiment& experiment, absl::Time now) {
-  for (const Job& job : experiment.jobs) {
-    if (job.state != RunState::kQueued || now < job.not_before) continue;
-    classes_[experiment.spec.priority][experiment.owner].push_back({&experiment, &job});
+Queue::Line& Queue::LineOf(int32_t priority, const std::string& owner) {
+  Line& line = classes_[priority][owner];
+  if (line.owner != nullptr) return line;
+  const auto [found, is_new] = owners_.try_emplace(owner);
+  line.owner = &found->second;
+  if (!is_new) return line;
+  const auto known = state_.index.owners.find(owner);
+  line.owner->held = known == state_.index.owners.end() ? 0 : known->second.held;
+  line.owner->limit = state_.quotas.Of(owner).slots;
+  return line;
+}
+
+bool Queue::Advance(Line* line) const {
+  line->head = {};
+  while (line->waiting != nullptr && line->next != line->waiting->end()) {
+    const auto& [place, id] = *line->next++;
+    // Jobs of one experiment follow one another.
+    if (line->experiment == nullptr || line->order != place.first) {
+      line->experiment = &state_.experiments.at(id);
+      line->order = place.first;
+    }
+    const Job& job = line->experiment->jobs[place.second];
+    if (now_ < job.not_before) continue;
+    line->head = {line->experiment, &job};
+    return true;
   }
+  if (!line->has_newcomer || line->next_of_newcomer == newcomer_->jobs.size()) return false;
+  line->order = std::numeric_limits<int64_t>::max();
+  line->head = {newcomer_, &newcomer_->jobs[line->next_of_newcomer++]};
+  return true;
 }
 
-int64_t Queue::OrderOf(const Waiting& waiting) const {
-  return waiting.experiment == newcomer_ ? std::numeric_limits<int64_t>::max()
-                                         : waiting.experiment->order;
-}
-
-void Queue::PutHead(const std::string& owner) {
-  const Line& line = classes_.begin()->second.at(owner);
-  if (!line.empty()) heads_.insert({held_[owner], OrderOf(line.front()), owner});
+void Queue::PutHead(Line* line) {
+  if (line->owner->is_at_quota || !Advance(line)) return;
+  heads_.insert({line->owner->held, line->order, line});
 }
 
 Waiting Queue::Next() {
-  if (is_open_) PutHead(last_owner_);
+  if (last_ != nullptr) PutHead(last_);
+  last_ = nullptr;
   while (heads_.empty()) {
-    if (is_open_) classes_.erase(classes_.begin());
-    is_open_ = false;
-    if (classes_.empty()) return {};
-    for (const auto& [owner, line] : classes_.begin()->second) PutHead(owner);
-    is_open_ = true;
+    if (served_ == classes_.end()) return {};
+    for (auto& [owner, line] : served_->second) PutHead(&line);
+    ++served_;
   }
-  last_owner_ = std::get<std::string>(*heads_.begin());
+  last_ = std::get<Line*>(*heads_.begin());
   heads_.erase(heads_.begin());
-  Line& line = classes_.begin()->second.at(last_owner_);
-  const Waiting next = line.front();
-  line.pop_front();
-  return next;
+  return last_->head;
 }
 
-void Queue::Charge(int32_t slots) { held_[last_owner_] += slots; }
+bool Queue::Charge(int32_t ranks) {
+  Owner* owner = last_->owner;
+  if (owner->limit.has_value() && owner->held + ranks > *owner->limit) {
+    // One that is larger than the whole quota waits for nothing that others could take.
+    owner->is_at_quota = ranks <= *owner->limit;
+    return false;
+  }
+  owner->held += ranks;
+  return true;
+}
+
+std::vector<Waiting> Queue::HeldBack() {
+  std::vector<Waiting> held_back;
+  for (auto& [priority, lines] : classes_) {
+    for (auto& [owner, line] : lines) {
+      if (!line.owner->is_at_quota) continue;
+      while (Advance(&line)) held_back.push_back(line.head);
+    }
+  }
+  return held_back;
+}
 
 }  // namespace jenner::coordinator

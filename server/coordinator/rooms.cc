@@ -1,117 +1,141 @@
 #include "server/coordinator/rooms.h"
 
 #include <algorithm>
-#include <set>
+#include <utility>
 
 namespace jenner::coordinator {
 namespace {
 
-bool Offers(const WorkerInfo& worker, const std::string& model) {
+using core::Device;
+
+bool Offers(const WorkerInfo& worker, std::string_view model) {
   return std::find(worker.models.begin(), worker.models.end(), model) != worker.models.end();
 }
 
 }  // namespace
 
 Rooms::Rooms(const State& state, absl::Time now) {
+  auto used = state.index.workers.begin();  // goes along: both are in the order of names
   for (const auto& [name, worker] : state.liveness.workers) {
-    if (!IsAlive(state, name, now)) continue;
-    if (state.cordons.count(name) > 0) {
-      if (worker.slots > 0) cordoned_models_.insert(worker.models.begin(), worker.models.end());
-      continue;
-    }
-    workers_[name] = {{worker.slots, worker.slots, 0}, &worker};
-  }
-  for (const auto& [id, experiment] : state.experiments) {
-    for (const Job& job : experiment.jobs) {
-      for (const Rank& rank : job.ranks) {
-        const auto found = workers_.find(rank.worker);
-        if (!rank.ended && found != workers_.end() && found->second.room.idle > 0)
-          --found->second.room.idle;
+    while (used != state.index.workers.end() && used->first < name) ++used;
+    if (!IsAlive(worker, now)) continue;
+    const bool is_cordoned = state.cordons.count(name) > 0;
+    if (!is_cordoned) ++num_workers_;
+    const bool is_used = used != state.index.workers.end() && used->first == name;
+    const Held held = is_used ? used->second.held : Held();
+    for (const auto& [device, places, taken] :
+         {std::tuple(Device::kCpu, worker.slots, held.slots),
+          std::tuple(Device::kCuda, worker.gpus, held.gpus)}) {
+      if (places == 0) continue;
+      if (is_cordoned) {
+        for (const std::string& model : worker.models) cordoned_.insert({device, model});
+        continue;
       }
+      const int32_t idle = std::max(places - taken, 0);
+      num_free_ += idle;
+      entries_[static_cast<size_t>(device)].push_back(
+          {name, &worker, {places, idle, idle}, false, {}});
     }
   }
-  for (auto& [name, entry] : workers_) entry.room.free = entry.room.idle;
 }
 
-const Room& Rooms::Together(const std::string& model) {
-  const auto known = sums_.find(model);
-  if (known != sums_.end()) return known->second;
-  Room& sum = sums_[model];
-  for (const auto& [name, entry] : workers_) {
-    if (!Offers(*entry.info, model)) continue;
-    sum.slots += entry.room.slots;
-    sum.idle += entry.room.idle;
-    sum.free += entry.room.free;
+Rooms::Pool& Rooms::PoolOf(const PoolKey& key) {
+  if (last_pool_ != nullptr && last_pool_->first == key) return last_pool_->second;
+  const auto [found, is_new] = pools_.try_emplace(key);
+  last_pool_ = &*found;
+  Pool& pool = found->second;
+  if (!is_new) return pool;
+  for (Entry& entry : entries_[static_cast<size_t>(key.device)]) {
+    if (!Offers(*entry.info, key.model)) continue;
+    pool.sum.places += entry.room.places;
+    pool.sum.idle += entry.room.idle;
+    pool.sum.free += entry.room.free;
+    pool.entries.push_back(&entry);
+    if (entry.room.free > 0) pool.by_free.insert({-entry.room.free, entry.name, &entry});
+    entry.pools.push_back(&pool);
   }
-  return sum;
+  return pool;
 }
 
 std::vector<std::string> Rooms::Models() const {
   std::set<std::string> models;
-  for (const auto& [name, entry] : workers_) {
-    if (entry.room.slots > 0) models.insert(entry.info->models.begin(), entry.info->models.end());
+  for (const Entries& entries : entries_) {
+    for (const Entry& entry : entries)
+      models.insert(entry.info->models.begin(), entry.info->models.end());
   }
   return {models.begin(), models.end()};
 }
 
-bool Rooms::TakeThese(const std::string& model, const std::vector<std::string>& workers) {
+const Rooms::Entry* Rooms::Find(const std::string& worker, Device device) const {
+  const Entries& entries = entries_[static_cast<size_t>(device)];
+  const auto found = std::lower_bound(
+      entries.begin(), entries.end(), worker,
+      [](const Entry& entry, const std::string& name) { return entry.name < name; });
+  return found == entries.end() || found->name != worker ? nullptr : &*found;
+}
+
+Rooms::Entry* Rooms::Find(const std::string& worker, Device device) {
+  return const_cast<Entry*>(std::as_const(*this).Find(worker, device));
+}
+
+// So much more, or less, is idle and free there.
+void Rooms::Change(Entry* entry, int32_t idle, int32_t free) {
+  const int32_t old_free = entry->room.free;
+  entry->room.idle += idle;
+  entry->room.free += free;
+  num_free_ += free;
+  for (Pool* pool : entry->pools) {
+    pool->sum.idle += idle;
+    pool->sum.free += free;
+    if (free == 0) continue;
+    pool->by_free.erase({-old_free, entry->name, entry});
+    if (entry->room.free > 0) pool->by_free.insert({-entry->room.free, entry->name, entry});
+  }
+}
+
+bool Rooms::TakeThese(const PoolKey& key, const std::vector<std::string>& workers) {
   std::map<std::string, int32_t> counts;
   for (const std::string& worker : workers) ++counts[worker];
   for (const auto& [worker, count] : counts) {
-    const auto found = workers_.find(worker);
-    if (found == workers_.end() || found->second.room.free < count ||
-        !Offers(*found->second.info, model))
+    const Entry* entry = Find(worker, key.device);
+    if (entry == nullptr || entry->room.free < count || !Offers(*entry->info, key.model))
       return false;
   }
-  for (const auto& [worker, count] : counts) {
-    workers_[worker].room.free -= count;
-    workers_[worker].room.idle -= count;
-  }
+  for (const auto& [worker, count] : counts) Change(Find(worker, key.device), -count, -count);
   return true;
 }
 
-std::vector<std::string> Rooms::Take(const std::string& model, int32_t ranks,
+std::vector<std::string> Rooms::Take(const PoolKey& key, int32_t ranks,
                                      const std::vector<std::string>& preferred) {
-  if (Together(model).free < ranks) return {};
-  sums_.clear();
-  if (static_cast<int32_t>(preferred.size()) == ranks && TakeThese(model, preferred))
+  Pool& pool = PoolOf(key);
+  if (pool.sum.free < ranks) return {};
+  if (static_cast<int32_t>(preferred.size()) == ranks && TakeThese(key, preferred))
     return preferred;
   std::vector<std::string> taken;
   while (static_cast<int32_t>(taken.size()) < ranks) {
-    auto best = workers_.end();
-    for (auto at = workers_.begin(); at != workers_.end(); ++at) {
-      if (at->second.room.free < 1 || !Offers(*at->second.info, model)) continue;
-      if (best == workers_.end() || at->second.room.free > best->second.room.free) best = at;
-    }
-    const int32_t count =
-        std::min(best->second.room.free, ranks - static_cast<int32_t>(taken.size()));
-    best->second.room.free -= count;
-    best->second.room.idle -= count;
-    taken.insert(taken.end(), static_cast<size_t>(count), best->first);
+    Entry* best = std::get<Entry*>(*pool.by_free.begin());
+    const int32_t count = std::min(best->room.free, ranks - static_cast<int32_t>(taken.size()));
+    Change(best, -count, -count);
+    taken.insert(taken.end(), static_cast<size_t>(count), std::string(best->name));
   }
   return taken;
 }
 
-void Rooms::Keep(const std::string& model) {
-  sums_.clear();
-  for (auto& [name, entry] : workers_) {
-    if (!Offers(*entry.info, model)) continue;
-    entry.room.free = 0;
-    entry.is_kept = true;
+void Rooms::Keep(const PoolKey& key) {
+  for (Entry* entry : PoolOf(key).entries) {
+    Change(entry, 0, -entry->room.free);
+    entry->is_kept = true;
   }
 }
 
-bool Rooms::CanGain(const std::string& worker, const std::string& model) const {
-  const auto found = workers_.find(worker);
-  return found != workers_.end() && !found->second.is_kept && Offers(*found->second.info, model);
+bool Rooms::CanGain(const std::string& worker, const PoolKey& key) const {
+  const Entry* entry = Find(worker, key.device);
+  return entry != nullptr && !entry->is_kept && Offers(*entry->info, key.model);
 }
 
-void Rooms::Release(const std::string& worker) {
-  const auto found = workers_.find(worker);
-  if (found == workers_.end()) return;
-  sums_.clear();
-  ++found->second.room.idle;
-  if (!found->second.is_kept) ++found->second.room.free;
+void Rooms::Release(const std::string& worker, Device device) {
+  Entry* entry = Find(worker, device);
+  if (entry != nullptr) Change(entry, 1, entry->is_kept ? 0 : 1);
 }
 
 }  // namespace jenner::coordinator

@@ -1,12 +1,14 @@
 // Replays the scripts of testdata/*.txt: each block is a command, "----", and what the cluster then
 // looks like. JENNER_REWRITE=1 writes what was seen back; commit only a difference that you can
 // explain.
-//   submit ID arms=N ranks=N [model=M] [request=R] [priority=P] [owner=O]   worker-up NAME slots=N
-//   [models=a,b] [boot=B] report NAME JOB rank=N phase=P [exit=N] [code=C] [store=A] [step=N]
-//   [of=N] [attempt=N] [resumed=STEP] [checkpoint=STEP]   silent NAME sync NAME [boot=B]
-//   [has=EXPERIMENT, whose ranks it still has] tick SECONDS cancel ID   delete ID   desired NAME
-//   restart (state rebuilt from events alone) kill ID   pause ID   resume ID   cordon NAME   drain
-//   NAME   uncordon NAME
+//   submit ID arms=N ranks=N [model=M] [request=R] [priority=P] [owner=O] [device=cuda]
+//   worker-up NAME slots=N [gpus=N] [models=a,b] [boot=B]
+//   quota [OWNER] [slots=N] [jobs=N] [experiments=N] (without OWNER: of all others)
+//   report NAME JOB rank=N phase=P [exit=N] [code=C] [store=A] [step=N] [of=N] [attempt=N]
+//   [resumed=STEP] [checkpoint=STEP]   silent NAME   tick SECONDS
+//   sync NAME [boot=B] [has=EXPERIMENT, whose ranks it still has]
+//   cancel ID   delete ID   desired NAME   restart (state rebuilt from events alone)
+//   kill ID   pause ID   resume ID   cordon NAME   drain NAME   uncordon NAME
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -19,6 +21,7 @@
 #include "core/check.h"
 #include "core/sha256.h"
 #include "server/coordinator/decide.h"
+#include "server/coordinator/pending.h"
 
 namespace jenner::coordinator {
 namespace {
@@ -55,6 +58,7 @@ class Cluster {
     if (verb == "uncordon") said = Post(UncordonWorker{who});
     if (verb == "delete") said = Post(DeleteExperiment{who});
     if (verb == "restart") said = Restart();
+    if (verb == "quota") said = SetQuota(who);
     return said + Show();
   }
 
@@ -106,6 +110,7 @@ class Cluster {
     spec.contexts["c"] = {};
     spec.ranks = Number("ranks", 1);
     spec.priority = Number("priority", 50);
+    if (Arg("device", "cpu") == "cuda") spec.device = core::Device::kCuda;
     create.owner = Arg("owner", kDefaultOwner);
     for (int i = 0; i < Number("arms", 1); ++i) {
       const std::string name = absl::StrFormat("a%d", i);
@@ -124,6 +129,7 @@ class Cluster {
     sync.worker = name;
     sync.boot_id = Arg("boot", "boot-" + name);
     sync.slots = Number("slots", 1);
+    sync.gpus = Number("gpus", 0);
     sync.models = absl::StrSplit(Arg("models", "m"), ',', absl::SkipEmpty());
     const std::string said = Post(sync);
     if (said.find("refused") == std::string::npos) alive_[name] = sync;
@@ -197,8 +203,23 @@ class Cluster {
     return said;
   }
 
+  // As if the server had started with it.
+  std::string SetQuota(const std::string& owner) {
+    Quota quota;
+    for (const auto& [field, limit] :
+         {std::pair("slots", &quota.slots), std::pair("jobs", &quota.jobs),
+          std::pair("experiments", &quota.experiments)}) {
+      if (args_.count(field) > 0) *limit = Number(field, 0);
+    }
+    const bool is_named = !owner.empty() && owner.find('=') == std::string::npos;
+    (is_named ? state_.quotas.owners[owner] : state_.quotas.otherwise) = quota;
+    return Post(Tick{});
+  }
+
   std::string Restart() {
-    state_ = State();
+    State fresh;
+    fresh.quotas = state_.quotas;
+    state_ = fresh;
     for (const Event& event : log_) Apply(event, &state_);
     return Post(Tick{});
   }
@@ -248,9 +269,10 @@ class Cluster {
     }
     Reason reason = job.reason;
     if (job.state == RunState::kQueued) {
-      const Pending pending = WhyPending(state_, now_).of[&job];
-      if (pending.position > 0) out += absl::StrFormat(" #%d", pending.position);
-      reason = pending.reason;
+      PendingReasons pending(state_, now_);
+      const int32_t position = pending.PositionOf(job);
+      if (position > 0) out += absl::StrFormat(" #%d", position);
+      reason = pending.ReasonOf(job);
     }
     if (!reason.code.empty())
       out += absl::StrFormat(" %s [%s]: %s", reason.code, reason.blame, reason.message);

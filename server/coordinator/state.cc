@@ -8,16 +8,9 @@
 
 namespace jenner::coordinator {
 
-int32_t SlotsUsed(const State& state, const std::string& worker) {
-  int32_t used = 0;
-  for (const auto& [id, experiment] : state.experiments) {
-    for (const Job& job : experiment.jobs) {
-      for (const Rank& rank : job.ranks) {
-        if (rank.worker == worker && !rank.ended) ++used;
-      }
-    }
-  }
-  return used;
+Held HeldOn(const State& state, const std::string& worker) {
+  const auto found = state.index.workers.find(worker);
+  return found == state.index.workers.end() ? Held() : found->second.held;
 }
 
 bool IsStopping(const Job& job) {
@@ -28,8 +21,11 @@ bool IsStopping(const Job& job) {
 
 bool IsAlive(const State& state, const std::string& worker, absl::Time now) {
   const auto found = state.liveness.workers.find(worker);
-  return found != state.liveness.workers.end() && !found->second.boot_id.empty() &&
-         now < found->second.lease_until;
+  return found != state.liveness.workers.end() && IsAlive(found->second, now);
+}
+
+bool IsAlive(const WorkerInfo& worker, absl::Time now) {
+  return !worker.boot_id.empty() && now < worker.lease_until;
 }
 
 int32_t StepOf(const State& state, const std::string& experiment, const Job& job) {
@@ -80,6 +76,7 @@ void CheckInvariants(const State& state) {
       JENNER_CHECK(!IsTerminal(job.state) || job.checkpoint.step == 0);
     }
   }
+  JENNER_CHECK(state.index == IndexOf(state));
   const std::set<std::string> deleted(state.deleted_requests.begin(), state.deleted_requests.end());
   JENNER_CHECK(deleted.size() == state.deleted_requests.size());
   JENNER_CHECK(deleted.size() <= kMaxDeletedRequests);

@@ -1,7 +1,9 @@
-// State: everything the coordinator knows, as plain values. Two parts with different fates:
-// - experiments: durable, changed by Apply() alone, equal to the fold of the event log;
+// State: everything the coordinator knows, as plain values. Three parts with different fates:
+// - experiments and what is with them: durable, changed by Apply() alone, equal to the fold of the
+//   event log; the index follows from them;
 // - liveness: volatile (leases, offers, progress), changed by Observe() alone, empty after a
-//   restart and rebuilt from the next reports of the agents.
+//   restart and rebuilt from the next reports of the agents;
+// - quotas: configuration, given before the first command and changed by nothing.
 // Not thread-safe: one thread owns it.
 #ifndef JENNER_SERVER_COORDINATOR_STATE_H_
 #define JENNER_SERVER_COORDINATOR_STATE_H_
@@ -15,6 +17,8 @@
 
 #include "absl/time/time.h"
 #include "core/resolve.h"
+#include "server/coordinator/index.h"
+#include "server/coordinator/quota.h"
 
 namespace jenner::coordinator {
 
@@ -157,6 +161,8 @@ struct RankKey {
   auto operator<=>(const RankKey&) const = default;
 };
 
+// What a worker offers. A rank holds a slot of its worker or, if its job has the device cuda, a GPU
+// and no slot: ranks on the CPU and ranks on GPUs never take anything from each other.
 struct WorkerInfo {
   std::string boot_id;
   int32_t slots = 0;
@@ -165,7 +171,7 @@ struct WorkerInfo {
   std::string version;
   absl::Time last_seen = absl::InfinitePast();
   absl::Time lease_until = absl::InfinitePast();
-  int32_t gpus = 0;  // each for one rank
+  int32_t gpus = 0;
 };
 
 // What an operator took from a worker, by its name: outlives its agent.
@@ -186,8 +192,10 @@ struct State {
   std::deque<std::string> deleted_requests;        // those of deleted experiments, oldest first
   std::map<std::string, Cordon> cordons;           // by worker
   int64_t last_order = 0;
+  Index index;  // of the experiments
   Liveness liveness;
   absl::Duration min_run_time = kMinRunTime;  // how the server is run; not durable
+  Quotas quotas;
 
   bool SameDurable(const State& other) const {
     return experiments == other.experiments && request_ids == other.request_ids &&
@@ -204,13 +212,14 @@ struct State {
   }
 };
 
-// Slots that unended ranks of current attempts hold on `worker`.
-int32_t SlotsUsed(const State& state, const std::string& worker);
+// What unended ranks of current attempts hold on `worker`.
+Held HeldOn(const State& state, const std::string& worker);
 
 // Its ranks are to stop: cancelled, asked to, or the gang broke.
 bool IsStopping(const Job& job);
 
 bool IsAlive(const State& state, const std::string& worker, absl::Time now);
+bool IsAlive(const WorkerInfo& worker, absl::Time now);
 
 // The step at which rank 0 of the current or last attempt is known to be.
 int32_t StepOf(const State& state, const std::string& experiment, const Job& job);
@@ -220,7 +229,8 @@ int32_t StepOf(const State& state, const std::string& experiment, const Job& job
 absl::Status CheckAttempt(const State& state, const RankKey& key);
 
 // Dies if an invariant of the durable part is broken: gangs are whole, jobs have ranks if and only
-// if they run, an experiment is terminal only if all its jobs are, orders and names are consistent.
+// if they run, an experiment is terminal only if all its jobs are, orders and names are consistent,
+// the index is that of the experiments.
 void CheckInvariants(const State& state);
 
 }  // namespace jenner::coordinator

@@ -18,6 +18,7 @@
 #include "absl/time/time.h"
 #include "server/coordinator/command.h"
 #include "server/coordinator/decide.h"
+#include "server/coordinator/pending.h"
 #include "server/coordinator/state.h"
 #include "server/feed/hub.h"
 #include "server/feed/mailbox.h"
@@ -40,8 +41,8 @@ struct View {
   mutable std::optional<coordinator::PendingReasons> pending = {};  // see Pending()
 
   // Why queued jobs wait: one walk through the queue for all who look through this View.
-  const coordinator::PendingReasons& Pending() const {
-    if (!pending.has_value()) pending = coordinator::WhyPending(state, now);
+  coordinator::PendingReasons& Pending() const {
+    if (!pending.has_value()) pending.emplace(state, now);
     return *pending;
   }
 };

@@ -50,9 +50,14 @@ std::string Fingerprint(v1::CreateExperimentRequest request) {
   return core::Sha256Hex(bytes);
 }
 
-// A refusal for the sake of the request_id is about the experiment that the request made before.
+// A refusal for the sake of a quota says which; one for the sake of the request_id is about the
+// experiment that the request made before.
 absl::Status Refusal(const absl::Status& decided, const coordinator::CreateExperiment& command,
                      const View& view) {
+  const std::string quota = coordinator::QuotaOf(decided);
+  if (!quota.empty()) {
+    return wire::WithReason(absl::Status(decided.code(), decided.message()), quota);
+  }
   const auto known = view.state.request_ids.find(command.request_id);
   if (decided.ok() || command.request_id.empty() || known == view.state.request_ids.end()) {
     return decided;
@@ -87,8 +92,8 @@ v1::Experiment Preview(const coordinator::CreateExperiment& command, const View&
     experiment.jobs.emplace_back();
     experiment.jobs.back().plan = std::move(plan);
   }
-  const View with_it{view.state, view.versions, view.last_event, view.now,
-                     coordinator::WhyPending(view.state, view.now, &experiment)};
+  const View with_it{view.state, view.versions, view.last_event, view.now};
+  with_it.pending.emplace(view.state, view.now, &experiment);
   return Encode(experiment, with_it, Detail::kFull);
 }
 

@@ -47,10 +47,7 @@ void SetReason(const coordinator::Reason& reason, v1::StateReason* message) {
 
 // 0: none.
 int32_t PositionOf(const coordinator::Job& job, const View& view) {
-  if (job.state != RunState::kQueued) return 0;
-  const auto& pending = view.Pending().of;
-  const auto found = pending.find(&job);
-  return found == pending.end() ? 0 : found->second.position;
+  return job.state == RunState::kQueued ? view.Pending().PositionOf(job) : 0;
 }
 
 int32_t PositionOf(const coordinator::Experiment& experiment, const View& view) {
@@ -66,7 +63,7 @@ void EncodeJob(const coordinator::Experiment& experiment, const coordinator::Job
                const View& view, Detail detail, v1::Job* message) {
   message->set_name(core::JobName(experiment.id, job.plan.id));
   message->set_state(EncodeState(job.state));
-  const coordinator::Reason& reason = ReasonOf(job, view);
+  const coordinator::Reason reason = ReasonOf(job, view);
   if (!reason.code.empty()) SetReason(reason, message->mutable_state_reason());
   for (const std::string& arm : ArmNames(job)) message->add_arms(arm);
   message->set_attempt(job.attempt);
@@ -92,7 +89,7 @@ void EncodeJob(const coordinator::Experiment& experiment, const coordinator::Job
 }
 
 // Why the experiment waits is why its first waiting job does.
-const coordinator::Reason& ReasonOf(const coordinator::Experiment& experiment, const View& view) {
+coordinator::Reason ReasonOf(const coordinator::Experiment& experiment, const View& view) {
   if (experiment.state != RunState::kQueued) return experiment.reason;
   for (const coordinator::Job& job : experiment.jobs) {
     if (job.state == RunState::kQueued) return ReasonOf(job, view);
@@ -102,12 +99,9 @@ const coordinator::Reason& ReasonOf(const coordinator::Experiment& experiment, c
 
 }  // namespace
 
-const coordinator::Reason& ReasonOf(const coordinator::Job& job, const View& view) {
+coordinator::Reason ReasonOf(const coordinator::Job& job, const View& view) {
   if (job.state != RunState::kQueued) return job.reason;
-  const auto& pending = view.Pending().of;
-  const auto found = pending.find(&job);
-  return found == pending.end() ? job.reason
-                                : found->second.reason;  // one that is about to be cancelled
+  return view.Pending().ReasonOf(job);
 }
 
 std::vector<std::string> ArmNames(const coordinator::Job& job) {
@@ -122,7 +116,7 @@ v1::Experiment Encode(const coordinator::Experiment& experiment, const View& vie
   v1::Experiment message;
   message.set_name(core::ExperimentName(experiment.id));
   message.set_state(EncodeState(experiment.state));
-  const coordinator::Reason& reason = ReasonOf(experiment, view);
+  const coordinator::Reason reason = ReasonOf(experiment, view);
   if (!reason.code.empty()) SetReason(reason, message.mutable_state_reason());
   if (IsSet(experiment.create_time)) {
     *message.mutable_create_time() = wire::ToProto(experiment.create_time);

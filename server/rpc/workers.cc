@@ -208,8 +208,8 @@ v1::Worker::Cordon CordonOf(const std::string& id, const coordinator::State& sta
   const auto found = state.cordons.find(id);
   if (found == state.cordons.end()) return v1::Worker::CORDON_UNSPECIFIED;
   if (found->second == coordinator::Cordon::kCordoned) return v1::Worker::CORDON_CORDONED;
-  return coordinator::SlotsUsed(state, id) > 0 ? v1::Worker::CORDON_DRAINING
-                                               : v1::Worker::CORDON_DRAINED;
+  return coordinator::HeldOn(state, id) == coordinator::Held() ? v1::Worker::CORDON_DRAINED
+                                                               : v1::Worker::CORDON_DRAINING;
 }
 
 void EncodeWorker(const std::string& id, const coordinator::WorkerInfo& info, const View& view,
@@ -219,10 +219,12 @@ void EncodeWorker(const std::string& id, const coordinator::WorkerInfo& info, co
                                                                       : v1::Worker::LIVENESS_LOST);
   worker->set_cordon(CordonOf(id, view.state));
   worker->set_slots(info.slots);
-  worker->set_slots_used(coordinator::SlotsUsed(view.state, id));
+  const coordinator::Held held = coordinator::HeldOn(view.state, id);
+  worker->set_slots_used(held.slots);
   for (const std::string& model : info.models) worker->add_models(model);
   worker->set_version(info.version);
   worker->set_gpus(info.gpus);
+  worker->set_gpus_used(held.gpus);
   if (info.last_seen != absl::InfinitePast()) {
     *worker->mutable_since_last_seen() = wire::ToProto(view.now - info.last_seen);
   }

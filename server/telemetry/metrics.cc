@@ -60,6 +60,7 @@ const std::vector<MetricRow>& MetricTable() {
        "Attempts that failed and were queued again, by the reason's code.", "reason"},
       {"jenner_workers", kGauge, "Workers known, alive or lost (their lease ran out).", "state"},
       {"jenner_slots", kGauge, "Slots of live workers, used or free.", "state"},
+      {"jenner_gpus", kGauge, "GPUs of live workers, used or free.", "state"},
       {"jenner_train_loss", kGauge,
        "Mean negative log-likelihood of the last optimizer step, nats per supervised token.",
        "experiment,arm,seed,job"},
@@ -85,6 +86,10 @@ const std::vector<MetricRow>& MetricTable() {
        "Figures not exposed because there are too many series with an experiment label.", ""},
       {"jenner_watch_streams", kGauge, "Watch streams open.", ""},
       {"jenner_events_total", kCounter, "Events decided by the coordinator since the start.", ""},
+      {"jenner_schedule_seconds", kHistogram,
+       "Time that it took to decide what follows from a group of commands: ends, placements, "
+       "preemptions.",
+       ""},
       {"jenner_store_commit_seconds", kHistogram,
        "Time that a durable write took; store is events or metrics.", "store"},
       {"jenner_store_bytes", kGauge,
@@ -131,7 +136,10 @@ struct Metrics::Impl {
       Gauge("jenner_jobs", {{"state", name}});
     }
     for (const char* state : {"alive", "lost"}) Gauge("jenner_workers", {{"state", state}});
-    for (const char* state : {"used", "free"}) Gauge("jenner_slots", {{"state", state}});
+    for (const char* state : {"used", "free"}) {
+      Gauge("jenner_slots", {{"state", state}});
+      Gauge("jenner_gpus", {{"state", state}});
+    }
     for (const char* name : {"jenner_job_attempts_total", "jenner_series_dropped_total",
                              "jenner_events_total", "jenner_removed_bytes_total"}) {
       Counter(name, {});
@@ -144,6 +152,7 @@ struct Metrics::Impl {
     }
     Gauge("jenner_watch_streams", {});
     queue_wait = &histograms.at("jenner_job_queue_wait_seconds")->Add({}, kWaitBuckets);
+    schedule = &histograms.at("jenner_schedule_seconds")->Add({}, kCommitBuckets);
     for (const char* store : {"events", "metrics"}) {
       commits[store] =
           &histograms.at("jenner_store_commit_seconds")->Add({{"store", store}}, kCommitBuckets);
@@ -212,6 +221,7 @@ struct Metrics::Impl {
   Families<prometheus::Counter> counters;
   Families<prometheus::Histogram> histograms;
   prometheus::Histogram* queue_wait = nullptr;
+  prometheus::Histogram* schedule = nullptr;
   std::map<std::string, prometheus::Histogram*, std::less<>> commits;
 
   // Guards series and reasons; the registry guards itself.
@@ -239,18 +249,26 @@ void Metrics::Observe(const coordinator::State& state, absl::Time now) {
   int lost = 0;
   int64_t slots = 0;
   int64_t used = 0;
+  int64_t gpus = 0;
+  int64_t gpus_used = 0;
   for (const auto& [id, worker] : state.liveness.workers) {
-    const bool is_alive = coordinator::IsAlive(state, id, now);
+    const bool is_alive = coordinator::IsAlive(worker, now);
     ++(is_alive ? alive : lost);
     if (!is_alive) continue;
     slots += worker.slots;
-    used += coordinator::SlotsUsed(state, id);
+    const coordinator::Held held = coordinator::HeldOn(state, id);
+    used += held.slots;
+    gpus += worker.gpus;
+    gpus_used += held.gpus;
   }
   impl_->Gauge("jenner_workers", {{"state", "alive"}}).Set(alive);
   impl_->Gauge("jenner_workers", {{"state", "lost"}}).Set(lost);
   impl_->Gauge("jenner_slots", {{"state", "used"}}).Set(static_cast<double>(used));
   impl_->Gauge("jenner_slots", {{"state", "free"}})
       .Set(static_cast<double>(std::max<int64_t>(slots - used, 0)));
+  impl_->Gauge("jenner_gpus", {{"state", "used"}}).Set(static_cast<double>(gpus_used));
+  impl_->Gauge("jenner_gpus", {{"state", "free"}})
+      .Set(static_cast<double>(std::max<int64_t>(gpus - gpus_used, 0)));
 
   const std::lock_guard<std::mutex> lock(impl_->mutex);
   impl_->RemoveIf([&](const Impl::Series& one) {
@@ -327,6 +345,10 @@ void Metrics::StoreCommitted(std::string_view store, absl::Duration duration) {
   const auto found = impl_->commits.find(store);
   JENNER_CHECK(found != impl_->commits.end());
   found->second->Observe(absl::ToDoubleSeconds(duration));
+}
+
+void Metrics::Scheduled(absl::Duration duration) {
+  impl_->schedule->Observe(absl::ToDoubleSeconds(duration));
 }
 
 void Metrics::SetStoreBytes(const std::string& store, int64_t bytes) {

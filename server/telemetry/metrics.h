@@ -72,6 +72,8 @@ class Metrics {
             const std::vector<TraitFigures>& traits);
   void SetWatchStreams(int count);
   void StoreCommitted(std::string_view store, absl::Duration duration);
+  // What follows from a group of commands was decided: ends, placements, preemptions.
+  void Scheduled(absl::Duration duration);
   // What is used on disk; `store` is events, metrics or blobs.
   void SetStoreBytes(const std::string& store, int64_t bytes);
   // What retention threw away; `what` is experiments, rows or blobs.

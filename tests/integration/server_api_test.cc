@@ -419,6 +419,64 @@ TEST_F(ServerTest, TelemetryIsStoredOnceAndStaleAttemptsAreFenced) {
   EXPECT_EQ(response.workers(1).slots_used(), 2);
 }
 
+TEST_F(ServerTest, AnOwnerOverItsQuotaIsToldWhichAndHowMuch) {
+  quotas_path_ = dir_.path() + "/quotas.json";
+  std::ofstream(quotas_path_) << R"({"default": {"slots": 1},
+      "owners": {"ada": {"jobs": 3}, "bob": {"experiments": 1}}})";
+  Restart();
+  UploadDatasets();
+  const auto create = [&](const std::string& id, const std::string& owner) {
+    v1::CreateExperimentRequest request = Request(id);
+    request.set_owner(owner);
+    return stubs_->Create(request);
+  };
+  ASSERT_TRUE(create("a1", "ada").ok());
+  const absl::Status jobs = create("a2", "ada").status();
+  EXPECT_TRUE(absl::IsResourceExhausted(jobs)) << jobs;
+  EXPECT_EQ(wire::ReasonOf(jobs), "QUOTA_JOBS");
+  EXPECT_EQ(jobs.message(), "owner \"ada\" has 2 waiting jobs, of at most 3; this would be 2 more");
+  ASSERT_TRUE(create("b1", "bob").ok()) << "others are not held up";
+  v1::CreateExperimentRequest preview = Request("b2");
+  preview.set_owner("bob");
+  preview.set_validate_only(true);
+  EXPECT_EQ(wire::ReasonOf(stubs_->Create(preview).status()), "QUOTA_EXPERIMENTS") << "dry run";
+  // Slots: a job waits, and says why.
+  FakeAgent agent(*stubs_, "w1");
+  ASSERT_TRUE(agent.Synchronize().ok());
+  const v1::Experiment waiting = *stubs_->Get("experiments/a1");
+  EXPECT_EQ(waiting.jobs(0).state(), v1::STATE_RUNNING);
+  EXPECT_EQ(waiting.jobs(1).state_reason().code(), "QUOTA_SLOTS");
+  EXPECT_EQ(waiting.jobs(1).state_reason().message(),
+            "needs 1 slot; owner \"ada\" holds 1 of at most 1");
+  EXPECT_EQ(waiting.jobs(1).queue_position(), 0);
+}
+
+TEST_F(ServerTest, WorkersShowTheirGpus) {
+  UploadDatasets();
+  v1::CreateExperimentRequest request = Request("e1");
+  request.mutable_spec()->set_device(v1::DEVICE_CUDA);
+  ASSERT_TRUE(stubs_->Create(request).ok());
+  FakeAgent plain(*stubs_, "w1");
+  ASSERT_TRUE(plain.Synchronize().ok());
+  const auto training_of = [&] {
+    const v1::Experiment experiment = *stubs_->Get("experiments/e1");
+    return experiment.jobs(0).arms(0) == "base/1" ? experiment.jobs(1) : experiment.jobs(0);
+  };
+  EXPECT_EQ(training_of().state_reason().code(), "NO_GPU");
+  EXPECT_EQ(training_of().state_reason().message(),
+            "needs 1 GPU; the live workers with the model have 0");
+  FakeAgent with_gpus(*stubs_, "w2");
+  with_gpus.gpus = 2;
+  ASSERT_TRUE(with_gpus.Synchronize().ok());
+  EXPECT_EQ(training_of().state(), v1::STATE_RUNNING);
+  Context context;
+  v1::ListWorkersResponse response;
+  ASSERT_TRUE(stubs_->workers->ListWorkers(&context, {}, &response).ok());
+  EXPECT_EQ(response.workers(1).gpus(), 2);
+  EXPECT_EQ(response.workers(1).gpus_used(), 1);
+  EXPECT_EQ(response.workers(1).slots_used(), 0);
+}
+
 TEST_F(ServerTest, SynchronizeChecksItsRequest) {
   FakeAgent nameless(*stubs_, "");
   const absl::Status status = nameless.Synchronize();

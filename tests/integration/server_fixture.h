@@ -143,6 +143,7 @@ class FakeAgent {
     request.set_worker(name_);
     request.set_boot_id(boot_id_);
     request.set_slots(slots_);
+    request.set_gpus(gpus);
     for (const std::string& model : models) request.add_models(model);
     request.set_host("127.0.0.1");
     request.set_version(version);
@@ -267,6 +268,7 @@ class FakeAgent {
     return reports.back();
   }
 
+  int gpus = 0;
   std::vector<std::string> models = {"tiny"};
   std::string version = "test";
   std::vector<v1::RankReport> reports;  // of the next Synchronize
@@ -294,6 +296,7 @@ class ServerTest : public ::testing::Test {
     options.limits.max_dataset_bytes = 100'000;
     options.shutdown_grace = absl::Seconds(3);
     options.retention = retention_;
+    options.quotas_path = quotas_path_;
     auto started = server::Server::Start(options);
     ASSERT_TRUE(started.ok()) << started.status();
     server_ = *std::move(started);
@@ -346,6 +349,7 @@ class ServerTest : public ::testing::Test {
   std::string metrics_listen_;  // none
   bool reflection_ = true;
   server::RetentionOptions retention_;
+  std::string quotas_path_;
   std::atomic<int64_t> clock_us_ = 1'700'000'000'000'000;
   std::unique_ptr<server::Server> server_;
   std::unique_ptr<Stubs> stubs_;

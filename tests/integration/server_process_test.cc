@@ -115,6 +115,21 @@ TEST_F(ProcessTest, SaysWhereItListensAndEndsCleanlyOnSigterm) {
   EXPECT_THAT(log, HasSubstr("msg=\"shutting down\""));
 }
 
+TEST_F(ProcessTest, AFileOfQuotasIsReadAtTheStartOrRefusedWithItsFault) {
+  const std::string path = dir_.path() + "/quotas.json";
+  std::ofstream(path) << R"({"default": {"experiments": "1"}})";
+  Process bad(kProgram, Flags({"--quotas", path}));
+  EXPECT_EQ(bad.Wait(), 1);
+  EXPECT_THAT(bad.Errors(), HasSubstr("jenner-server: " + path +
+                                      ": default.experiments: expected an integer, found string"));
+  std::ofstream(path) << R"({"default": {"experiments": 1}})";
+  Process good(kProgram, Flags({"--quotas", path}));
+  const Stubs stubs(wire::MakeClientChannel(AddressIn(good.Line())));
+  ASSERT_TRUE(stubs.Upload(kPrompts, v1::DATASET_USE_EVALUATION).ok());
+  ASSERT_TRUE(stubs.Create(Request("e1")).ok());
+  EXPECT_EQ(wire::ReasonOf(stubs.Create(Request("e2")).status()), "QUOTA_EXPERIMENTS");
+}
+
 TEST_F(ProcessTest, HealthIsNotServingBeforeCallsUnderWayAreCut) {
   Process server(kProgram, Flags());
   const Stubs stubs(wire::MakeClientChannel(AddressIn(server.Line())));

@@ -88,7 +88,7 @@ v1::SynchronizeRequest Agent::Report(bool with_progress) {
   request.set_worker(options_.name);
   request.set_boot_id(boot_id_);
   request.set_slots(draining_ ? 0 : options_.slots);
-  request.set_gpus(options_.gpus);
+  request.set_gpus(draining_ ? 0 : options_.gpus);
   request.set_host(options_.host);
   request.set_version(JENNER_VERSION);
   for (const std::string& name : models_) request.add_models(name);
@@ -182,6 +182,7 @@ void Agent::FenceOff() {
 absl::Status Agent::Prepare(Rank* rank) {
   rank->folder = options_.work_dir + "/attempts/" + ToString(rank->key);
   rank->datasets = DatasetsOf(rank->job_json);
+  rank->on_gpu = WantsGpu(rank->job_json);
   RETURN_IF_ERROR(MakeFolders(rank->folder));
   RETURN_IF_ERROR(WriteFileAtomically(rank->folder + "/job.json", rank->job_json, /*sync=*/false));
   rank->phase = Phase::kPreparing;
@@ -191,7 +192,7 @@ absl::Status Agent::Prepare(Rank* rank) {
 // One that no other process here has, if the job asks for it; false: there is none, and the rank
 // has ended.
 bool Agent::TakeGpu(Rank* rank) {
-  if (!WantsGpu(rank->job_json)) return true;
+  if (!rank->on_gpu) return true;
   std::set<int> taken;
   for (const auto& [key, other] : ranks_) {
     if (other->phase == Phase::kRunning && other->gpu >= 0) taken.insert(other->gpu);
@@ -341,9 +342,10 @@ void Agent::Act() {
   for (int round = 0; round < kMaxRounds; ++round) {
     std::vector<ActualRank> actual;
     for (const auto& [key, rank] : ranks_)
-      actual.push_back({key, rank->phase, rank->stopping, rank->killing});
+      actual.push_back({key, rank->phase, rank->stopping, rank->killing, rank->on_gpu});
     // Without the coordinator nothing is known to be unwanted; a lost lease has been dealt with.
-    std::vector<Action> actions = Reconcile(desired, actual, {options_.slots, draining_});
+    std::vector<Action> actions =
+        Reconcile(desired, actual, {options_.slots, draining_, options_.gpus});
     if (!heard_) {
       std::erase_if(actions, [](const Action& action) { return action.kind == ActionKind::kDrop; });
     }

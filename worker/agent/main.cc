@@ -71,7 +71,7 @@ int Main(int argc, char** argv) {
   app.add_option("--models-dir", options.models_dir, "folder of base models")->required();
   app.add_option("--work-dir", options.work_dir, "folder for datasets, attempts, checkpoints")
       ->required();
-  app.add_option("--slots", options.slots, "ranks to run at once")
+  app.add_option("--slots", options.slots, "ranks on the CPU to run at once")
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
   app.add_option("--threads-per-rank", options.threads_per_rank, "of tensor code")
@@ -82,7 +82,8 @@ int Main(int argc, char** argv) {
   app.add_option("--interface", options.interface,
                  "network interface for what ranks exchange, by name or IPv4 address; default: "
                  "--host for rank 0, the way to rank 0 for the others");
-  app.add_option("--gpus", gpus, "GPUs to offer: a number, or auto: those in /dev")
+  app.add_option("--gpus", gpus,
+                 "GPUs to offer, each for a rank beside those: a number, or auto: those in /dev")
       ->capture_default_str();
   app.add_option("--trainer", options.trainer, "path of jenner-trainer")->capture_default_str();
   double progress_limit = absl::ToDoubleSeconds(options.progress_limit);

@@ -34,6 +34,7 @@ struct Agent::Rank {
   std::string job_json;
   std::vector<std::string> datasets;  // hex hashes
   v1::Checkpoint to_go_on_from;       // that the coordinator has; step 0: none
+  bool on_gpu = false;                // its job asks for one
   int world_size = 1;
   std::string store_address;  // of the gang, from the coordinator
   Phase phase = Phase::kPreparing;

@@ -67,8 +67,12 @@ std::vector<Action> Reconcile(const std::vector<DesiredRank>& desired,
 
   std::vector<Action> actions;
   int free_slots = limits.slots;
+  int free_gpus = limits.gpus;
+  const auto free_for = [&](const ActualRank& rank) -> int& {
+    return rank.on_gpu ? free_gpus : free_slots;
+  };
   for (const auto& [key, rank] : present) {
-    if (rank->phase == Phase::kRunning) --free_slots;
+    if (rank->phase == Phase::kRunning) --free_for(*rank);
     if (wanted.contains(key)) continue;
     if (auto kind = ForUnwanted(*rank)) actions.push_back({*kind, key});
   }
@@ -80,8 +84,9 @@ std::vector<Action> Reconcile(const std::vector<DesiredRank>& desired,
     } else if (rank == nullptr) {
       actions.push_back({ActionKind::kPrepare, key});
     } else if (rank->phase == Phase::kReady && (key.rank == 0 || want->has_store) &&
-               free_slots > 0 && !OlderAttemptRuns(actual, key)) {
-      --free_slots;
+               (free_for(*rank) > 0 || (rank->on_gpu && limits.gpus == 0)) &&
+               !OlderAttemptRuns(actual, key)) {
+      --free_for(*rank);
       actions.push_back({ActionKind::kStart, key});
     }
   }

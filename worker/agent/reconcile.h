@@ -1,7 +1,8 @@
 // Reconcile: what an agent has to do so that what it has becomes what it should have. Pure: no
 // clock, I/O or state; called after each change of either side, and again until it has nothing more
 // to say. It never starts what could run twice: a newer attempt of a job waits until every process
-// of an older one is gone from this machine, and there are never more processes than slots.
+// of an older one is gone from this machine, and there are never more processes than slots on the
+// CPU, nor than GPUs on GPUs.
 #ifndef JENNER_WORKER_AGENT_RECONCILE_H_
 #define JENNER_WORKER_AGENT_RECONCILE_H_
 
@@ -33,6 +34,7 @@ struct ActualRank {
   Phase phase = Phase::kPreparing;
   bool stopping = false;  // SIGTERM was sent
   bool killing = false;   // SIGKILL is on its way
+  bool on_gpu = false;    // it takes a GPU, and no slot
 };
 
 enum class ActionKind {
@@ -53,6 +55,7 @@ struct Action {
 struct ReconcileLimits {
   int slots = 1;
   bool draining = false;  // the agent is going away: everything is to be stopped, nothing started
+  int gpus = 0;           // none: a rank that takes one is started all the same, to fail
 };
 
 // The actions, those that free something first, otherwise in the order of the keys. Acting on all

@@ -54,6 +54,22 @@ std::vector<Case> Starts() {
        {{Key(1, 0), Phase::kRunning, true}, {Key(1, 0, "j2"), Phase::kReady}},
        {1, false},
        {}},
+      {"a rank on a GPU takes no slot",
+       {{Key(1, 0)}, {Key(1, 0, "j2")}},
+       {{Key(1, 0), Phase::kRunning}, {Key(1, 0, "j2"), Phase::kReady, false, false, true}},
+       {1, false, 1},
+       {{ActionKind::kStart, Key(1, 0, "j2")}}},
+      {"a rank that is dying holds its GPU",
+       {{Key(1, 0, "j2")}},
+       {{Key(1, 0), Phase::kRunning, true, false, true},
+        {Key(1, 0, "j2"), Phase::kReady, false, false, true}},
+       {1, false, 1},
+       {}},
+      {"without any GPU it fails at once",
+       {{Key(1, 0)}},
+       {{Key(1, 0), Phase::kReady, false, false, true}},
+       two,
+       {{ActionKind::kStart, Key(1, 0)}}},
   };
 }
 

@@ -1,0 +1,147 @@
+#include "server/coordinator/reference_placement.h"
+
+#include <algorithm>
+#include <set>
+#include <tuple>
+
+namespace jenner::coordinator {
+namespace {
+
+struct Candidate {
+  const Experiment* experiment;
+  const Job* job;
+  size_t number;
+};
+
+class Reference {
+ public:
+  Reference(const State& state, absl::Time now) : state_(state) {
+    for (const auto& [name, worker] : state.liveness.workers) {
+      if (!IsAlive(state, name, now) || state.cordons.count(name) > 0) continue;
+      free_[name] = {worker.slots, worker.gpus};
+    }
+    for (const auto& [id, experiment] : state.experiments) {
+      held_[experiment.owner] = CountHeld(state, experiment.owner);
+      const bool is_over =
+          IsTerminal(experiment.state) || experiment.state == RunState::kCancelling;
+      for (size_t i = 0; i < experiment.jobs.size(); ++i) {
+        const Job& job = experiment.jobs[i];
+        for (const Rank& rank : job.ranks) {
+          if (!rank.ended && free_.count(rank.worker) > 0) --FreeOf(job, rank.worker);
+        }
+        if (!is_over && job.state == RunState::kQueued && now >= job.not_before)
+          waiting_.push_back({&experiment, &job, i});
+      }
+    }
+  }
+
+  std::vector<AttemptStarted> Run() {
+    std::vector<AttemptStarted> starts;
+    while (!waiting_.empty()) {
+      const auto next = std::min_element(
+          waiting_.begin(), waiting_.end(),
+          [&](const Candidate& a, const Candidate& b) { return TurnOf(a) < TurnOf(b); });
+      const Candidate one = *next;
+      waiting_.erase(next);
+      const std::vector<std::string> workers = Serve(one);
+      if (workers.empty()) continue;
+      AttemptStarted start{one.experiment->id, one.job->plan.id, one.job->attempt + 1, {}};
+      for (const std::string& worker : workers)
+        start.placements.push_back({worker, state_.liveness.workers.at(worker).boot_id});
+      starts.push_back(start);
+    }
+    return starts;
+  }
+
+ private:
+  static bool IsOnGpus(const Job& job) { return job.plan.spec.device == core::Device::kCuda; }
+  int32_t& FreeOf(const Job& job, const std::string& worker) {
+    return IsOnGpus(job) ? free_[worker].second : free_[worker].first;
+  }
+  std::tuple<int32_t, int32_t, int64_t, size_t> TurnOf(const Candidate& one) {
+    return {-one.experiment->spec.priority, held_[one.experiment->owner], one.experiment->order,
+            one.number};
+  }
+  bool Has(const std::string& worker, const Job& job) const {
+    const std::vector<std::string>& models = state_.liveness.workers.at(worker).models;
+    return std::count(models.begin(), models.end(), job.plan.spec.base_model) > 0;
+  }
+
+  std::vector<std::string> Serve(const Candidate& one) {
+    const Job& job = *one.job;
+    const std::string& owner = one.experiment->owner;
+    const auto ranks = job.plan.spec.ranks;
+    int32_t places = 0;
+    int32_t free = 0;
+    for (const auto& [name, unused] : free_) {
+      if (!Has(name, job)) continue;
+      const WorkerInfo& worker = state_.liveness.workers.at(name);
+      places += IsOnGpus(job) ? worker.gpus : worker.slots;
+      free += std::max(FreeOf(job, name), 0);
+    }
+    if (places < ranks) return {};
+    if (at_quota_.count(owner) > 0) return {};
+    const std::optional<int32_t> limit = state_.quotas.Of(owner).slots;
+    if (limit.has_value() && held_[owner] + ranks > *limit) {
+      if (ranks <= *limit) at_quota_.insert(owner);
+      return {};
+    }
+    held_[owner] += ranks;
+    if (free < ranks) {
+      for (const auto& [name, unused] : free_) {
+        if (Has(name, job)) FreeOf(job, name) = 0;
+      }
+      return {};
+    }
+    return Take(job);
+  }
+
+  std::vector<std::string> Take(const Job& job) {
+    const auto ranks = static_cast<size_t>(job.plan.spec.ranks);
+    std::map<std::string, int32_t> wanted;
+    for (const std::string& worker : job.last_workers) ++wanted[worker];
+    bool fits = job.last_workers.size() == ranks;
+    for (const auto& [name, count] : wanted)
+      fits = fits && free_.count(name) > 0 && Has(name, job) && FreeOf(job, name) >= count;
+    if (fits) {
+      for (const auto& [name, count] : wanted) FreeOf(job, name) -= count;
+      return job.last_workers;
+    }
+    std::vector<std::string> taken;
+    while (taken.size() < ranks) {
+      std::string best;
+      for (const auto& [name, unused] : free_) {
+        if (!Has(name, job) || FreeOf(job, name) < 1) continue;
+        if (best.empty() || FreeOf(job, name) > FreeOf(job, best)) best = name;
+      }
+      for (; FreeOf(job, best) > 0 && taken.size() < ranks; --FreeOf(job, best))
+        taken.push_back(best);
+    }
+    return taken;
+  }
+
+  const State& state_;
+  std::map<std::string, std::pair<int32_t, int32_t>> free_;  // slots, GPUs
+  std::map<std::string, int32_t> held_;                      // by owner
+  std::set<std::string> at_quota_;
+  std::vector<Candidate> waiting_;
+};
+
+}  // namespace
+
+std::vector<AttemptStarted> ReferencePlace(const State& state, absl::Time now) {
+  return Reference(state, now).Run();
+}
+
+int32_t CountHeld(const State& state, const std::string& owner) {
+  int32_t held = 0;
+  for (const auto& [id, experiment] : state.experiments) {
+    if (experiment.owner != owner) continue;
+    for (const Job& job : experiment.jobs) {
+      for (const Rank& rank : job.ranks) held += rank.ended ? 0 : 1;
+    }
+  }
+  return held;
+}
+
+}  // namespace jenner::coordinator
