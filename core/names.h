@@ -27,6 +27,24 @@ inline bool IsOwner(std::string_view owner) {
          });
 }
 
+// A path below a folder, whoever joins it to one: at most 512 bytes, no part is empty, "." or "..",
+// no control characters, no backslash.
+inline bool IsPathBelow(std::string_view path) {
+  constexpr size_t kMaxBytes = 512;
+  if (path.empty() || path.size() > kMaxBytes) return false;
+  for (const char c : path) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x20 || byte == 0x7f || c == '\\') return false;
+  }
+  for (size_t begin = 0; begin <= path.size();) {
+    const size_t end = std::min(path.find('/', begin), path.size());
+    const std::string_view part = path.substr(begin, end - begin);
+    if (part.empty() || part == "." || part == "..") return false;
+    begin = end + 1;
+  }
+  return true;
+}
+
 inline std::string ExperimentName(const std::string& id) { return "experiments/" + id; }
 inline std::string JobName(const std::string& experiment, const std::string& job) {
   return "experiments/" + experiment + "/jobs/" + job;

@@ -56,6 +56,9 @@ struct TrainingSpec {
   double beta2 = 0.999;
   double epsilon = 1e-8;
   double max_gradient_norm = 1.0;  // global L2; 0: no clipping
+  // A checkpoint each so many optimizer steps, besides those at evaluations; 0: only those. Changes
+  // no result and tells no two jobs apart.
+  int32_t checkpoint_steps = 100;
   bool operator==(const TrainingSpec&) const = default;
 };
 

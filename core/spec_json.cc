@@ -50,6 +50,7 @@ void VisitFields(V& visit, TrainingSpec& s) {
   visit("beta2", s.beta2);
   visit("epsilon", s.epsilon);
   visit("max_gradient_norm", s.max_gradient_norm);
+  visit("checkpoint_steps", s.checkpoint_steps);
 }
 
 template <typename V>
@@ -156,12 +157,22 @@ JobSpec ParseJobSpec(const std::string& json, Faults* faults) {
 
 std::string ToJson(const ExperimentSpec& spec) { return Canonical(WriteValue(spec)); }
 
-std::string ToJson(const JobSpec& job) {
+namespace {
+
+Json WriteJob(const JobSpec& job) {
   JobFile file{kJobVersion, job, std::nullopt};
   if (job.device != Device::kCpu) file.device = job.device;
-  return Canonical(WriteValue(file));
+  return WriteValue(file);
 }
 
-std::string JobId(const JobSpec& job) { return "j" + Sha256Hex(ToJson(job)).substr(0, 16); }
+}  // namespace
+
+std::string ToJson(const JobSpec& job) { return Canonical(WriteJob(job)); }
+
+std::string JobId(const JobSpec& job) {
+  Json json = WriteJob(job);
+  if (job.training) json["training"]["settings"].erase("checkpoint_steps");
+  return "j" + Sha256Hex(Canonical(json)).substr(0, 16);
+}
 
 }  // namespace jenner::core

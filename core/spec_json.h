@@ -22,7 +22,8 @@ JobSpec ParseJobSpec(const std::string& json, Faults* faults);
 std::string ToJson(const ExperimentSpec& spec);
 std::string ToJson(const JobSpec& job);
 
-// "j" and the first 16 hex digits of the SHA-256 of ToJson(job).
+// "j" and the first 16 hex digits of the SHA-256 of ToJson(job) without
+// training.settings.checkpoint_steps, which changes no result.
 std::string JobId(const JobSpec& job);
 
 }  // namespace jenner::core

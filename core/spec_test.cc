@@ -147,6 +147,28 @@ TEST(JobJsonTest, TheDeviceIsWrittenIfItIsNotTheCpu) {
   EXPECT_THAT(Fields(faults), ElementsAre("device"));
 }
 
+// How often a job keeps a checkpoint does not make it another one; the ids of before there was a
+// choice stay.
+TEST(JobJsonTest, CheckpointStepsAreInTheFileAndNotInTheId) {
+  JobSpec job = Expand(Resolve(Example())).back().spec;
+  ASSERT_TRUE(job.training);
+  const std::string id = JobId(job);
+  std::string without = ToJson(job);
+  const std::string field = R"("checkpoint_steps":100,)";
+  const size_t at = without.find(field);
+  ASSERT_NE(at, std::string::npos) << without;
+  without.erase(at, field.size());
+  EXPECT_EQ(id, "j" + Sha256Hex(without).substr(0, 16));
+  job.training->settings.checkpoint_steps = 7;
+  EXPECT_EQ(JobId(job), id);
+  Faults faults;
+  EXPECT_EQ(ParseJobSpec(ToJson(job), &faults), job);
+  EXPECT_EQ(ParseJobSpec(without, &faults).training->settings.checkpoint_steps, 100);
+  EXPECT_THAT(faults, IsEmpty());
+  job.training->settings.checkpoint_steps = -1;
+  EXPECT_THAT(Fields(Validate(job)), ElementsAre("training.settings.checkpoint_steps"));
+}
+
 TEST(ExpandTest, OnlyTrainingsGetGpus) {
   ExperimentSpec spec = Resolve(Example());
   spec.device = Device::kCuda;

@@ -33,6 +33,20 @@ struct Logger {
   }
   void operator()(const coordinator::StoreAnnounced&) const {}
   void operator()(const coordinator::JobPlanned&) const {}
+  void operator()(const coordinator::CheckpointCommitted& e) const {
+    Log(Level::kInfo, "checkpoint committed",
+        {{"experiment", e.experiment},
+         {"job", e.job},
+         {"attempt", absl::StrFormat("%d", e.attempt)},
+         {"step", absl::StrFormat("%d", e.step)}});
+  }
+  void operator()(const coordinator::AttemptResumed& e) const {
+    Log(Level::kInfo, "attempt goes on from a checkpoint",
+        {{"experiment", e.experiment},
+         {"job", e.job},
+         {"attempt", absl::StrFormat("%d", e.attempt)},
+         {"step", absl::StrFormat("%d", e.step)}});
+  }
   void operator()(const coordinator::RankEnded& e) const {
     if (e.exit_code == 0) return;
     Log(Level::kWarning, "rank ended",

@@ -31,11 +31,14 @@ class CoordinatorLoop {
  public:
   static constexpr size_t kMaxGroup = 256;
 
-  // `lease`: the agents' and the grace (coordinator/state.h).
+  // `lease`: the agents' and the grace; `min_run_time`: before a job is asked to stop for another
+  // (both coordinator/state.h).
   CoordinatorLoop(store::EventLog& log, feed::Hub& hub, telemetry::Metrics& metrics,
-                  absl::Duration lease, const coordinator::Quotas& quotas = {})
+                  absl::Duration lease, const coordinator::Quotas& quotas = {},
+                  absl::Duration min_run_time = coordinator::kMinRunTime)
       : log_(log), hub_(hub), metrics_(metrics), lease_(lease) {
     state_.quotas = quotas;
+    state_.min_run_time = min_run_time;
   }
 
   // Folds the whole log into the State; before the first Handle. Returns the number of events.

@@ -50,6 +50,7 @@ void AddDuration(CLI::App& app, const std::string& name, const std::string& help
 struct Flags {
   jenner::server::ServerOptions options;
   double lease_seconds = 15;
+  double min_run_seconds = absl::ToDoubleSeconds(jenner::coordinator::kMinRunTime);
   std::string port_file;
   std::string metrics_port_file;
 };
@@ -108,6 +109,11 @@ void Declare(CLI::App& app, Flags& flags) {
                  "Seconds without an answer after which an agent kills its ranks; 5 s later they "
                  "are given to others. Less finds a lost worker sooner")
       ->check(CLI::Range(1.0, 3600.0))
+      ->capture_default_str();
+  app.add_option("--min-run-time", flags.min_run_seconds,
+                 "Seconds that a job runs before it may be asked to stop, with a checkpoint, for "
+                 "one of higher priority")
+      ->check(CLI::Range(0.0, 86400.0))
       ->capture_default_str();
   app.add_option("--max-watch-streams", options.max_watch_streams, "Watch streams open at once")
       ->check(CLI::Range(1, 100'000))
@@ -170,6 +176,7 @@ int main(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : 2;
   }
   flags.options.limits.lease = absl::Seconds(flags.lease_seconds);
+  flags.options.min_run_time = absl::Seconds(flags.min_run_seconds);
 
   // Before any thread is started, so that all of them leave these to sigwait.
   sigset_t signals;

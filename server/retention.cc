@@ -32,6 +32,7 @@ std::set<std::string> Named(const coordinator::State& state) {
     AddRef(experiment.spec.evaluation.prompts, &named);
     for (const coordinator::Job& job : experiment.jobs) {
       for (const coordinator::Artifact& artifact : job.artifacts) named.insert(artifact.sha256);
+      for (const coordinator::Artifact& file : job.checkpoint.files) named.insert(file.sha256);
     }
   }
   return named;
@@ -69,8 +70,9 @@ void Retention::Begin(const rpc::View& view) {
   if (options_.keep_attempts > 0) DropAttempts(view);
   if (options_.keep_experiments > absl::ZeroDuration()) DeleteExpired(view);
   auto look = std::make_shared<Look>();
+  look->named = Named(view.state);
+  look->checkpoint_cutoff = view.now - kKeepCheckpointFiles;
   if (options_.keep_unreferenced > absl::ZeroDuration()) {
-    look->named = Named(view.state);
     look->cutoff = std::min(view.now - options_.keep_unreferenced, OldestAttempt(view.state));
   }
   Sweep(look);
@@ -129,10 +131,14 @@ void Retention::Sweep(const std::shared_ptr<Look>& look) {
   const bool is_posted = backend_.file_tasks->Push([this, look] {
     if (look->next_folder == store::BlobStore::kNumFolders) return End(*look);
     const store::BlobStore::Swept swept = backend_.blobs->Sweep(
-        look->next_folder++, look->cutoff, [this, &look](const std::string& sha256) {
-          const bool is_named = look->named.count(sha256) > 0;
-          if (!is_named) backend_.datasets->Forget(sha256);
-          return is_named;
+        look->next_folder++, std::max(look->cutoff, look->checkpoint_cutoff),
+        [this, &look](const std::string& sha256, absl::Time time) {
+          const bool is_old = time < look->cutoff || backend_.checkpoint_files->count(sha256) > 0;
+          const bool is_wanted = !is_old || look->named.count(sha256) > 0;
+          if (is_wanted) return true;
+          backend_.datasets->Forget(sha256);
+          backend_.checkpoint_files->erase(sha256);
+          return false;
         });
     look->blob_bytes += swept.kept_bytes;
     backend_.metrics->Removed("blobs", swept.num_removed, swept.removed_bytes);

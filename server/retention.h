@@ -9,6 +9,8 @@
 //   may come to need: a blob's time is when it was uploaded or last asked for by a create; it must
 //   be older than `keep_unreferenced` and than every attempt that runs, whose uploads are named
 //   only when it has ended.
+// - Files of checkpoints that no job's committed one names any more, an hour after their upload: a
+//   long training makes many. The hour is for those that are not reported yet.
 #ifndef JENNER_SERVER_RETENTION_H_
 #define JENNER_SERVER_RETENTION_H_
 
@@ -36,6 +38,7 @@ class Retention {
  public:
   static constexpr size_t kMaxAttempts = 256;    // jobs whose attempts are dropped in one look
   static constexpr size_t kMaxExperiments = 64;  // deleted in one look
+  static constexpr absl::Duration kKeepCheckpointFiles = absl::Hours(1);  // that nothing names
 
   // `files`: (name for the metric, path) of what else counts as used. `backend` must outlive it,
   // and it the threads that run the tasks.
@@ -51,6 +54,7 @@ class Retention {
   struct Look {
     std::set<std::string> named;               // hashes
     absl::Time cutoff = absl::InfinitePast();  // blobs of before this may go
+    absl::Time checkpoint_cutoff;              // and files of checkpoints of before this
     int64_t blob_bytes = 0;                    // kept
     int next_folder = 0;
   };

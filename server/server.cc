@@ -9,6 +9,7 @@
 #include <grpcpp/server_builder.h>
 
 #include <cstdlib>
+#include <set>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -106,6 +107,7 @@ struct Server::Impl {
   std::unique_ptr<store::MetricStore> metric_store;
   std::unique_ptr<store::BlobStore> blobs;
   std::unique_ptr<store::DatasetStore> datasets;
+  std::set<std::string> checkpoint_files;
   std::unique_ptr<CoordinatorLoop> loop;
   rpc::Backend backend;
   std::unique_ptr<Retention> retention;
@@ -175,7 +177,8 @@ absl::Status Server::Impl::Replay() {
     ASSIGN_OR_RETURN(quotas, store::ReadQuotas(options.quotas_path));
   }
   loop = std::make_unique<CoordinatorLoop>(*events, hub, metrics,
-                                           options.limits.lease + coordinator::kLeaseGrace, quotas);
+                                           options.limits.lease + coordinator::kLeaseGrace, quotas,
+                                           options.min_run_time);
   ASSIGN_OR_RETURN(const int64_t num_events, loop->Replay());
   // What a deletion by an older version left behind when it did not come to its end.
   ASSIGN_OR_RETURN(const std::vector<std::string> with_rows, metric_store->Experiments());
@@ -219,6 +222,7 @@ void Server::Impl::FillBackend() {
   backend.metric_store = metric_store.get();
   backend.blobs = blobs.get();
   backend.datasets = datasets.get();
+  backend.checkpoint_files = &checkpoint_files;
   backend.hub = &hub;
   backend.metrics = &metrics;
   backend.gate = gate.get();

@@ -28,6 +28,8 @@ struct ServerOptions {
   bool require_client_certificate = false;  // of clients, too; needs `tls`
   bool require_tokens = false;              // of clients, even while there are none
   bool reflection = true;                   // ... where everyone may do everything; else it is off
+  // A job is asked to stop for one of higher priority after this at the earliest.
+  absl::Duration min_run_time = coordinator::kMinRunTime;
   // Limits.
   rpc::Limits limits;
   int max_watch_streams = 1000;

@@ -106,6 +106,7 @@ TEST(Convert, RandomSpecsComeBack) {
     t.accumulation_steps = integer(), t.max_length = integer(), t.warmup_steps = integer();
     t.learning_rate = real(), t.weight_decay = real(), t.beta1 = real(), t.beta2 = real();
     t.epsilon = real(), t.max_gradient_norm = real();
+    t.checkpoint_steps = integer();
     spec.evaluation = {text(),    {text()}, {real()}, integer(), integer(),
                        integer(), real(),   real(),   {text()}};
     spec.ranks = integer();

@@ -35,8 +35,11 @@ std::string Upper(std::string text) {
   return text;
 }
 
-std::string FormatSteps(int step, int total_steps) {
-  return total_steps == 0 ? "-" : absl::StrFormat("%d/%d", step, total_steps);
+// "40/100 (from 20)": where the attempt went on from.
+std::string FormatSteps(int step, int total_steps, int resumed_step) {
+  if (total_steps == 0) return "-";
+  const std::string from = resumed_step > 0 ? absl::StrFormat(" (from %d)", resumed_step) : "";
+  return absl::StrFormat("%d/%d", step, total_steps) + from;
 }
 
 // "w1, w2", or "w1 x2, w2" for a worker of several ranks; "-": none.
@@ -166,8 +169,8 @@ std::string FormatExperiment(const v1::Experiment& experiment) {
     rows.push_back({LastComponent(job.name()), FormatArms(job.arms(), 3),
                     job.stopping() ? "stopping" : FormatState(job.state(), job.queue_position()),
                     job.attempt() == 0 ? "-" : std::to_string(job.attempt()),
-                    FormatSteps(job.step(), job.total_steps()), FormatJobWorkers(job.workers()),
-                    FormatReason(job.state_reason())});
+                    FormatSteps(job.step(), job.total_steps(), job.resumed_step()),
+                    FormatJobWorkers(job.workers()), FormatReason(job.state_reason())});
   }
   return out + "\n" +
          FormatTable({"JOB", "ARMS/SEED", "STATE", "ATTEMPT", "STEP", "WORKERS", "REASON"}, rows);

@@ -102,12 +102,17 @@ TEST(TableTest, JobsOfAnExperiment) {
   job->set_step(3);
   job->set_total_steps(9);
   for (const char* worker : {"w1", "w1", "w2"}) job->add_workers(worker);
+  job = experiment.add_jobs();
+  *job = experiment.jobs(1);
+  job->set_attempt(2);
+  job->set_resumed_step(2);
   EXPECT_EQ(FormatExperiment(experiment),
-            "e  running  2 jobs  created -  owner ana  priority 70\n\n"
-            "JOB  ARMS/SEED  STATE      ATTEMPT  STEP  WORKERS    REASON\n"
-            "j1   a/1        queued #2  -        -     -          NO_CAPACITY: needs 1 "
+            "e  running  3 jobs  created -  owner ana  priority 70\n\n"
+            "JOB  ARMS/SEED  STATE      ATTEMPT  STEP          WORKERS    REASON\n"
+            "j1   a/1        queued #2  -        -             -          NO_CAPACITY: needs 1 "
             "slot, 0 free\n"
-            "j1   a/1        running    1        3/9   w1 x2, w2\n");
+            "j1   a/1        running    1        3/9           w1 x2, w2\n"
+            "j1   a/1        running    2        3/9 (from 2)  w1 x2, w2\n");
 }
 
 TEST(TableTest, Workers) {

@@ -74,6 +74,7 @@ struct Applier {
     job.attempt = e.attempt;
     job.state = RunState::kRunning;
     job.start_time = time;
+    job.resumed_step = 0;
     for (const AttemptStarted::Placement& place : e.placements) {
       Rank rank;
       rank.worker = place.worker;
@@ -91,6 +92,12 @@ struct Applier {
   }
   void operator()(const JobPlanned& e) {
     JobOf(state, e.experiment, e.job).total_steps = e.total_steps;
+  }
+  void operator()(const CheckpointCommitted& e) {
+    JobOf(state, e.experiment, e.job).checkpoint = {e.attempt, e.step, e.files};
+  }
+  void operator()(const AttemptResumed& e) {
+    JobOf(state, e.experiment, e.job).resumed_step = e.step;
   }
   void operator()(const RankEnded& e) {
     Job& job = JobOf(state, e.key.experiment, e.key.job);
@@ -129,6 +136,7 @@ struct Applier {
     ChargeJob(e.charge, time, &job);
     job.state = e.state;
     job.reason = e.reason;
+    job.checkpoint = {};
     job.end_time = time;
   }
   void operator()(const CancelRequested& e) {

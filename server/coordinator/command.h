@@ -52,11 +52,16 @@ struct RankReport {
   int32_t exit_code = 0;
   Reason error;  // blame is derived from exit_code
   std::vector<Artifact> artifacts;
+  // Rank 0.
+  int32_t resumed_step = 0;     // 0: it did not go on from a checkpoint
+  int32_t checkpoint_step = 0;  // of the newest checkpoint that it has uploaded; 0: none
+  std::vector<Artifact> checkpoint_files = {};
 };
 
 inline constexpr int32_t kMaxSlots = 1024;
 inline constexpr int32_t kMaxGpus = 64;
-inline constexpr size_t kMaxArtifacts = 1000;      // of a rank
+inline constexpr size_t kMaxArtifacts = 1000;  // of a rank
+inline constexpr size_t kMaxCheckpointFiles = 256;
 inline constexpr size_t kMaxErrorBytes = 4 << 10;  // longer messages are cut
 
 // An agent's report. Observe() takes its liveness, Decide() its news.

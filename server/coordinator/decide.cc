@@ -142,6 +142,7 @@ struct Decider {
       bodies->push_back(JobPlanned{report.key.experiment, report.key.job, report.key.attempt,
                                    report.total_steps});
     }
+    AddCheckpoint(report, job, bodies);
     if (report.phase != Phase::kEnded) return;
     RankEnded ended{report.key,       report.exit_code, report.error,
                     report.artifacts, report.step,      report.total_steps};
@@ -150,6 +151,22 @@ struct Decider {
     if (report.exit_code != 0)
       ended.error.blame = FailureOf(ended.exit_code, ended.error.code).blame;
     bodies->push_back(std::move(ended));
+  }
+
+  // What a current rank 0 tells of checkpoints. Of one attempt only newer ones count; a new
+  // attempt's takes the place of any, for it went on from that or could not.
+  static void AddCheckpoint(const RankReport& report, const Job& job,
+                            std::vector<EventBody>* bodies) {
+    const RankKey& key = report.key;
+    if (key.rank != 0) return;
+    if (report.resumed_step > 0 && report.resumed_step != job.resumed_step) {
+      bodies->push_back(AttemptResumed{key.experiment, key.job, key.attempt, report.resumed_step});
+    }
+    const bool is_newer =
+        key.attempt > job.checkpoint.attempt || report.checkpoint_step > job.checkpoint.step;
+    if (report.checkpoint_step <= 0 || report.checkpoint_files.empty() || !is_newer) return;
+    bodies->push_back(CheckpointCommitted{key.experiment, key.job, key.attempt,
+                                          report.checkpoint_step, report.checkpoint_files});
   }
 
   // Ranks given to an earlier life of this agent that the new one does not have.
@@ -199,9 +216,15 @@ absl::Status CheckSync(const WorkerSync& sync) {
         absl::StrFormat("gpus: expected 0 to %d, found %d", kMaxGpus, sync.gpus));
   }
   for (const RankReport& report : sync.ranks) {
-    if (report.artifacts.size() <= kMaxArtifacts) continue;
-    return absl::InvalidArgumentError(
-        absl::StrFormat("ranks: %d artifacts; at most %d", report.artifacts.size(), kMaxArtifacts));
+    if (report.artifacts.size() > kMaxArtifacts) {
+      return absl::InvalidArgumentError(absl::StrFormat("ranks: %d artifacts; at most %d",
+                                                        report.artifacts.size(), kMaxArtifacts));
+    }
+    if (report.checkpoint_files.size() > kMaxCheckpointFiles) {
+      return absl::InvalidArgumentError(
+          absl::StrFormat("ranks: %d files of a checkpoint; at most %d",
+                          report.checkpoint_files.size(), kMaxCheckpointFiles));
+    }
   }
   return absl::OkStatus();
 }

@@ -39,7 +39,8 @@ absl::StatusOr<std::vector<Event>> Decide(const State& state, const Command& com
 // Which quota refused a CreateExperiment: "QUOTA_EXPERIMENTS" or "QUOTA_JOBS"; "": none did.
 std::string QuotaOf(const absl::Status& refusal);
 
-// InvalidArgument: no name or boot_id, more slots, GPUs or artifacts than the limits of command.h.
+// InvalidArgument: no name or boot_id, more slots, GPUs, artifacts or files of a checkpoint than
+// the limits of command.h.
 absl::Status CheckSync(const WorkerSync& sync);
 
 // The only writer of the durable part. Total: every event applies to every state that could have
@@ -56,8 +57,11 @@ struct Assignment {
   int32_t world_size = 1;
   const core::JobSpec* spec = nullptr;  // in the State
   std::string store_address;            // ranks > 0 start once it is set
+  bool is_final = false;                // with `stop`: the job is cancelled, nobody goes on
   bool kill = false;                    // as `stop`, but without grace
   bool stop = false;                    // cancelled, asked to, or the gang broke
+  const Checkpoint* checkpoint =
+      nullptr;  // rank 0: the committed one, in the State; or there is none
 };
 
 // What `worker` should have, by key. A projection; stores nothing. `state` must outlive the result.
@@ -75,9 +79,9 @@ std::vector<AttemptStarted> Place(const State& state, absl::Time now);
 
 // The running jobs that are to stop so that waiting ones of higher priority can be placed, once
 // Place() has nothing more to give: of strictly lower priority only (so that no two jobs can ever
-// stop each other), only after kMinRunTime, the lowest priority first and of equals the one that
-// started last, no more than are needed besides what is coming free anyway, and none where that
-// would not be enough; none for a job that its owner's quota keeps waiting. They stop with a
+// stop each other), only after State::min_run_time, the lowest priority first and of equals the one
+// that started last, no more than are needed besides what is coming free anyway, and none where
+// that would not be enough; none for a job that its owner's quota keeps waiting. They stop with a
 // checkpoint and wait again.
 std::vector<StopRequested> Preemptions(const State& state, absl::Time now);
 

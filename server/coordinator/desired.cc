@@ -18,7 +18,9 @@ std::vector<Assignment> Desired(const State& state, const std::string& worker) {
       assignment.spec = &job.plan.spec;
       assignment.store_address = job.store_address;
       assignment.stop = is_stopping;
+      assignment.is_final = job.state == RunState::kCancelling;
       assignment.kill = experiment.is_killed;
+      if (i == 0 && job.checkpoint.step > 0) assignment.checkpoint = &job.checkpoint;
       assignments.push_back(std::move(assignment));
     }
   }

@@ -53,6 +53,24 @@ struct JobPlanned {
   int32_t total_steps = 0;
   bool operator==(const JobPlanned&) const = default;
 };
+// All files of a checkpoint of the current attempt are durable blobs: it takes the place of the one
+// before it.
+struct CheckpointCommitted {
+  std::string experiment;
+  std::string job;
+  int32_t attempt = 0;
+  int32_t step = 0;
+  std::vector<Artifact> files;
+  bool operator==(const CheckpointCommitted&) const = default;
+};
+// The trainer of the current attempt went on from the checkpoint of a step.
+struct AttemptResumed {
+  std::string experiment;
+  std::string job;
+  int32_t attempt = 0;
+  int32_t step = 0;
+  bool operator==(const AttemptResumed&) const = default;
+};
 struct RankEnded {
   RankKey key;
   int32_t exit_code = 0;
@@ -129,7 +147,7 @@ using EventBody =
     std::variant<ExperimentCreated, AttemptStarted, StoreAnnounced, RankEnded, JobRequeued,
                  JobEnded, CancelRequested, ExperimentEnded, ExperimentDeleted, JobPlanned,
                  StopRequested, PauseRequested, ExperimentPaused, ExperimentResumed, WorkerCordoned,
-                 WorkerUncordoned>;
+                 WorkerUncordoned, CheckpointCommitted, AttemptResumed>;
 
 struct Event {
   absl::Time time = absl::InfinitePast();

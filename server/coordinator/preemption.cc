@@ -21,7 +21,7 @@ Candidates MayBeStopped(const State& state, int32_t highest, absl::Time now) {
     for (const JobKey& key : gangs) {
       const Experiment& experiment = state.experiments.at(key.experiment);
       const Job& job = experiment.jobs[key.job];
-      if (IsStopping(job) || now < job.start_time + kMinRunTime) continue;
+      if (IsStopping(job) || now < job.start_time + state.min_run_time) continue;
       candidates.push_back({&experiment, &job});
     }
     std::stable_sort(candidates.begin() + first, candidates.end(),

@@ -25,6 +25,7 @@ struct World {
   absl::Time now = absl::FromUnixSeconds(1000);
   std::map<std::string, std::string> boots;
   int num_preempted = 0;
+  int num_committed = 0;
   int num_at_quota = 0;  // placements that took their owner to its quota
   int num_on_gpus = 0;
 
@@ -33,6 +34,7 @@ struct World {
       const State before = state;
       CheckPlacement(event);
       CheckStop(event);
+      CheckCheckpoint(event);
       Apply(event, &state);
       Apply(event, &replayed);
       CheckInvariants(state);
@@ -52,6 +54,19 @@ struct World {
       ASSERT_TRUE(IsAlive(state, place.worker, now));
       ASSERT_EQ(state.cordons.count(place.worker), 0U);
     }
+  }
+
+  // Only the current attempt's, and of one attempt ever newer ones.
+  void CheckCheckpoint(const Event& event) {
+    const auto* committed = std::get_if<CheckpointCommitted>(&event.body);
+    if (committed == nullptr) return;
+    const Job& job = *state.experiments.at(committed->experiment).Find(committed->job);
+    ASSERT_EQ(committed->attempt, job.attempt);
+    ASSERT_FALSE(job.ranks.empty() || job.ranks[0].ended);
+    if (job.checkpoint.attempt == committed->attempt) {
+      ASSERT_GT(committed->step, job.checkpoint.step);
+    }
+    ++num_committed;
   }
 
   void CheckQuota(const Event& event) {
@@ -168,6 +183,11 @@ WorkerSync RandomSync(std::mt19937_64* random, const World& world, const std::st
     report.key = one.key;
     report.phase = Phase::kRunning;
     if (one.key.rank == 0) report.store_address = "a:1";
+    if ((*random)() % 4 == 0) {
+      report.checkpoint_step = 1 + static_cast<int32_t>((*random)() % 50);
+      report.checkpoint_files = {{"state.json", core::Sha256Hex("s"), 1}};
+    }
+    if (one.checkpoint != nullptr) report.resumed_step = one.checkpoint->step;
     if ((*random)() % 3 == 0) {
       constexpr int32_t kCodes[] = {0, 0, 0, 0, 16, 13, 14, 30, 137};
       report.phase = Phase::kEnded;
@@ -214,6 +234,7 @@ TEST(PropertyTest, RandomHistories) {
   const uint64_t first = given != nullptr ? std::strtoull(given, nullptr, 10) : 1;
   const uint64_t count = given != nullptr ? 1 : 40;
   int terminal = 0;
+  int num_committed = 0;
   int num_at_quota = 0;
   int num_on_gpus = 0;
   for (uint64_t seed = first; seed < first + count; ++seed) {
@@ -249,11 +270,13 @@ TEST(PropertyTest, RandomHistories) {
     }
     for (const auto& [id, experiment] : world.state.experiments)
       terminal += IsTerminal(experiment.state) ? 1 : 0;
+    num_committed += world.num_committed;
     num_at_quota += world.num_at_quota;
     num_on_gpus += world.num_on_gpus;
   }
   if (count > 1) {
     EXPECT_GT(terminal, 20) << "the histories end too few experiments to show anything";
+    EXPECT_GT(num_committed, 20) << "and commit too few checkpoints";
     EXPECT_GT(num_at_quota, 20);
     EXPECT_GT(num_on_gpus, 20);
   }

@@ -4,8 +4,9 @@
 //   submit ID arms=N ranks=N [model=M] [request=R] [priority=P] [owner=O] [device=cuda]
 //   worker-up NAME slots=N [gpus=N] [models=a,b] [boot=B]
 //   quota [OWNER] [slots=N] [jobs=N] [experiments=N] (without OWNER: of all others)
-//   report NAME JOB rank=N phase=P [exit=N] [code=C] [store=A] [step=N]
-//   [of=N]   silent NAME sync NAME [boot=B] [has=EXPERIMENT, whose ranks it still has] tick SECONDS
+//   report NAME JOB rank=N phase=P [exit=N] [code=C] [store=A] [step=N] [of=N] [attempt=N]
+//   [resumed=STEP] [checkpoint=STEP]   silent NAME   tick SECONDS
+//   sync NAME [boot=B] [has=EXPERIMENT, whose ranks it still has]
 //   cancel ID   delete ID   desired NAME   restart (state rebuilt from events alone)
 //   kill ID   pause ID   resume ID   cordon NAME   drain NAME   uncordon NAME
 #include <gtest/gtest.h>
@@ -174,6 +175,11 @@ class Cluster {
     report.store_address = Arg("store", "");
     report.step = Number("step", 0);
     report.total_steps = Number("of", 0);
+    report.resumed_step = Number("resumed", 0);
+    report.checkpoint_step = Number("checkpoint", 0);
+    if (report.checkpoint_step > 0) {
+      report.checkpoint_files = {{"state.json", core::Sha256Hex(Arg("checkpoint", "")), 1}};
+    }
     // The other ranks that this worker has go on as they are.
     for (const Assignment& other : Desired(state_, worker)) {
       if (other.key != report.key) sync.ranks.push_back(Running(other));
@@ -221,10 +227,15 @@ class Cluster {
   std::string ShowDesired(const std::string& worker) {
     std::string out;
     for (const Assignment& one : Desired(state_, worker)) {
-      out += absl::StrFormat("%s attempt=%d rank=%d/%d%s%s\n", one.key.experiment, one.key.attempt,
-                             one.key.rank, one.world_size,
+      const int32_t step = one.checkpoint == nullptr ? 0 : one.checkpoint->step;
+      out += absl::StrFormat("%s attempt=%d rank=%d/%d%s%s%s\n", one.key.experiment,
+                             one.key.attempt, one.key.rank, one.world_size,
+                             step > 0 ? absl::StrFormat(" checkpoint=%d", step) : "",
                              one.store_address.empty() ? "" : " store=" + one.store_address,
-                             one.stop ? (one.kill ? " kill" : " stop") : "");
+                             one.stop ? (one.kill       ? " kill"
+                                         : one.is_final ? " stop for good"
+                                                        : " stop")
+                                      : "");
     }
     return out.empty() ? "nothing\n" : out;
   }
@@ -250,6 +261,11 @@ class Cluster {
     if (job.stop != StopCause::kNone) out += " stopping";
     if (job.total_steps > 0) {
       out += absl::StrFormat(" step %d/%d", StepOf(state_, id, job), job.total_steps);
+    }
+    if (job.resumed_step > 0) out += absl::StrFormat(" from %d", job.resumed_step);
+    if (job.checkpoint.step > 0) {
+      out += absl::StrFormat(" checkpoint %d of attempt %d", job.checkpoint.step,
+                             job.checkpoint.attempt);
     }
     Reason reason = job.reason;
     if (job.state == RunState::kQueued) {

@@ -71,6 +71,9 @@ void CheckInvariants(const State& state) {
       JENNER_CHECK(job.interruptions >= 0 && job.interruptions <= kMaxInterruptions);
       JENNER_CHECK(job.attempt >= job.attempts_counted + job.interruptions);
       JENNER_CHECK(!IsTerminal(experiment.state) || IsTerminal(job.state));
+      JENNER_CHECK((job.checkpoint.step > 0) == !job.checkpoint.files.empty());
+      JENNER_CHECK(job.checkpoint.attempt <= job.attempt);
+      JENNER_CHECK(!IsTerminal(job.state) || job.checkpoint.step == 0);
     }
   }
   JENNER_CHECK(state.index == IndexOf(state));

@@ -41,7 +41,8 @@ inline constexpr size_t kMaxDeletedRequests = 10'000;
 // A lost worker is forgotten after this, so that names that come and go do not pile up.
 inline constexpr absl::Duration kForgetWorkerAfter = absl::Hours(1);
 
-// A job is asked to stop for another one's sake only after it has run so long.
+// A job is asked to stop for another one's sake only after it has run so long, unless the server is
+// told otherwise (State::min_run_time).
 inline constexpr absl::Duration kMinRunTime = absl::Seconds(60);
 
 enum class RunState {
@@ -82,6 +83,14 @@ struct Artifact {
   bool operator==(const Artifact&) const = default;
 };
 
+// What a job goes on from, wherever it is placed: the files are blobs.
+struct Checkpoint {
+  int32_t attempt = 0;  // that made it
+  int32_t step = 0;     // optimizer steps done; 0: there is none
+  std::vector<Artifact> files;
+  bool operator==(const Checkpoint&) const = default;
+};
+
 // One rank of the current attempt.
 struct Rank {
   std::string worker;
@@ -104,9 +113,11 @@ struct Job {
   std::vector<Rank> ranks;                       // of the current attempt; empty when there is none
   std::string store_address;                     // of the current attempt, once announced
   std::vector<Artifact> artifacts;
+  Checkpoint checkpoint;     // the newest that was committed; none once the job has ended
+  int32_t resumed_step = 0;  // from which the current or last attempt went on; 0: the beginning
   StopCause stop = StopCause::kNone;  // asked of the current attempt; `reason` says why
-  // Of the last attempt, rank by rank, where its checkpoints are; empty if it failed by a fault
-  // that counts, for then another worker may do better.
+  // Of the last attempt, rank by rank, where its newest checkpoints are at once; empty if it failed
+  // by a fault that counts, for then another worker may do better.
   std::vector<std::string> last_workers;
   int32_t step = 0;         // at which rank 0 of the last ended attempt stood; see StepOf()
   int32_t total_steps = 0;  // 0: not known yet, or there is no training
@@ -183,6 +194,7 @@ struct State {
   int64_t last_order = 0;
   Index index;  // of the experiments
   Liveness liveness;
+  absl::Duration min_run_time = kMinRunTime;  // how the server is run; not durable
   Quotas quotas;
 
   bool SameDurable(const State& other) const {

@@ -11,6 +11,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "absl/status/status.h"
@@ -70,6 +71,9 @@ struct Backend {
   store::MetricStore* metric_store = nullptr;  // touched on the store thread only
   store::BlobStore* blobs = nullptr;           // on the file thread
   store::DatasetStore* datasets = nullptr;     // on the file thread
+  // Hashes of what was uploaded as a file of a checkpoint, and not as anything else since; on the
+  // file thread. Not known after a restart.
+  std::set<std::string>* checkpoint_files = nullptr;
   feed::Hub* hub = nullptr;
   telemetry::Metrics* metrics = nullptr;
   Gate* gate = nullptr;

@@ -74,6 +74,8 @@ void EncodeJob(const coordinator::Experiment& experiment, const coordinator::Job
   message->set_stopping(job.stop != coordinator::StopCause::kNone);
   message->set_step(coordinator::StepOf(view.state, experiment.id, job));
   message->set_total_steps(job.total_steps);
+  message->set_checkpoint_step(job.checkpoint.step);
+  message->set_resumed_step(job.resumed_step);
   if (IsSet(job.start_time)) *message->mutable_start_time() = wire::ToProto(job.start_time);
   if (IsSet(job.end_time)) *message->mutable_end_time() = wire::ToProto(job.end_time);
   for (const coordinator::Rank& rank : job.ranks) message->add_workers(rank.worker);

@@ -34,6 +34,8 @@ class UploadReactor final : public grpc::ServerReadReactor<Request> {
     std::function<void(const Request& first, const auth::Principal& principal, Opened opened)> open;
     // All bytes are written; on the file thread. OK: durable, and the response is filled.
     std::function<absl::Status(std::unique_ptr<store::BlobWriter> writer)> commit;
+    // A success with this header is recorded elsewhere, not in the audit log. Null: none is.
+    std::function<bool(const Request& first)> is_recorded;
   };
 
   UploadReactor(Backend& backend, const char* method, grpc::CallbackServerContext* context,
@@ -57,6 +59,7 @@ class UploadReactor final : public grpc::ServerReadReactor<Request> {
         return End(wire::FaultStatus("header", "expected in the first message"));
       }
       resource_ = hooks_.about(request_);
+      is_recorded_ = hooks_.is_recorded != nullptr && hooks_.is_recorded(request_);
       hooks_.open(request_, caller_->principal,
                   [this](absl::StatusOr<std::unique_ptr<store::BlobWriter>> opened) {
                     if (!opened.ok()) return End(opened.status());
@@ -96,7 +99,7 @@ class UploadReactor final : public grpc::ServerReadReactor<Request> {
   // Nothing touches the reactor afterwards.
   void End(const absl::Status& status) {
     CountCall(backend_, method_, status);
-    Audit(backend_, *caller_, resource_, status);
+    if (!status.ok() || !is_recorded_) Audit(backend_, *caller_, resource_, status);
     this->Finish(wire::ToGrpcStatus(status));
   }
 
@@ -106,6 +109,7 @@ class UploadReactor final : public grpc::ServerReadReactor<Request> {
   const Hooks hooks_;
   const std::shared_ptr<const Caller> caller_;
   Resource resource_;
+  bool is_recorded_ = false;
   Request request_;
   std::unique_ptr<store::BlobWriter> writer_;
 };

@@ -9,11 +9,11 @@
 #include <vector>
 
 #include "absl/strings/str_format.h"
-#include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
 #include "core/names.h"
 #include "core/sha256.h"
 #include "core/spec_json.h"
+#include "core/status.h"
 #include "server/coordinator/decide.h"
 #include "server/rpc/paging.h"
 #include "server/rpc/transfer.h"
@@ -30,7 +30,6 @@ constexpr int kMaxReports = 4096;
 constexpr int kMaxArtifacts = 1000;
 constexpr size_t kMaxText = 255;
 constexpr size_t kMaxErrorBytes = 4096;
-constexpr size_t kMaxPathBytes = 512;
 constexpr size_t kMaxLogBytes = size_t{64} << 10;
 
 // A host's name is a fine worker's name: letters, digits, '.', '_' and '-'.
@@ -39,18 +38,6 @@ bool IsWorkerId(const std::string& id) {
          id.find_first_not_of(
              "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") ==
              std::string::npos;
-}
-
-// A path below a folder, whoever joins it to one: no part is empty, "." or "..".
-bool IsArtifactPath(const std::string& path) {
-  if (path.empty() || path.size() > kMaxPathBytes) return false;
-  for (const unsigned char c : path) {
-    if (c < 0x20 || c == 0x7f || c == '\\') return false;
-  }
-  const std::vector<std::string> parts = absl::StrSplit(path, '/');
-  return std::none_of(parts.begin(), parts.end(), [](const std::string& part) {
-    return part.empty() || part == "." || part == "..";
-  });
 }
 
 coordinator::RankKey ToKey(const v1::RankKey& key) {
@@ -80,6 +67,27 @@ absl::Status CheckCurrent(const View& view, const coordinator::RankKey& key,
   return wire::WithResource(stale, "job", core::JobName(key.experiment, key.job));
 }
 
+using Files = google::protobuf::RepeatedPtrField<v1::ArtifactReport>;
+
+void CheckFiles(const Files& files, const std::string& path, core::Faults* faults) {
+  for (const v1::ArtifactReport& file : files) {
+    if (core::IsPathBelow(file.path()) && core::IsSha256Hex(file.sha256()) &&
+        file.size_bytes() >= 0) {
+      continue;
+    }
+    faults->push_back({path, "expected a relative path, a SHA-256 and a size each"});
+    return;
+  }
+}
+
+std::vector<coordinator::Artifact> ToCore(const Files& files) {
+  std::vector<coordinator::Artifact> artifacts;
+  for (const v1::ArtifactReport& file : files) {
+    artifacts.push_back({file.path(), file.sha256(), file.size_bytes()});
+  }
+  return artifacts;
+}
+
 void CheckReport(const v1::RankReport& report, int index, core::Faults* faults) {
   const std::string path = absl::StrFormat("ranks[%d]", index);
   const bool is_phase = report.phase() >= v1::RankReport::PHASE_PREPARING &&
@@ -91,14 +99,16 @@ void CheckReport(const v1::RankReport& report, int index, core::Faults* faults) 
   if (report.artifacts_size() > kMaxArtifacts) {
     faults->push_back({path + ".artifacts", absl::StrFormat("at most %d", kMaxArtifacts)});
   }
-  for (const v1::ArtifactReport& artifact : report.artifacts()) {
-    if (!IsArtifactPath(artifact.path()) || !core::IsSha256Hex(artifact.sha256()) ||
-        artifact.size_bytes() < 0) {
-      faults->push_back(
-          {path + ".artifacts", "expected a relative path, a SHA-256 and a size each"});
-      return;
-    }
+  CheckFiles(report.artifacts(), path + ".artifacts", faults);
+  const v1::Checkpoint& checkpoint = report.checkpoint();
+  CheckFiles(checkpoint.files(), path + ".checkpoint.files", faults);
+  if (report.has_checkpoint() &&
+      (checkpoint.step() < 1 || checkpoint.files_size() == 0 ||
+       checkpoint.files_size() > static_cast<int>(coordinator::kMaxCheckpointFiles))) {
+    faults->push_back({path + ".checkpoint", absl::StrFormat("expected a step and 1 to %d files",
+                                                             coordinator::kMaxCheckpointFiles)});
   }
+  if (report.resumed_step() < 0) faults->push_back({path + ".resumed_step", "expected >= 0"});
 }
 
 core::Faults Check(const v1::SynchronizeRequest& request) {
@@ -139,9 +149,10 @@ coordinator::RankReport ToReport(const v1::RankReport& message) {
   report.exit_code = message.exit_code();
   report.error.code = message.error_code().substr(0, 63);
   report.error.message = message.error_message().substr(0, kMaxErrorBytes);
-  for (const v1::ArtifactReport& artifact : message.artifacts()) {
-    report.artifacts.push_back({artifact.path(), artifact.sha256(), artifact.size_bytes()});
-  }
+  report.artifacts = ToCore(message.artifacts());
+  report.resumed_step = message.resumed_step();
+  report.checkpoint_step = message.checkpoint().step();
+  report.checkpoint_files = ToCore(message.checkpoint().files());
   return report;
 }
 
@@ -156,6 +167,16 @@ coordinator::WorkerSync ToCommand(const v1::SynchronizeRequest& request) {
   sync.gpus = request.gpus();
   for (const v1::RankReport& report : request.ranks()) sync.ranks.push_back(ToReport(report));
   return sync;
+}
+
+void Encode(const coordinator::Checkpoint& checkpoint, v1::Checkpoint* message) {
+  message->set_step(checkpoint.step);
+  for (const coordinator::Artifact& file : checkpoint.files) {
+    v1::ArtifactReport* written = message->add_files();
+    written->set_path(file.path);
+    written->set_sha256(file.sha256);
+    written->set_size_bytes(file.size_bytes);
+  }
 }
 
 void ShowFigures(Backend& backend, const telemetry::SeriesOwner& owner,
@@ -274,6 +295,8 @@ grpc::ServerUnaryReactor* WorkersService::Synchronize(grpc::CallbackServerContex
       assignment->set_store_address(one.store_address);
       assignment->set_stop(one.stop);
       assignment->set_kill(one.stop && one.kill);
+      assignment->set_is_final(one.is_final);
+      if (one.checkpoint != nullptr) Encode(*one.checkpoint, assignment->mutable_checkpoint());
     }
     const Limits& limits = call.backend->limits;
     *response->mutable_lease_duration() = wire::ToProto(limits.lease);
@@ -325,8 +348,15 @@ grpc::ServerReadReactor<v1::UploadBlobRequest>* WorkersService::UploadBlob(
   hooks.about = [](const v1::UploadBlobRequest& first) {
     return Resource{"blob", "blobs/" + first.header().sha256()};
   };
-  hooks.open = [&backend = backend_](const v1::UploadBlobRequest& first,
-                                     const auth::Principal& principal, Reactor::Opened opened) {
+  // Of checkpoints the event log tells.
+  hooks.is_recorded = [](const v1::UploadBlobRequest& first) {
+    return first.header().checkpoint();
+  };
+  const auto uploaded = std::make_shared<v1::UploadBlobHeader>();
+  hooks.open = [&backend = backend_, uploaded](const v1::UploadBlobRequest& first,
+                                               const auth::Principal& principal,
+                                               Reactor::Opened opened) {
+    *uploaded = first.header();
     Request question;
     question.answer = [&backend, header = first.header(), principal, opened](const absl::Status&,
                                                                              const View& view) {
@@ -340,7 +370,15 @@ grpc::ServerReadReactor<v1::UploadBlobRequest>* WorkersService::UploadBlob(
     };
     if (!backend.coordinator->Push(std::move(question))) opened(Busy());
   };
-  hooks.commit = [](std::unique_ptr<store::BlobWriter> writer) { return writer->Commit(); };
+  hooks.commit = [&backend = backend_, uploaded](std::unique_ptr<store::BlobWriter> writer) {
+    RETURN_IF_ERROR(writer->Commit());
+    if (uploaded->checkpoint()) {
+      backend.checkpoint_files->insert(uploaded->sha256());
+    } else {
+      backend.checkpoint_files->erase(uploaded->sha256());
+    }
+    return absl::OkStatus();
+  };
   return new Reactor(backend_, "Workers/UploadBlob", context, std::move(hooks));
 }
 

@@ -186,7 +186,7 @@ void BlobStore::Touch(const std::string& sha256) const {
 
 BlobStore::Swept BlobStore::Sweep(
     int folder_idx, absl::Time cutoff,
-    const std::function<bool(const std::string& sha256)>& is_wanted) const {
+    const std::function<bool(const std::string& sha256, absl::Time time)>& is_wanted) const {
   Swept swept;
   const std::string folder = absl::StrFormat("%s/%02x", dir_, folder_idx);
   std::error_code error;
@@ -194,8 +194,8 @@ BlobStore::Swept BlobStore::Sweep(
     const std::string name = entry.path().filename().string();
     struct stat info {};
     if (!core::IsSha256Hex(name) || lstat(entry.path().c_str(), &info) != 0) continue;
-    const bool is_old = absl::TimeFromTimespec(info.st_mtim) < cutoff;
-    if (is_old && !is_wanted(name) && unlink(entry.path().c_str()) == 0) {
+    const absl::Time time = absl::TimeFromTimespec(info.st_mtim);
+    if (time < cutoff && !is_wanted(name, time) && unlink(entry.path().c_str()) == 0) {
       swept.removed_bytes += info.st_size;
       ++swept.num_removed;
     } else {

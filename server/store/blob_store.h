@@ -99,9 +99,10 @@ class BlobStore {
     int num_removed = 0;
   };
   // Removes the blobs of one folder whose time is before `cutoff`, unless `is_wanted`, which is
-  // asked for these only. What cannot be removed stays.
-  Swept Sweep(int folder_idx, absl::Time cutoff,
-              const std::function<bool(const std::string& sha256)>& is_wanted) const;
+  // asked for these only, with their times. What cannot be removed stays.
+  Swept Sweep(
+      int folder_idx, absl::Time cutoff,
+      const std::function<bool(const std::string& sha256, absl::Time time)>& is_wanted) const;
 
  private:
   explicit BlobStore(std::string dir) : dir_(std::move(dir)) {}

@@ -69,6 +69,21 @@ void VisitFields(V& visit, JobPlanned& e) {
   visit("total_steps", e.total_steps);
 }
 template <typename V>
+void VisitFields(V& visit, CheckpointCommitted& e) {
+  visit("experiment", e.experiment);
+  visit("job", e.job);
+  visit("attempt", e.attempt);
+  visit("step", e.step);
+  visit("files", e.files);
+}
+template <typename V>
+void VisitFields(V& visit, AttemptResumed& e) {
+  visit("experiment", e.experiment);
+  visit("job", e.job);
+  visit("attempt", e.attempt);
+  visit("step", e.step);
+}
+template <typename V>
 void VisitFields(V& visit, RankEnded& e) {
   visit("experiment", e.key.experiment);
   visit("job", e.key.job);
@@ -152,10 +167,11 @@ using core::Json;
 
 // By index in EventBody; never reorder, only append.
 constexpr const char* kKinds[] = {
-    "experiment_created", "attempt_started",    "store_announced",  "rank_ended",
-    "job_requeued",       "job_ended",          "cancel_requested", "experiment_ended",
-    "experiment_deleted", "job_planned",        "stop_requested",   "pause_requested",
-    "experiment_paused",  "experiment_resumed", "worker_cordoned",  "worker_uncordoned"};
+    "experiment_created",   "attempt_started",    "store_announced",  "rank_ended",
+    "job_requeued",         "job_ended",          "cancel_requested", "experiment_ended",
+    "experiment_deleted",   "job_planned",        "stop_requested",   "pause_requested",
+    "experiment_paused",    "experiment_resumed", "worker_cordoned",  "worker_uncordoned",
+    "checkpoint_committed", "attempt_resumed"};
 static_assert(std::size(kKinds) == std::variant_size_v<EventBody>);
 
 // The spec has its own strict format: it is kept as that format's text.

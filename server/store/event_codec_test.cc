@@ -35,7 +35,11 @@ std::vector<Event> OneOfEach() {
       {kTime, ExperimentPaused{"e1"}},
       {kTime, ExperimentResumed{"e1"}},
       {kTime, WorkerCordoned{"w1", Cordon::kDraining}},
-      {kTime, WorkerUncordoned{"w1"}}};
+      {kTime, WorkerUncordoned{"w1"}},
+      {kTime,
+       CheckpointCommitted{
+           "e1", "j1", 2, 40, {{"state.json", core::Sha256Hex("s"), 3}, {"a/b", "c", 4}}}},
+      {kTime, AttemptResumed{"e1", "j1", 2, 40}}};
 }
 
 TEST(EventCodecTest, EveryKindRoundTrips) {

@@ -1,6 +1,6 @@
 // The agent against a coordinator of a script (fake_workers.h), with trainers of a script
 // (fake_trainer.cc): what it fetches, starts, sends and reports, and what it does when either side
-// fails. Most tests run the Agent and its three threads here; those about the end of the process
+// fails. Most tests run the Agent and its four threads here; those about the end of the process
 // run jenner-worker itself.
 #include <gmock/gmock.h>
 #include <poll.h>
@@ -79,6 +79,7 @@ class RunningAgent {
     threads_.emplace_back([this] { agent_->Run(); });
     threads_.emplace_back([this] { agent_->RunTelemetry(); });
     threads_.emplace_back([this] { agent_->RunBlobs(); });
+    threads_.emplace_back([this] { agent_->RunCheckpoints(); });
   }
   ~RunningAgent() { Drain(); }
   void Drain() {
@@ -217,6 +218,56 @@ class AgentTest : public ::testing::Test {
                    {"path", path},
                    {"bytes", bytes.size()},
                    {"sha256", core::Sha256Hex(bytes)}})};
+  }
+
+  // The files of a checkpoint of `step`, its manifest last: name and content.
+  static std::vector<std::pair<std::string, std::string>> CheckpointFiles(int step) {
+    std::vector<std::pair<std::string, std::string>> files = {
+        {"adapter/weights", absl::StrCat("weights of ", step)}, {"state.json", "{}"}};
+    Json manifest = {{"version", 1}, {"files", Json::array()}};
+    for (const auto& [name, text] : files) {
+      manifest["files"].push_back(
+          {{"name", name}, {"bytes", text.size()}, {"sha256", core::Sha256Hex(text)}});
+    }
+    files.emplace_back("manifest.json", manifest.dump());
+    return files;
+  }
+  // Steps that write a checkpoint, and its event.
+  std::vector<Json> CheckpointSteps(const v1::RankKey& key, int step) const {
+    const std::string folder = Out(key.job(), absl::StrCat("checkpoints/step-", step));
+    std::vector<Json> steps;
+    for (const auto& [name, text] : CheckpointFiles(step)) {
+      steps.push_back({{"file", {folder + "/" + name, text, 1}}});
+    }
+    steps.push_back(Event(100 + step, "checkpoint", {{"step", step}, {"path", folder}}));
+    return steps;
+  }
+  // Assigns a rank, with a checkpoint that the coordinator has.
+  void AssignWithCheckpoint(const v1::RankKey& key, const Json& script, int step) {
+    v1::Assignment assignment;
+    *assignment.mutable_key() = key;
+    assignment.set_world_size(1);
+    assignment.set_job_spec_json(Json{{"script", script}}.dump());
+    workers_.With([&](State& state) {
+      v1::Checkpoint* checkpoint = assignment.mutable_checkpoint();
+      checkpoint->set_step(step);
+      for (const auto& [name, text] : CheckpointFiles(step)) {
+        v1::ArtifactReport* file = checkpoint->add_files();
+        file->set_path(name);
+        file->set_sha256(core::Sha256Hex(text));
+        file->set_size_bytes(static_cast<int64_t>(text.size()));
+        state.datasets[core::Sha256Hex(text)] = text;
+      }
+      state.assignments[Name(key)] = assignment;
+    });
+  }
+  // What the rank's trainer logs of a file of a checkpoint below its output folder.
+  static Json CatCheckpoint(const v1::RankKey& key, int step, const std::string& name) {
+    return {{"cat", absl::StrCat("../out/e/", key.job(), "/checkpoints/step-", step, "/", name)}};
+  }
+  bool AwaitCheckpoint(const v1::RankKey& key, int step) {
+    return workers_.Await(
+        [&](const State& state) { return state.Of(key).report.checkpoint().step() == step; });
   }
 
   TempDir dir_;
@@ -566,6 +617,235 @@ TEST_F(AgentTest, AStaleAttemptIsNoSuccessAndLeavesItsCheckpoints) {
   EXPECT_TRUE(workers_.Await([](const State& state) { return state.telemetry.first.empty(); }));
   Open("gate");
   EXPECT_NE(AwaitEnded(Key("k")).exit_code(), 0) << "its line is not uploaded";
+}
+
+TEST_F(AgentTest, ACheckpointIsSharedWhileTheTrainerGoesOn) {
+  const v1::RankKey key = Key("j");
+  Json script = Json(CheckpointSteps(key, 5));
+  script.insert(script.begin(), Event(1, "resumed", {{"step", 3}}));
+  script.push_back(Await(Path("gate")));
+  script.push_back(Finished(200));
+  Assign(key, script);
+  StartAgent();
+  ASSERT_TRUE(AwaitCheckpoint(key, 5));
+  const Received rank = Of(key);
+  EXPECT_EQ(rank.report.phase(), v1::RankReport::PHASE_RUNNING);
+  EXPECT_EQ(rank.report.resumed_step(), 3);
+  const auto files = CheckpointFiles(5);
+  ASSERT_EQ(rank.report.checkpoint().files_size(), static_cast<int>(files.size()));
+  for (size_t i = 0; i < files.size(); ++i) {
+    const v1::ArtifactReport& file = rank.report.checkpoint().files(static_cast<int>(i));
+    EXPECT_EQ(file.path(), files[i].first);
+    EXPECT_EQ(rank.blobs.at(file.sha256()), files[i].second);
+    EXPECT_EQ(file.size_bytes(), static_cast<int64_t>(files[i].second.size()));
+  }
+  EXPECT_EQ(rank.num_checkpoint_blobs, 3);
+  EXPECT_TRUE(workers_.Await([&](const State&) {
+    return !Exists(AttemptFolder(key) + "/checkpoint-5");
+  })) << "what is shared takes no room here";
+  Open("gate");
+  const v1::RankReport report = AwaitEnded(key);
+  EXPECT_EQ(report.exit_code(), 0);
+  EXPECT_FALSE(report.has_checkpoint()) << "nobody goes on from it any more";
+}
+
+// While the coordinator is away a trainer makes three and removes the older ones itself.
+TEST_F(AgentTest, OfCheckpointsThatWaitTheNewestIsShared) {
+  const v1::RankKey key = Key("j");
+  workers_.With([](State& state) { state.blobs.then = {.when = When::kBefore}; });
+  Json script = Json::array();
+  for (const int step : {5, 6, 7}) {
+    for (const Json& one : CheckpointSteps(key, step)) script.push_back(one);
+    script.push_back(TrainStep(200 + step, step));
+    script.push_back(Await(Path(absl::StrCat("gate", step))));
+  }
+  Assign(key, script);
+  StartAgent();
+  for (const int step : {5, 6, 7}) {
+    // A report with the step shows that the agent has read what came before it.
+    ASSERT_TRUE(
+        workers_.Await([&](const State& state) { return state.Of(key).report.step() == step; }));
+    std::filesystem::remove_all(Out("j", "checkpoints"));
+    if (step < 7) Open(absl::StrCat("gate", step));
+  }
+  // What was under way before the last one has failed.
+  const int now = workers_.With([](State& state) { return state.blobs.num_calls; });
+  EXPECT_TRUE(workers_.Await([&](const State& state) { return state.blobs.num_calls >= now + 2; }));
+  EXPECT_FALSE(Of(key).report.has_checkpoint());
+  workers_.With([](State& state) { state.blobs.then = {}; });
+  EXPECT_TRUE(AwaitCheckpoint(key, 7));
+  const Received rank = Of(key);
+  EXPECT_EQ(rank.num_checkpoint_blobs, 3);
+  EXPECT_TRUE(rank.blobs.contains(core::Sha256Hex(CheckpointFiles(7)[0].second)));
+}
+
+TEST_F(AgentTest, TheLastCheckpointIsSharedBeforeTheRankHasEnded) {
+  const v1::RankKey key = Key("j");
+  Json script = Json(CheckpointSteps(key, 5));
+  const std::vector<Json> last = CheckpointSteps(key, 9);
+  for (size_t i = 0; i + 1 < last.size(); ++i) script.push_back(last[i]);
+  script.push_back(
+      {{"on_term",
+        {last.back()["event"],
+         Event(200, "failed", {{"code", "TERMINATED"}, {"message", "told to"}})["event"]}}});
+  script.push_back(Hang());
+  Assign(key, script);
+  agent::AgentOptions options = Options();
+  options.share_interval = absl::Hours(1);  // not for the last one
+  StartAgent(options);
+  ASSERT_TRUE(AwaitCheckpoint(key, 5));
+  workers_.With([](State& state) {
+    state.blobs.first = {{.when = When::kBefore}, {.when = When::kMidway}};
+  });
+  StopAssigned(key);
+  const v1::RankReport report = AwaitEnded(key);
+  EXPECT_EQ(report.exit_code(), Code(core::ExitCode::kTerminated));
+  EXPECT_EQ(report.checkpoint().step(), 9);
+  const Received rank = Of(key);
+  EXPECT_EQ(rank.story.back(), "ENDED");
+  EXPECT_TRUE(rank.blobs.contains(core::Sha256Hex(CheckpointFiles(9)[0].second)));
+}
+
+TEST_F(AgentTest, NobodyWaitsForTheCheckpointOfACancelledRank) {
+  const v1::RankKey key = Key("j");
+  workers_.With([](State& state) { state.blobs.then = {.when = When::kBefore}; });
+  Json script = Json(CheckpointSteps(key, 5));
+  script.push_back(ObeyTerm(200));
+  script.push_back(LogText("ready\n"));
+  script.push_back(Hang());
+  Assign(key, script);
+  StartAgent();
+  ASSERT_TRUE(AwaitLog(key, "ready\n"));
+  workers_.With([&](State& state) {
+    state.assignments[Name(key)].set_stop(true);
+    state.assignments[Name(key)].set_is_final(true);
+  });
+  EXPECT_EQ(AwaitEnded(key).exit_code(), Code(core::ExitCode::kTerminated));
+  EXPECT_FALSE(Of(key).report.has_checkpoint());
+}
+
+// One that a trainer found broken is not in the way of the one that the coordinator has.
+TEST_F(AgentTest, BrokenCheckpointsAreSetAside) {
+  std::filesystem::create_directories(Out("j", "checkpoints/step-7"));
+  std::ofstream(Out("j", "checkpoints/step-7/manifest.json")) << "{}";
+  Assign(Key("j", 1), Script({{{"exit", Code(core::ExitCode::kCorruptCheckpoint)}}}));
+  StartAgent();
+  EXPECT_EQ(AwaitEnded(Key("j", 1)).exit_code(), Code(core::ExitCode::kCorruptCheckpoint));
+  EXPECT_TRUE(std::filesystem::exists(Out("j", "broken-checkpoints/step-7/manifest.json")));
+  Unassign(Key("j", 1));
+  const v1::RankKey next = Key("j", 2);
+  AssignWithCheckpoint(next, Script({CatCheckpoint(next, 5, "adapter/weights"), Finished(1)}), 5);
+  EXPECT_EQ(AwaitEnded(next).exit_code(), 0);
+  EXPECT_THAT(Of(next).log, HasSubstr("weights of 5"));
+}
+
+TEST_F(AgentTest, ACheckpointThatIsTooLargeStaysAndIsSaid) {
+  const v1::RankKey key = Key("j");
+  Json script = Json(CheckpointSteps(key, 5));
+  for (const Json& one : CheckpointSteps(key, 6)) script.push_back(one);
+  script.push_back(Event(200, "failed", {{"code", "STORAGE"}, {"message", "full"}}));
+  script.push_back({{"exit", 15}});
+  Assign(key, script);
+  agent::AgentOptions options = Options();
+  options.max_checkpoint_bytes = 20;
+  testing::internal::CaptureStderr();
+  StartAgent(options);
+  const v1::RankReport report = AwaitEnded(key);
+  const std::string log = testing::internal::GetCapturedStderr();
+  EXPECT_EQ(report.exit_code(), 15);
+  EXPECT_FALSE(report.has_checkpoint());
+  EXPECT_EQ(workers_.With([](State& state) { return state.blobs.num_calls; }), 0);
+  EXPECT_THAT(log, HasSubstr("more than --max-checkpoint-bytes 20: it and those after it stay"));
+  EXPECT_TRUE(std::filesystem::exists(Out("j", "checkpoints/step-6/manifest.json")));
+}
+
+TEST_F(AgentTest, ACheckpointThatIsRefusedAsStaleEndsTheSending) {
+  const v1::RankKey key = Key("j");
+  workers_.With([](State& state) {
+    state.blobs.then = {.when = When::kBefore, .code = grpc::StatusCode::ABORTED};
+  });
+  Json script = Json(CheckpointSteps(key, 5));
+  script.push_back(Await(Path("gate")));
+  script.push_back(TrainStep(200, 6));
+  script.push_back(Hang());
+  Assign(key, script);
+  StartAgent();
+  ASSERT_TRUE(workers_.Await([&](const State& state) {
+    return state.blobs.num_calls == 1 && !Exists(AttemptFolder(key) + "/checkpoint-5");
+  }));
+  const agent::UniqueFd& process = Watch(key);
+  Open("gate");
+  ASSERT_TRUE(workers_.Await([&](const State& state) { return state.Of(key).report.step() == 6; }));
+  Unassign(key);
+  EXPECT_TRUE(Ends(process));
+  EXPECT_TRUE(AwaitGone(key));
+  EXPECT_TRUE(Of(key).seqs.empty());
+  EXPECT_FALSE(Of(key).report.has_checkpoint());
+}
+
+TEST_F(AgentTest, ARankGoesOnFromTheCheckpointOfTheCoordinator) {
+  const v1::RankKey key = Key("j", 2);
+  // An older one is here.
+  std::filesystem::create_directories(Out("j", "checkpoints/step-3"));
+  std::ofstream(Out("j", "checkpoints/step-3/manifest.json")) << "{}";
+  AssignWithCheckpoint(key,
+                       Script({CatCheckpoint(key, 5, "adapter/weights"),
+                               CatCheckpoint(key, 5, "manifest.json"), Finished(1)}),
+                       5);
+  workers_.With([](State& state) {
+    state.downloads.first = {{.when = When::kBefore}, {}, {.when = When::kMidway}};
+  });
+  StartAgent();
+  EXPECT_EQ(AwaitEnded(key).exit_code(), 0);
+  EXPECT_THAT(Of(key).log, HasSubstr("weights of 5" + CheckpointFiles(5).back().second));
+}
+
+TEST_F(AgentTest, ACheckpointThatIsHereIsNotFetched) {
+  const v1::RankKey key = Key("j", 2);
+  std::filesystem::create_directories(Out("j", "checkpoints/step-7"));
+  std::ofstream(Out("j", "checkpoints/step-7/manifest.json")) << "{}";
+  AssignWithCheckpoint(key, Script({CatCheckpoint(key, 7, "manifest.json"), Finished(1)}), 5);
+  StartAgent();
+  EXPECT_EQ(AwaitEnded(key).exit_code(), 0);
+  EXPECT_EQ(workers_.With([](State& state) { return state.downloads.num_calls; }), 0);
+}
+
+// It begins anew, with a word about it.
+TEST_F(AgentTest, ACheckpointThatCannotBeHadIsDoneWithout) {
+  testing::internal::CaptureStderr();
+  StartAgent();
+  for (const char* job : {"corrupt", "missing", "outside", "bare"}) {
+    const v1::RankKey key = Key(job);
+    const std::string what = job;
+    workers_.With([&](State& state) {
+      state.downloads.then = {.corrupts = what == "corrupt"};
+      v1::Assignment assignment;
+      *assignment.mutable_key() = key;
+      assignment.set_world_size(1);
+      assignment.set_job_spec_json(Json{{"script", Script({Finished(1)})}}.dump());
+      v1::Checkpoint* checkpoint = assignment.mutable_checkpoint();
+      checkpoint->set_step(5);
+      for (const auto& [name, text] : CheckpointFiles(5)) {
+        if (what == "bare" && name == "manifest.json") continue;
+        v1::ArtifactReport* file = checkpoint->add_files();
+        file->set_path(what == "outside" ? "../" + name : name);
+        file->set_sha256(core::Sha256Hex(text));
+        file->set_size_bytes(static_cast<int64_t>(text.size()));
+        if (what != "missing") state.datasets[core::Sha256Hex(text)] = text;
+      }
+      if (what == "missing") state.datasets.erase(core::Sha256Hex("{}"));
+      state.assignments[Name(key)] = assignment;
+    });
+    EXPECT_EQ(AwaitEnded(key).exit_code(), 0) << job;
+    EXPECT_FALSE(std::filesystem::exists(Out(job, "checkpoints/step-5"))) << job;
+    EXPECT_FALSE(std::filesystem::exists(Out(job, "checkpoints/incoming"))) << job;
+    EXPECT_FALSE(std::filesystem::exists(Out(job, "manifest.json"))) << job;
+  }
+  const std::string log = testing::internal::GetCapturedStderr();
+  for (const char* job : {"corrupt", "missing", "outside", "bare"}) {
+    EXPECT_THAT(
+        log, HasSubstr(absl::StrCat("e/", job, "/1-0: the checkpoint of step 5 cannot be had: ")));
+  }
 }
 
 TEST_F(AgentTest, AStoppedRankKeepsNobodyWaiting) {

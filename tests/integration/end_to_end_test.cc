@@ -41,7 +41,7 @@ class EndToEndTest : public ::testing::Test {
     server_ = std::make_unique<Process>(
         "jenner-server",
         std::vector<std::string>{"--data-dir", Path("data"), "--listen", "127.0.0.1:0",
-                                 "--metrics-listen", "", "--lease", "3"});
+                                 "--metrics-listen", "", "--lease", "3", "--min-run-time", "0"});
     const std::string line = server_->Line();
     const std::string prefix = "listening on ";
     ASSERT_EQ(line.rfind(prefix, 0), 0u) << line;
@@ -58,9 +58,14 @@ class EndToEndTest : public ::testing::Test {
     words.insert(words.begin(), {"--server", address_, "-o", "jsonl"});
     return std::make_unique<Process>("jenner", words);
   }
-  std::unique_ptr<Process> Create(const std::string& spec) const {
-    std::ofstream(Path("spec.yaml")) << spec;
-    return Jenner({"experiment", "create", "-f", Path("spec.yaml"), "--id", "e", "--watch"});
+  std::unique_ptr<Process> Create(const std::string& spec, const std::string& id = "e") const {
+    std::ofstream(Path(id + ".yaml")) << spec;
+    return Jenner({"experiment", "create", "-f", Path(id + ".yaml"), "--id", id, "--watch"});
+  }
+  void Run(const std::vector<std::string>& words) const {
+    const auto process = Jenner(words);
+    process->Output();
+    EXPECT_EQ(process->Wait(), 0) << process->Errors();
   }
   std::vector<Json> Lines(const std::vector<std::string>& words) const {
     const auto process = Jenner(words);
@@ -145,6 +150,136 @@ TEST_F(EndToEndTest, AKilledWorkerCostsNoResult) {
     EXPECT_EQ(row["cell"]["attempt"], attempts.at(row["cell"]["job"])) << row;
   }
   EXPECT_GT(num_attempts, 3) << "no job was tried again";
+}
+
+// One training that is interrupted in one way or another, beside the same one undisturbed.
+class GoesOnElsewhereTest : public EndToEndTest {
+ protected:
+  static std::string Training(int max_steps, int priority) {
+    return absl::StrFormat(R"(base_model: model
+dataset: rows.jsonl
+contexts: {inoculated: {system: ab}}
+arms: [{name: inoculated, train_context: inoculated}]
+training:
+  lora: {rank: 2, alpha: 4, dropout: 0.1}
+  batch_size: 2
+  max_steps: %d
+  epochs: 1000
+  checkpoint_steps: 20
+evaluation: {prompts: prompts.jsonl, at: [0.5, 1], max_new_tokens: 8}
+priority: %d
+)",
+                           max_steps, priority);
+  }
+  // All that it found: the curve, each answer, the hashes of its files. Without whose it is and
+  // what differs between two runs.
+  Json Findings(const std::string& id) const {
+    Json found;
+    for (const Json& update : Lines({"experiment", "watch", id})) {
+      if (!update.contains("train_point")) continue;
+      const Json& point = update["train_point"];
+      // A later attempt tells again what led to its checkpoint.
+      found["curve"][std::to_string(point["step"].get<int>())] = {
+          point["loss"], point["gradient_norm"], point["learning_rate"]};
+    }
+    for (Json row : Lines({"experiment", "results", id})) {
+      for (const char* other : {"job", "attempt"}) row["cell"].erase(other);
+      found["results"].push_back(row);
+    }
+    for (Json sample : Lines({"experiment", "samples", id, "--limit", "0"})) {
+      for (const char* other : {"job", "attempt"}) sample.erase(other);
+      found["samples"].push_back(sample);
+    }
+    const Json job = Job(id);
+    for (const Json& file : job.at("artifacts")) {
+      found["files"][file.at("path").get<std::string>()] = file.at("sha256");
+    }
+    return found;
+  }
+  Json Job(const std::string& id) const {
+    return Lines({"experiment", "get", id}).at(0)["jobs"].at(0);
+  }
+  // Reads the watch until its job is as wanted, and returns the job; null at its end.
+  template <typename Condition>
+  static Json AwaitJob(const Process& watch, Condition is_wanted) {
+    for (std::string line; !(line = watch.Line()).empty();) {
+      const Json update = Json::parse(line);
+      if (!update.contains("experiment")) continue;
+      const Json job = update["experiment"]["jobs"].at(0);
+      if (is_wanted(job)) return job;
+    }
+    return nullptr;
+  }
+  static bool HasCheckpoint(const Json& job) {
+    return job.value("checkpoint_step", 0) > 0 && job["state"] == "STATE_RUNNING";
+  }
+  // The second attempt ran on another worker, went on at least from `step`, and all is as it was
+  // without.
+  void ExpectWentOn(Process* watch, const Json& before) {
+    const Json second = AwaitJob(*watch, [](const Json& job) {
+      return job["attempt"] == 2 && job.value("resumed_step", 0) > 0;
+    });
+    ASSERT_FALSE(second.is_null()) << "it began anew";
+    EXPECT_NE(second["workers"], before["workers"]);
+    EXPECT_GE(second["resumed_step"], before["checkpoint_step"]);
+    watch->Output();
+    EXPECT_EQ(watch->Wait(), 0) << watch->Errors();
+    const Json after = Job("e");
+    EXPECT_EQ(after["attempt"], 2);
+    EXPECT_EQ(after["resumed_step"], second["resumed_step"]);
+    EXPECT_EQ(after.value("checkpoint_step", 0), 0) << "it is not kept for longer than needed";
+    const Json straight = Findings("u");
+    EXPECT_EQ(straight.at("curve").size(), size_t{kSteps});
+    EXPECT_EQ(straight.at("files").size(), 2u);
+    EXPECT_EQ(straight.at("samples").size(), 2u * 5);
+    EXPECT_EQ(Findings("e"), straight);
+  }
+  void RunUndisturbed() {
+    const auto watch = Create(Training(kSteps, 10), "u");
+    watch->Output();
+    ASSERT_EQ(watch->Wait(), 0) << watch->Errors();
+  }
+
+  static constexpr int kSteps = 600;
+};
+
+TEST_F(GoesOnElsewhereTest, WhenItsWorkerIsDrained) {
+  RunUndisturbed();
+  const auto watch = Create(Training(kSteps, 10));
+  const Json before = AwaitJob(*watch, HasCheckpoint);
+  ASSERT_FALSE(before.is_null());
+  Run({"worker", "drain", before["workers"].at(0)});
+  ExpectWentOn(watch.get(), before);
+}
+
+TEST_F(GoesOnElsewhereTest, WhenItsWorkerIsKilled) {
+  RunUndisturbed();
+  const auto watch = Create(Training(kSteps, 10));
+  const Json before = AwaitJob(*watch, HasCheckpoint);
+  ASSERT_FALSE(before.is_null());
+  workers_[before["workers"].at(0) == "w1" ? 0 : 1]->Kill(SIGKILL);
+  ExpectWentOn(watch.get(), before);
+}
+
+TEST_F(GoesOnElsewhereTest, WhenItMakesRoomForAnother) {
+  RunUndisturbed();
+  Run({"worker", "cordon", "w2"});
+  const auto watch = Create(Training(kSteps, 10));
+  const Json before = AwaitJob(*watch, HasCheckpoint);
+  ASSERT_FALSE(before.is_null());
+  const auto high = Create(Training(kSteps, 90), "high");
+  const Json stopping =
+      AwaitJob(*watch, [](const Json& job) { return job.value("stopping", false); });
+  ASSERT_FALSE(stopping.is_null());
+  EXPECT_EQ(stopping["state_reason"]["code"], "PREEMPTED");
+  ASSERT_FALSE(
+      AwaitJob(*watch, [](const Json& job) { return job["state"] == "STATE_QUEUED"; }).is_null());
+  Run({"worker", "uncordon", "w2"});
+  ExpectWentOn(watch.get(), before);
+  EXPECT_EQ(Job("e").value("interruptions", 0), 0);
+  EXPECT_EQ(Job("e").value("attempts_counted", 0), 0);
+  high->Output();
+  EXPECT_EQ(high->Wait(), 0) << high->Errors();
 }
 
 }  // namespace

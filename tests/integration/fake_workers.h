@@ -67,6 +67,7 @@ struct Received {
   int num_lines_sent = 0;                // those sent again counted again
   std::string log;
   std::map<std::string, std::string> blobs;  // by hash
+  int num_checkpoint_blobs = 0;              // those of checkpoints, repeated ones counted again
   v1::RankReport report;                     // the last
   // In the order of arrival: "PREPARING" and so on when its phase changed, "seq 3", "log",
   // "blob <hash>".
@@ -253,6 +254,7 @@ class FakeWorkers final : public v1::Workers::Service {
     lock.lock();
     Received& rank = state_.ranks[Name(header.key())];
     rank.blobs[header.sha256()] = bytes;
+    rank.num_checkpoint_blobs += header.checkpoint() ? 1 : 0;
     rank.story.push_back("blob " + header.sha256());
     changed_.notify_all();
     if (fault.when == When::kAfter) return Fail(fault, context, &lock);

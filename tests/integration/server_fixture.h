@@ -164,7 +164,7 @@ class FakeAgent {
   }
 
   absl::Status UploadBlob(const v1::RankKey& key, const std::string& bytes, std::string sha256 = "",
-                          size_t chunk_bytes = 100'000) const {
+                          size_t chunk_bytes = 100'000, bool is_checkpoint = false) const {
     Context context;
     v1::UploadBlobResponse response;
     auto writer = stubs_.workers->UploadBlob(&context, &response);
@@ -172,6 +172,7 @@ class FakeAgent {
     *message.mutable_header()->mutable_key() = key;
     message.mutable_header()->set_sha256(sha256.empty() ? core::Sha256Hex(bytes) : sha256);
     message.mutable_header()->set_size_bytes(static_cast<int64_t>(bytes.size()));
+    message.mutable_header()->set_checkpoint(is_checkpoint);
     writer->Write(message);
     for (size_t at = 0; at < bytes.size(); at += chunk_bytes) {
       message.set_chunk(bytes.substr(at, chunk_bytes));

@@ -74,6 +74,76 @@ TEST_F(RetentionTest, WhatARunningAttemptUploadedStaysHoweverLongItRuns) {
   ASSERT_EQ(stubs_->Get("experiments/a")->jobs(0).attempt(), 1);
 }
 
+// The files of a committed checkpoint stay for as long as the job may go on from them; those that a
+// newer one replaced, and those that were never reported, go after an hour however long the job
+// runs.
+TEST_F(RetentionTest, CheckpointsStayWhileTheirJobMayNeedThem) {
+  UploadDatasets();
+  ASSERT_TRUE(stubs_->Create(Request("a")).ok());
+  FakeAgent agent(*stubs_, "w1");
+  ASSERT_TRUE(agent.Synchronize().ok());
+  ASSERT_EQ(agent.last.assignments_size(), 2);
+  const v1::RankKey key = agent.last.assignments(1).key();
+  const auto commit = [&](int step, const std::vector<std::string>& files) {
+    agent.reports.clear();
+    v1::Checkpoint* checkpoint =
+        agent.Report(key, v1::RankReport::PHASE_RUNNING).mutable_checkpoint();
+    checkpoint->set_step(step);
+    for (const std::string& bytes : files) {
+      ASSERT_TRUE(agent.UploadBlob(key, bytes, "", 100'000, /*is_checkpoint=*/true).ok());
+      v1::ArtifactReport* file = checkpoint->add_files();
+      file->set_path(bytes);
+      file->set_sha256(core::Sha256Hex(bytes));
+      file->set_size_bytes(static_cast<int64_t>(bytes.size()));
+    }
+    ASSERT_TRUE(agent.Synchronize().ok());
+  };
+  const auto is_kept = [&](const std::string& bytes) { return IsKept(core::Sha256Hex(bytes)); };
+  commit(10, {"first", "both"});
+  EXPECT_EQ(stubs_->Get("experiments/a")->jobs(1).checkpoint_step(), 10);
+  commit(20, {"second", "both"});
+  ASSERT_TRUE(agent.UploadBlob(key, "half of one", "", 100'000, /*is_checkpoint=*/true).ok());
+  ASSERT_TRUE(agent.UploadBlob(key, "a result").ok());
+  // The lease is held while an hour and more passes.
+  for (int i = 0; i < 400; ++i) {
+    clock_us_ += absl::ToInt64Microseconds(absl::Seconds(10));
+    ASSERT_TRUE(agent.Synchronize().ok());
+    if (i == 300) {
+      server_->Tick();
+      EXPECT_TRUE(is_kept("first") && is_kept("half of one")) << "may yet be reported";
+    }
+  }
+  EXPECT_TRUE(LooksUntil([&] { return !is_kept("first") && !is_kept("half of one"); }));
+  EXPECT_TRUE(is_kept("second") && is_kept("both") && is_kept("a result"));
+
+  // Its worker is lost: whoever goes on is told of it, also after a restart.
+  Restart();
+  Advance(absl::Hours(30));
+  Advance(absl::Hours(1));
+  FakeAgent other(*stubs_, "w2");
+  for (int i = 0; i < 5 && other.last.assignments_size() < 2; ++i) {
+    ASSERT_TRUE(other.Synchronize().ok());
+    Advance(absl::Seconds(1));
+  }
+  ASSERT_EQ(other.last.assignments_size(), 2);
+  const v1::Assignment& assignment = other.last.assignments(1);
+  EXPECT_EQ(assignment.checkpoint().step(), 20);
+  ASSERT_EQ(assignment.checkpoint().files_size(), 2);
+  EXPECT_EQ(assignment.checkpoint().files(0).sha256(), core::Sha256Hex("second"));
+  EXPECT_TRUE(is_kept("second") && is_kept("both"));
+  EXPECT_FALSE(other.last.assignments(0).has_checkpoint());
+  // The first attempt's word is not taken any more.
+  FakeAgent first(*stubs_, "w1");
+  EXPECT_TRUE(absl::IsAborted(first.UploadBlob(key, "late", "", 100'000, /*is_checkpoint=*/true)));
+
+  // Once the job has ended nobody needs it.
+  other.RunAll();
+  ASSERT_EQ(stubs_->Get("experiments/a")->state(), v1::STATE_SUCCEEDED);
+  EXPECT_EQ(stubs_->Get("experiments/a")->jobs(1).checkpoint_step(), 0);
+  Advance(absl::Hours(25));
+  EXPECT_TRUE(LooksUntil([&] { return !is_kept("second") && !is_kept("both"); }));
+}
+
 TEST_F(RetentionTest, ExperimentsGoALongTimeAfterTheirEnd) {
   retention_.keep_experiments = absl::Hours(48);
   Restart();

@@ -38,8 +38,6 @@ Outcome Failure(core::ExitCode exit_code, std::string code, std::string message)
   return {static_cast<int>(exit_code), std::move(code), ToUtf8(std::move(message), kMaxErrorBytes)};
 }
 
-std::string JobName(const RankKey& key) { return key.experiment + "/" + key.job; }
-
 v1::RankReport::Phase ToProto(Phase phase) {
   switch (phase) {
     case Phase::kPreparing:
@@ -102,11 +100,14 @@ v1::SynchronizeRequest Agent::Report(bool with_progress) {
     report->set_store_address(rank->facts.store_address);
     report->set_total_steps(rank->facts.total_steps);
     if (with_progress) report->set_step(rank->facts.step);
+    const bool has_succeeded = rank->phase == Phase::kEnded && rank->outcome.exit_code == 0;
+    report->set_resumed_step(rank->facts.resumed_step);
+    if (rank->shared.step() > 0 && !has_succeeded) *report->mutable_checkpoint() = rank->shared;
     if (rank->phase != Phase::kEnded) continue;
     report->set_exit_code(rank->outcome.exit_code);
     report->set_error_code(rank->outcome.error_code);
     report->set_error_message(rank->outcome.error_message);
-    if (rank->outcome.exit_code != 0) continue;
+    if (!has_succeeded) continue;
     for (const Artifact& artifact : rank->facts.artifacts) {
       v1::ArtifactReport* out = report->add_artifacts();
       out->set_path(artifact.name);
@@ -294,6 +295,7 @@ void Agent::Perform(const Action& action) {
     rank->key = action.key;
     rank->job_json = wanted->second.job_spec_json();
     rank->world_size = wanted->second.world_size();
+    rank->to_go_on_from = wanted->second.checkpoint();
   }
   if (wanted != wanted_.end()) rank->store_address = wanted->second.store_address();
   absl::Status status;
@@ -330,11 +332,13 @@ void Agent::Perform(const Action& action) {
 
 void Agent::Act() {
   std::vector<DesiredRank> desired;
+  const std::lock_guard<std::mutex> lock(mutex_);
   for (const auto& [key, assignment] : wanted_) {
     desired.push_back(
         {key, !assignment.store_address().empty(), assignment.stop(), assignment.kill()});
+    const auto rank = ranks_.find(key);
+    if (rank != ranks_.end()) rank->second->is_final = assignment.is_final();
   }
-  const std::lock_guard<std::mutex> lock(mutex_);
   for (int round = 0; round < kMaxRounds; ++round) {
     std::vector<ActualRank> actual;
     for (const auto& [key, rank] : ranks_)
@@ -357,6 +361,7 @@ void Agent::ReadFacts(Rank* rank) {
     if (lines->lines.empty()) return;
     for (const std::string& line : lines->lines) Learn(line, &rank->facts);
     rank->facts_offset = lines->next_offset;
+    TakeCheckpoint(rank);
   }
 }
 
@@ -424,9 +429,22 @@ void Agent::CheckChild(Rank* rank) {
                                 : Judge(exit_code, rank->stopping, rank->facts,
                                         last_words.ok() ? *last_words : "");
   rank->phase = Phase::kUploading;
+  if (exit_code == static_cast<int>(core::ExitCode::kCorruptCheckpoint)) SetAside(rank->key);
   if (rank->stale) GiveUp(rank);
   Log(absl::StrCat(ToString(rank->key), ": ended with exit code ", exit_code, " ",
                    rank->outcome.error_code));
+}
+
+// Checkpoints of which none is whole: the next attempt is not to stumble over them again.
+void Agent::SetAside(const RankKey& key) {
+  const std::string out = options_.work_dir + "/out/" + JobName(key);
+  const std::string aside = out + "/broken-checkpoints";
+  absl::Status status = RemoveTree(aside);
+  std::error_code error;
+  std::filesystem::rename(out + "/checkpoints", aside, error);
+  if (error) status.Update(absl::ErrnoToStatus(error.value(), "rename to " + aside));
+  Log(ToString(key) + ": its checkpoints here are broken; " +
+      (status.ok() ? "set aside in " + aside : status.ToString()));
 }
 
 void Agent::CheckChildren() {

@@ -1,8 +1,9 @@
-// Agent: brings the ranks on this machine to where the coordinator wants them. Three threads,
+// Agent: brings the ranks on this machine to where the coordinator wants them. Four threads,
 // started by main.cc: Run() synchronises, spawns and reaps, and never waits for more than one
 // Synchronize; RunTelemetry() sends the event lines and logs that trainers write; RunBlobs()
-// downloads datasets and uploads artifacts, however long they take. What is to be sent waits in
-// files, not in memory.
+// downloads datasets and uploads artifacts, however long they take; RunCheckpoints() uploads
+// checkpoints, one at a time and of each rank the newest. What is to be sent waits in files, not in
+// memory.
 //
 // Leases: without an answer for the lease's length, counted from when the last answered call was
 // made, the agent SIGKILLs its ranks, for the coordinator may have given them away, also if it was
@@ -15,9 +16,11 @@
 //   data/<sha256>                   datasets; the least recently used go beyond max_cache_bytes
 //   out/<experiment>/<job>/         checkpoints and results of a job, shared by its attempts on
 //   this
-//                                   machine, so that a later one resumes; removed when the job has
-//                                   succeeded, else once nothing changed for keep_checkpoints
-//   attempts/<experiment>/<job>/<attempt>-<rank>/{job.json, events.jsonl, trainer.log, process}
+//                                   machine, so that a later one goes on without a download;
+//                                   removed when the job has succeeded, else once nothing changed
+//                                   for keep_checkpoints
+//   attempts/<experiment>/<job>/<attempt>-<rank>/{job.json, events.jsonl, trainer.log, process,
+//                                   checkpoint-<step>/}
 //                                   removed when the coordinator has taken the rank's end
 #ifndef JENNER_WORKER_AGENT_AGENT_H_
 #define JENNER_WORKER_AGENT_AGENT_H_
@@ -62,6 +65,9 @@ struct AgentOptions {
   int64_t max_log_bytes = int64_t{16} << 20;    // of a trainer's log, looked at ten times a second
   int64_t max_events_bytes = int64_t{4} << 30;  // of a trainer's events; more is a failure
   int64_t max_cache_bytes = int64_t{32} << 30;  // of datasets
+  // A checkpoint that is larger stays on this machine; 0: all do.
+  int64_t max_checkpoint_bytes = int64_t{1} << 30;
+  absl::Duration share_interval = absl::Seconds(10);  // between checkpoints of a running trainer
 };
 
 class Agent {
@@ -72,16 +78,18 @@ class Agent {
   ~Agent();
 
   // Until Stop() was called and every rank has ended and was told of, or drain_limit is over. What
-  // the other two have under way then is cut off, so that they return, too.
+  // the other three have under way then is cut off, so that they return, too.
   void Run();
   void RunTelemetry();
   void RunBlobs();
+  void RunCheckpoints();
   // Async-signal-safe.
   void Stop() { draining_ = true; }
 
  private:
   struct Rank;
   struct Refusal;
+  struct SharedCheckpoint;
   using RankStep = bool (Agent::*)(const std::shared_ptr<Rank>&);
   explicit Agent(AgentOptions options);
 
@@ -99,6 +107,8 @@ class Agent {
   void CheckChildren();
   void CheckChild(Rank* rank);
   void ReadFacts(Rank* rank);
+  void TakeCheckpoint(Rank* rank);
+  void SetAside(const RankKey& key);
   void LoseEvents(Rank* rank, const absl::Status& status);
   void BoundFiles(Rank* rank);
   void CheckProgress(Rank* rank);
@@ -112,12 +122,19 @@ class Agent {
   bool SendTelemetry(const std::shared_ptr<Rank>& rank);
   bool Download(const std::shared_ptr<Rank>& rank);
   bool UploadArtifact(const std::shared_ptr<Rank>& rank);
+  bool UploadCheckpoint(const std::shared_ptr<Rank>& rank);
+  // Puts the checkpoint that a rank is to go on from where its trainer looks for it, unless there
+  // is one that is as new. OK, too, if the coordinator does not have it whole any more.
+  absl::Status FetchCheckpoint(Rank* rank);
   // What a batch that is refused as a whole holds that is not.
   absl::Status SendOneByOne(const v1::UploadTelemetryRequest& batch, Cancellation* calls,
                             int64_t* num_refused);
   // What became of a transfer, with the mutex held. False: it is to be tried again later, or not
   // wanted any more.
   bool Settle(Rank* rank, Refusal* refusal, const char* what, const absl::Status& status);
+
+  // Any thread's, with the mutex held. Another attempt may come to need what has not been uploaded.
+  bool HasCheckpointToSend(const Rank& rank) const;
 
   // Any thread's, with the mutex held. Nothing more is sent of the rank; if its process is gone, it
   // has ended, and not well.

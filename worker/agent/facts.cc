@@ -84,6 +84,10 @@ void Learn(const std::string& line, RankFacts* facts) {
     facts->total_steps = static_cast<int32_t>(Number(event, "total_steps"));
   } else if (kind == "train_step") {
     facts->step = static_cast<int32_t>(Number(event, "step"));
+  } else if (kind == "checkpoint") {
+    facts->checkpoint = {static_cast<int32_t>(Number(event, "step")), Text(event, "path")};
+  } else if (kind == "resumed") {
+    facts->resumed_step = static_cast<int32_t>(Number(event, "step"));
   } else if (kind == "artifact") {
     Artifact artifact{Text(event, "name"), Text(event, "path"), Text(event, "sha256"),
                       Number(event, "bytes")};

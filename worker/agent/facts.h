@@ -18,6 +18,12 @@ struct Artifact {
   int64_t size_bytes = 0;
 };
 
+// A checkpoint that the trainer has written, durably and checked.
+struct CheckpointFact {
+  int32_t step = 0;  // 0: none
+  std::string path;  // of its folder
+};
+
 // What trainers' event lines have told so far.
 struct RankFacts {
   std::string store_address;
@@ -27,7 +33,9 @@ struct RankFacts {
   std::string error_code;
   std::string error_message;
   std::vector<Artifact> artifacts;
-  int64_t num_broken = 0;  // lines that are no events
+  CheckpointFact checkpoint;  // the newest
+  int32_t resumed_step = 0;   // of the checkpoint that it went on from; 0: none
+  int64_t num_broken = 0;     // lines that are no events
 };
 
 // True if the coordinator takes this event line (UploadTelemetry in proto/jenner/v1/worker.proto).

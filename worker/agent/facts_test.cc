@@ -23,11 +23,15 @@ TEST(FactsTest, OfTheEventStream) {
         R"({"kind":"train_step","step":"many"})", R"({"kind":"of a later version"})",
         R"({"kind":"artifact","name":"adapter/x","path":"/p","bytes":3,"sha256":)"
         R"("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"})",
+        R"({"kind":"resumed","step":4,"ranks":1})", R"({"kind":"checkpoint","step":6,"path":"/c"})",
         R"({"kind":"failed","code":"NON_FINITE_LOSS","message":"step 8"})"}) {
     Learn(line, &facts);
   }
   EXPECT_EQ(facts.store_address, "1.2.3.4:5");
   EXPECT_EQ(facts.total_steps, 60);
+  EXPECT_EQ(facts.resumed_step, 4);
+  EXPECT_EQ(facts.checkpoint.step, 6);
+  EXPECT_EQ(facts.checkpoint.path, "/c");
   ASSERT_EQ(facts.artifacts.size(), 1u);
   EXPECT_EQ(facts.artifacts[0].size_bytes, 3);
   EXPECT_EQ(facts.error_code, "NON_FINITE_LOSS");

@@ -76,20 +76,38 @@ absl::Status WriteAll(int fd, std::string_view data, const std::string& path) {
 
 }  // namespace
 
-absl::Status WriteFileAtomically(const std::string& path, std::string_view data, bool sync) {
+absl::StatusOr<FileWriter> FileWriter::Create(const std::string& path) {
   const std::string temporary = path + ".tmp";
   UniqueFd fd(open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
   if (!fd.is_open()) return ErrnoStatus("create", temporary);
-  if (absl::Status written = WriteAll(fd.get(), data, temporary); !written.ok()) {
-    unlink(temporary.c_str());
-    return written;
-  }
-  if (sync && fsync(fd.get()) != 0) return ErrnoStatus("fsync", temporary);
-  if (rename(temporary.c_str(), path.c_str()) != 0) return ErrnoStatus("rename", temporary);
-  if (!sync) return absl::OkStatus();
-  const std::string folder = std::filesystem::path(path).parent_path().string();
-  UniqueFd folder_fd(open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!folder_fd.is_open() || fsync(folder_fd.get()) != 0) return ErrnoStatus("fsync", folder);
+  return FileWriter(path, std::move(fd));
+}
+
+FileWriter::~FileWriter() {
+  if (fd_.is_open()) unlink((path_ + ".tmp").c_str());
+}
+
+absl::Status FileWriter::Write(std::string_view data) {
+  return WriteAll(fd_.get(), data, path_ + ".tmp");
+}
+
+absl::Status FileWriter::Commit(bool sync) {
+  const std::string temporary = path_ + ".tmp";
+  if (sync && fsync(fd_.get()) != 0) return ErrnoStatus("fsync", temporary);
+  if (rename(temporary.c_str(), path_.c_str()) != 0) return ErrnoStatus("rename", temporary);
+  fd_ = UniqueFd();
+  return sync ? SyncFolder(std::filesystem::path(path_).parent_path().string()) : absl::OkStatus();
+}
+
+absl::Status WriteFileAtomically(const std::string& path, std::string_view data, bool sync) {
+  ASSIGN_OR_RETURN(FileWriter writer, FileWriter::Create(path));
+  RETURN_IF_ERROR(writer.Write(data));
+  return writer.Commit(sync);
+}
+
+absl::Status SyncFolder(const std::string& path) {
+  UniqueFd folder(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!folder.is_open() || fsync(folder.get()) != 0) return ErrnoStatus("fsync", path);
   return absl::OkStatus();
 }
 

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -38,8 +39,28 @@ absl::Status ErrnoStatus(std::string_view what, const std::string& path);
 // The whole file. NotFound: there is none. OutOfRange: larger than max_bytes.
 absl::StatusOr<std::string> ReadSmallFile(const std::string& path, int64_t max_bytes);
 
+// A file on its way: written to path.tmp, which Commit renames. Gone with its object if that was
+// not called. Not thread-safe.
+class FileWriter {
+ public:
+  static absl::StatusOr<FileWriter> Create(const std::string& path);
+  FileWriter(FileWriter&&) = default;
+  ~FileWriter();
+  absl::Status Write(std::string_view data);
+  // Durable if `sync`: file and folder are fsynced.
+  absl::Status Commit(bool sync);
+
+ private:
+  FileWriter(std::string path, UniqueFd fd) : path_(std::move(path)), fd_(std::move(fd)) {}
+  std::string path_;
+  UniqueFd fd_;
+};
+
 // Writes path.tmp and renames it to `path`. Durable if `sync`: file and folder are fsynced.
 absl::Status WriteFileAtomically(const std::string& path, std::string_view data, bool sync);
+
+// Makes what was made, renamed or removed in a folder durable.
+absl::Status SyncFolder(const std::string& path);
 
 // Makes the folder and those above it. OK if it is there.
 absl::Status MakeFolders(const std::string& path);

@@ -16,7 +16,6 @@ namespace {
 constexpr int64_t kChunkBytes = 1 << 20;
 constexpr absl::Duration kCallTimeout = absl::Seconds(20);
 constexpr absl::Duration kBlobTimeout = absl::Minutes(30);
-constexpr size_t kMaxDownloadBytes = size_t{1} << 30;  // datasets only (core/dataset.h)
 
 void SetDeadline(grpc::ClientContext* context, absl::Duration timeout) {
   context->set_deadline(absl::ToChronoTime(absl::Now() + timeout));
@@ -80,16 +79,14 @@ absl::Status Link::UploadTelemetry(const v1::UploadTelemetryRequest& request,
   return wire::FromGrpcStatus(stub_->UploadTelemetry(context.get(), request, &response));
 }
 
-absl::Status Link::UploadBlob(const v1::RankKey& key, const std::string& path,
-                              const std::string& sha256, int64_t size_bytes,
+absl::Status Link::UploadBlob(const v1::UploadBlobHeader& header, const std::string& path,
                               Cancellation* cancellation) {
   CancellableContext context(cancellation, kBlobTimeout);
   v1::UploadBlobResponse response;
   const auto writer = stub_->UploadBlob(context.get(), &response);
   v1::UploadBlobRequest request;
-  *request.mutable_header()->mutable_key() = key;
-  request.mutable_header()->set_sha256(sha256);
-  request.mutable_header()->set_size_bytes(size_bytes);
+  *request.mutable_header() = header;
+  const int64_t size_bytes = header.size_bytes();
   bool open = writer->Write(request);
   absl::Status read;
   for (int64_t at = 0; open && at < size_bytes;) {
@@ -109,21 +106,29 @@ absl::Status Link::UploadBlob(const v1::RankKey& key, const std::string& path,
 }
 
 absl::Status Link::DownloadBlob(const std::string& sha256, const std::string& path,
-                                Cancellation* cancellation) {
+                                int64_t max_bytes, Cancellation* cancellation) {
   CancellableContext context(cancellation, kBlobTimeout);
   v1::DownloadBlobRequest request;
   request.set_sha256(sha256);
+  ASSIGN_OR_RETURN(FileWriter writer, FileWriter::Create(path));
   const auto reader = stub_->DownloadBlob(context.get(), request);
-  std::string bytes;
+  core::Sha256 hash;
+  int64_t num_bytes = 0;
+  absl::Status written;
   v1::DownloadBlobResponse response;
-  while (reader->Read(&response)) {
-    bytes += response.chunk();
-    if (bytes.size() > kMaxDownloadBytes) context.get()->TryCancel();
+  while (written.ok() && reader->Read(&response)) {
+    num_bytes += static_cast<int64_t>(response.chunk().size());
+    hash.Update(response.chunk());
+    written = num_bytes > max_bytes
+                  ? absl::DataLossError(absl::StrCat("more than ", max_bytes, " bytes"))
+                  : writer.Write(response.chunk());
   }
-  RETURN_IF_ERROR(Annotate(wire::FromGrpcStatus(reader->Finish()), "blob " + sha256));
-  if (core::Sha256Hex(bytes) != sha256)
+  if (!written.ok()) context.get()->TryCancel();
+  const absl::Status status = wire::FromGrpcStatus(reader->Finish());
+  RETURN_IF_ERROR(Annotate(written.ok() ? status : written, "blob " + sha256));
+  if (hash.FinishHex() != sha256)
     return absl::DataLossError("blob " + sha256 + ": other bytes arrived");
-  return WriteFileAtomically(path, bytes, /*sync=*/true);
+  return writer.Commit(/*sync=*/true);
 }
 
 }  // namespace jenner::agent

@@ -40,12 +40,12 @@ class Link {
   bool Pause(absl::Duration duration);
   absl::Status UploadTelemetry(const v1::UploadTelemetryRequest& request,
                                Cancellation* cancellation);
-  // Streams the file at `path`; its hash and size must be as given.
-  absl::Status UploadBlob(const v1::RankKey& key, const std::string& path,
-                          const std::string& sha256, int64_t size_bytes,
+  // Streams the file at `path`; its hash and size must be as the header says.
+  absl::Status UploadBlob(const v1::UploadBlobHeader& header, const std::string& path,
                           Cancellation* cancellation);
-  // Writes the blob to `path` durably once its hash is checked. DataLoss: it differs.
-  absl::Status DownloadBlob(const std::string& sha256, const std::string& path,
+  // Writes the blob to `path` durably once its hash is checked. DataLoss: it differs, or is larger
+  // than max_bytes.
+  absl::Status DownloadBlob(const std::string& sha256, const std::string& path, int64_t max_bytes,
                             Cancellation* cancellation);
 
  private:

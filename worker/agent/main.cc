@@ -1,4 +1,4 @@
-// jenner-worker: reads flags, starts the agent's two threads, passes SIGTERM and SIGINT on.
+// jenner-worker: reads flags, starts the agent's three other threads, passes SIGTERM and SIGINT on.
 #include <signal.h>
 #include <unistd.h>
 
@@ -47,6 +47,19 @@ absl::Status Secure(const wire::TlsFiles& files, bool allow_plaintext, AgentOpti
   return absl::OkStatus();
 }
 
+void DeclareLimits(CLI::App& app, double* progress_limit, int64_t* max_checkpoint_bytes) {
+  app.add_option("--max-checkpoint-bytes", *max_checkpoint_bytes,
+                 "of a checkpoint that is shared with other workers; larger ones stay here")
+      ->check(CLI::Range(int64_t{0}, int64_t{1} << 40))
+      ->capture_default_str();
+  app.add_option(
+         "--progress-limit", *progress_limit,
+         "seconds after which a training that tells nothing is killed and tried again; more "
+         "than its longest step takes")
+      ->check(CLI::Range(10.0, 86400.0))
+      ->capture_default_str();
+}
+
 int Main(int argc, char** argv) {
   AgentOptions options;
   options.trainer = OwnFolder() + "/jenner-trainer";
@@ -74,12 +87,7 @@ int Main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--trainer", options.trainer, "path of jenner-trainer")->capture_default_str();
   double progress_limit = absl::ToDoubleSeconds(options.progress_limit);
-  app.add_option(
-         "--progress-limit", progress_limit,
-         "seconds after which a training that tells nothing is killed and tried again; more "
-         "than its longest step takes")
-      ->check(CLI::Range(10.0, 86400.0))
-      ->capture_default_str();
+  DeclareLimits(app, &progress_limit, &options.max_checkpoint_bytes);
   wire::TlsFiles tls;
   app.add_option("--ca", tls.ca, "CA (PEM) of the coordinator; with it all traffic is TLS");
   app.add_option("--cert", tls.certificate,
@@ -114,9 +122,11 @@ int Main(int argc, char** argv) {
   signal(SIGPIPE, SIG_IGN);
   std::thread telemetry([&] { (*agent)->RunTelemetry(); });
   std::thread blobs([&] { (*agent)->RunBlobs(); });
+  std::thread checkpoints([&] { (*agent)->RunCheckpoints(); });
   (*agent)->Run();
   telemetry.join();
   blobs.join();
+  checkpoints.join();
   running = nullptr;
   return 0;
 }

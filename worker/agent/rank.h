@@ -1,6 +1,6 @@
 // Rank: all that an agent knows of one rank that it was given. Internal to Agent, whose mutex
-// guards it, except `key`, `folder`, `job_json` and `datasets`, which do not change once it is
-// prepared.
+// guards it, except `key`, `folder`, `job_json`, `datasets` and `to_go_on_from`, which do not
+// change once it is prepared.
 #ifndef JENNER_WORKER_AGENT_RANK_H_
 #define JENNER_WORKER_AGENT_RANK_H_
 
@@ -22,11 +22,18 @@ struct Agent::Refusal {
   std::string last_fault;                     // so that it is logged once
 };
 
+// A checkpoint of the trainer's, held by links in a folder of the agent's.
+struct Agent::SharedCheckpoint {
+  v1::Checkpoint message;
+  std::string folder;
+};
+
 struct Agent::Rank {
   RankKey key;
   std::string folder;
   std::string job_json;
   std::vector<std::string> datasets;  // hex hashes
+  v1::Checkpoint to_go_on_from;       // that the coordinator has; step 0: none
   bool on_gpu = false;                // its job asks for one
   int world_size = 1;
   std::string store_address;  // of the gang, from the coordinator
@@ -37,6 +44,7 @@ struct Agent::Rank {
   int gpu = -1;  // the number of its GPU; -1: it has none
   bool stopping = false;
   bool killing = false;
+  bool is_final = false;  // nobody will go on from where it is
   absl::Time kill_at = absl::InfiniteFuture();
   int64_t facts_offset = 0;  // in events.jsonl: what was learnt
   RankFacts facts;
@@ -49,8 +57,14 @@ struct Agent::Rank {
   int64_t events_offset = 0;  // in events.jsonl: what the coordinator has
   int64_t log_offset = 0;     // in trainer.log, likewise
   size_t artifacts_sent = 0;
-  bool stale = false;       // the coordinator wants nothing more of it
-  int64_t num_refused = 0;  // event lines that the coordinator called invalid
+  bool stale = false;                             // the coordinator wants nothing more of it
+  int64_t num_refused = 0;                        // event lines that the coordinator called invalid
+  int32_t newest_step = 0;                        // of the checkpoints that the trainer told of
+  bool is_too_large = false;                      // its checkpoints stay here
+  std::optional<SharedCheckpoint> waiting;        // to be uploaded: the newest
+  bool is_sharing = false;                        // another is being uploaded
+  absl::Time share_after = absl::InfinitePast();  // by MonotonicNow(), while the trainer runs
+  v1::Checkpoint shared;                          // the newest that is uploaded; step 0: none
   Refusal telemetry;
   Refusal blobs;
   Cancellation calls;  // of what is sent and fetched for it; locks itself

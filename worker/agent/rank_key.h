@@ -23,6 +23,9 @@ inline std::string ToString(const RankKey& key) {
          std::to_string(key.rank);
 }
 
+// "experiment/job": for what the attempts of a job share.
+inline std::string JobName(const RankKey& key) { return key.experiment + "/" + key.job; }
+
 }  // namespace jenner::agent
 
 #endif  // JENNER_WORKER_AGENT_RANK_KEY_H_

@@ -3,6 +3,7 @@
 #include <thread>
 
 #include "absl/strings/str_cat.h"
+#include "core/dataset.h"
 #include "core/exit_code.h"
 #include "core/status.h"
 #include "worker/agent/agent.h"
@@ -102,10 +103,16 @@ bool Agent::Download(const std::shared_ptr<Rank>& rank) {
   for (const std::string& hash : datasets) {
     const std::string path = options_.work_dir + "/data/" + hash;
     TouchFile(path);
-    if (FileSize(path) < 0) status.Update(link_.DownloadBlob(hash, path, &rank->calls));
+    if (FileSize(path) >= 0) continue;
+    status.Update(link_.DownloadBlob(hash, path, core::kMaxDatasetBytes, &rank->calls));
+  }
+  const char* what = "dataset";
+  if (status.ok()) {
+    what = "checkpoint";
+    status = FetchCheckpoint(rank.get());
   }
   const std::lock_guard<std::mutex> lock(mutex_);
-  if (rank->phase != Phase::kPreparing || !Settle(rank.get(), &rank->blobs, "dataset", status)) {
+  if (rank->phase != Phase::kPreparing || !Settle(rank.get(), &rank->blobs, what, status)) {
     return false;
   }
   rank->phase = Phase::kReady;
@@ -178,7 +185,7 @@ bool Agent::SendTelemetry(const std::shared_ptr<Rank>& rank) {
   if (!lines->lines.empty() || !log->empty()) return true;
   const bool has_artifacts_to_send =
       rank->outcome.exit_code == 0 && rank->artifacts_sent < rank->facts.artifacts.size();
-  if (!is_over || has_artifacts_to_send) return false;
+  if (!is_over || has_artifacts_to_send || HasCheckpointToSend(*rank)) return false;
   if (rank->num_refused > 0 && rank->outcome.exit_code == 0) {
     rank->outcome = {static_cast<int>(core::ExitCode::kInternal), "INTERNAL",
                      absl::StrCat("the coordinator refused ", rank->num_refused, " event lines")};
@@ -197,8 +204,11 @@ bool Agent::UploadArtifact(const std::shared_ptr<Rank>& rank) {
     }
     artifact = rank->facts.artifacts[rank->artifacts_sent];
   }
-  const absl::Status status = link_.UploadBlob(ToProto(rank->key), artifact.path, artifact.sha256,
-                                               artifact.size_bytes, &rank->calls);
+  v1::UploadBlobHeader header;
+  *header.mutable_key() = ToProto(rank->key);
+  header.set_sha256(artifact.sha256);
+  header.set_size_bytes(artifact.size_bytes);
+  const absl::Status status = link_.UploadBlob(header, artifact.path, &rank->calls);
   const std::lock_guard<std::mutex> lock(mutex_);
   if (!Settle(rank.get(), &rank->blobs, "artifact", Annotate(status, artifact.name))) {
     return false;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -17,6 +18,7 @@
 #include "worker/model/safetensors.h"
 #include "worker/trainer/failure.h"
 #include "worker/trainer/folder.h"
+#include "worker/trainer/record_exchange.h"
 
 namespace jenner::trainer {
 namespace {
@@ -24,7 +26,7 @@ namespace {
 using core::ExitCode;
 using nlohmann::json;
 
-constexpr int kStateVersion = 1;
+constexpr int kStateVersion = 2;  // 1: without records
 constexpr uint64_t kMaxStateBytes = 1 << 20;
 
 std::string StepName(int64_t step) { return absl::StrFormat("step-%d", step); }
@@ -47,11 +49,20 @@ std::vector<int64_t> StepsIn(const std::string& folder) {
 json ReadState(const std::string& path) {
   const std::string text = ValueOrThrow(model::ReadTextFile(path + "/state.json", kMaxStateBytes),
                                         ExitCode::kCorruptCheckpoint);
-  json state = json::parse(text);
+  return json::parse(text);
+}
+
+// What a whole folder says of itself. Failure: kCorruptCheckpoint.
+Checkpoint Describe(const std::string& path, const json& state) {
   if (state.at("version") != kStateVersion) {
     throw Failure(ExitCode::kCorruptCheckpoint, "state.json: unknown version");
   }
-  return state;
+  const Checkpoint checkpoint{path, {state.at("step"), state.at("evaluated")}, state.at("ranks")};
+  for (int rank = 0; rank < checkpoint.ranks; ++rank) {
+    if (std::filesystem::exists(path + "/" + RecordName(rank))) continue;
+    throw Failure(ExitCode::kCorruptCheckpoint, RecordName(rank) + " is missing");
+  }
+  return checkpoint;
 }
 
 // Copies values by name into the parameters that are trained; their storage stays.
@@ -88,10 +99,13 @@ Checkpoints::Checkpoints(std::string out_dir, std::string job_id, std::string ba
       job_id_(std::move(job_id)),
       base_model_(std::move(base_model)) {}
 
-std::string Checkpoints::Save(const Progress& progress, const std::vector<int64_t>& records,
+std::string Checkpoints::Save(const Progress& progress, int ranks,
+                              const std::function<void(const std::string& folder)>& add_records,
                               const model::Llama& llama, const Optimizer& optimizer) {
   const std::string path = folder_ + "/" + StepName(progress.step);
   WriteFolder(path, [&](const std::string& folder) {
+    // First: the other ranks wait for it.
+    add_records(folder);
     if (llama.adapter() != nullptr) {
       ThrowIfError(model::WriteAdapter(folder + "/adapter", *llama.adapter(), base_model_),
                    ExitCode::kStorage);
@@ -104,7 +118,7 @@ std::string Checkpoints::Save(const Progress& progress, const std::vector<int64_
                         {"job", job_id_},
                         {"step", progress.step},
                         {"evaluated", progress.evaluated},
-                        {"records", records}};
+                        {"ranks", ranks}};
     ThrowIfError(model::WriteTextFile(folder + "/state.json", state.dump(1) + "\n"),
                  ExitCode::kStorage);
   });
@@ -128,14 +142,17 @@ std::optional<Checkpoint> Checkpoints::Newest() const {
     if (fault.empty()) {
       try {
         const json state = ReadState(path);
+        if (state.at("version") == 1) {
+          std::fprintf(stderr, "checkpoint %s is not used: an older version wrote it\n",
+                       path.c_str());
+          continue;
+        }
         if (state.at("job") != job_id_) {
           throw Failure(ExitCode::kUsage, "--out: " + path + " is a checkpoint of job " +
                                               state.at("job").get<std::string>() + ", this is " +
                                               job_id_);
         }
-        return Checkpoint{path,
-                          {state.at("step"), state.at("evaluated")},
-                          state.value("records", std::vector<int64_t>())};
+        return Describe(path, state);
       } catch (const Failure& failure) {
         if (failure.code() != ExitCode::kCorruptCheckpoint) throw;
         fault = failure.what();
@@ -146,7 +163,7 @@ std::optional<Checkpoint> Checkpoints::Newest() const {
     std::fprintf(stderr, "warning: checkpoint %s is not used: %s\n", path.c_str(), fault.c_str());
     if (newest_fault.empty()) newest_fault = path + ": " + fault;
   }
-  if (!steps.empty()) throw Failure(ExitCode::kCorruptCheckpoint, newest_fault);
+  if (!newest_fault.empty()) throw Failure(ExitCode::kCorruptCheckpoint, newest_fault);
   return std::nullopt;
 }
 

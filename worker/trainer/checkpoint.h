@@ -1,17 +1,18 @@
 // Checkpoints of a training: <out>/checkpoints/step-<n>/ with
 //   adapter/ (PEFT format) or model/ (full fine-tuning), optimizer.safetensors, state.json,
-//   manifest.json
-// written as folder.h says. With the same number of ranks and threads, a training that goes on from
-// a checkpoint computes the same bits as one that was never interrupted; with the records that it
-// names (record.h), it tells the same, too. Rank 0 alone reads and writes them; not thread-safe.
+//   records/<rank>.jsonl (record_exchange.h), manifest.json
+// written as folder.h says, and complete in themselves: whoever has the folder can go on from it.
+// With the same number of ranks and threads, a training that does so computes and tells the same
+// bits as one that was never interrupted; with another number of ranks the same data in the same
+// order, and figures that agree to rounding. Rank 0 alone reads and writes them; not thread-safe.
 #ifndef JENNER_WORKER_TRAINER_CHECKPOINT_H_
 #define JENNER_WORKER_TRAINER_CHECKPOINT_H_
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "worker/model/llama.h"
 #include "worker/trainer/optimizer.h"
@@ -29,21 +30,25 @@ struct Progress {
 struct Checkpoint {
   std::string path;
   Progress progress;
-  std::vector<int64_t> records;  // the seal of each rank's record at `progress`, rank after rank
+  int ranks = 1;  // of the gang that wrote it
 };
 
 class Checkpoints {
  public:
-  // `job_id`: a checkpoint of another job is refused. `base_model`: what adapter_config.json says.
+  // `job_id`: a checkpoint of another job is refused; it should not depend on the number of ranks.
+  // `base_model`: what adapter_config.json says.
   Checkpoints(std::string out_dir, std::string job_id, std::string base_model);
 
-  // Returns the folder. Removes all but the newest kCheckpointsKept. Failure: kStorage.
-  std::string Save(const Progress& progress, const std::vector<int64_t>& records,
+  // `add_records` writes those of `ranks` ranks below the folder that it is given. Returns the
+  // folder. Removes all but the newest kCheckpointsKept. Failure: kStorage.
+  std::string Save(const Progress& progress, int ranks,
+                   const std::function<void(const std::string& folder)>& add_records,
                    const model::Llama& llama, const Optimizer& optimizer);
 
-  // The newest checkpoint that is whole; nullopt if there is none at all. A broken one is warned of
-  // on stderr and an older one is taken. Failure: kCorruptCheckpoint if there are some and none is
-  // whole, kUsage if the newest whole one is another job's.
+  // The newest checkpoint that is whole; nullopt if there is none at all, or only such as an older
+  // version left, without records. A broken one is warned of on stderr and an older one is taken.
+  // Failure: kCorruptCheckpoint if there are some and none is whole, kUsage if the newest whole one
+  // is another job's.
   std::optional<Checkpoint> Newest() const;
 
   // Puts it into `llama` and `optimizer`. Failure: kCorruptCheckpoint, kStorage.

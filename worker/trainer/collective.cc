@@ -53,6 +53,21 @@ std::vector<int64_t> Collective::Gather(const std::vector<int64_t>& own) {
   return Sum(all);
 }
 
+void Collective::Pass(int from, const std::function<std::string()>& read,
+                      const std::function<void(std::string_view piece)>& take) {
+  for (;;) {
+    const std::string own = rank() == from ? read() : std::string();
+    const int64_t size = Sum(std::vector<int64_t>{static_cast<int64_t>(own.size())})[0];
+    if (size == 0) return;
+    // All others give zeros. Words, for that is what every implementation can sum.
+    std::vector<int64_t> words((static_cast<size_t>(size) + sizeof(int64_t) - 1) / sizeof(int64_t));
+    std::copy(own.begin(), own.end(), reinterpret_cast<char*>(words.data()));
+    words = Sum(words);
+    if (rank() == from) continue;
+    take({reinterpret_cast<const char*>(words.data()), static_cast<size_t>(size)});
+  }
+}
+
 void Collective::Barrier() { Sum(std::vector<int64_t>{1}); }
 
 std::unique_ptr<Collective> MakeSingleCollective() { return std::make_unique<SingleCollective>(); }

@@ -13,6 +13,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace jenner::trainer {
@@ -40,6 +41,10 @@ class Collective {
   std::vector<int64_t> Broadcast(const std::vector<int64_t>& values);
   // What every rank gives, rank after rank; as many numbers of each.
   std::vector<int64_t> Gather(const std::vector<int64_t>& own);
+  // Gives all ranks what rank `from` has, in pieces: there `read` is called until it returns ""
+  // (and may return at most 1 MiB), on every other rank `take` is called with each piece.
+  void Pass(int from, const std::function<std::string()>& read,
+            const std::function<void(std::string_view piece)>& take);
   // Returns when every rank has come here.
   void Barrier();
 };

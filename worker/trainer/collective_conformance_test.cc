@@ -144,6 +144,20 @@ void SmallExchanges(const Role& role, Collective& collective) {
   Numbers all;
   for (int64_t one = 0; one < size; ++one) all.insert(all.end(), {one, -one - 2});
   Expect(collective.Gather({rank, -rank - 2}) == all, "gather");
+  for (int from = 0; from < role.size; ++from) {
+    std::vector<std::string> pieces = {"", "12345678", "x" + std::string(100'000, '\xff')};
+    std::string taken;
+    collective.Pass(
+        from,
+        [&] {
+          std::string piece = pieces.back();
+          pieces.pop_back();
+          return piece;
+        },
+        [&](std::string_view piece) { taken += piece; });
+    const std::string whole = "x" + std::string(100'000, '\xff') + "12345678";
+    Expect(taken == (rank == from ? "" : whole), "bytes of one rank");
+  }
   const at::Tensor shared = at::full({3}, static_cast<double>(rank),
                                      at::TensorOptions(at::kFloat).device(DeviceOf(role)));
   collective.Broadcast(shared);

@@ -58,6 +58,11 @@ TEST(Collective, OneRankDoesNothing) {
   EXPECT_EQ(single->size(), 1);
   EXPECT_EQ(single->Sum(std::vector<int64_t>{4}), std::vector<int64_t>{4});
   EXPECT_EQ(single->Gather({4, 5}), (std::vector<int64_t>{4, 5}));
+  int num_read = 0;
+  single->Pass(
+      0, [&] { return std::string(num_read++ == 0 ? "bytes" : ""); },
+      [](std::string_view) { FAIL() << "to whom?"; });
+  EXPECT_EQ(num_read, 2);
   at::Tensor tensor = at::ones({2});
   single->StartSum(tensor)->Wait();
   EXPECT_TRUE(at::equal(tensor, at::ones({2})));

@@ -172,9 +172,10 @@ Inputs ReadInputs(const Options& options) {
   }
   const text::ChatTemplate chat_template =
       ValueOrThrow(text::ChatTemplate::Load(model_dir), ExitCode::kInvalidModel);
-  std::string job_id = core::JobId(job);
+  core::JobSpec on_one_rank = job;
+  on_one_rank.ranks = 1;
   Inputs inputs{std::move(job),
-                std::move(job_id),
+                core::JobId(on_one_rank),
                 model_dir,
                 std::move(config),
                 std::move(tokenizer),

@@ -27,7 +27,7 @@ struct PromptSet {
 
 struct Inputs {
   core::JobSpec job;
-  std::string job_id;
+  std::string training_id;  // of the job, whatever its number of ranks
   std::string model_dir;
   model::LlamaConfig config;
   text::Tokenizer tokenizer;

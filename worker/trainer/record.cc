@@ -9,17 +9,11 @@
 #include <fstream>
 #include <utility>
 
-#include "core/sha256.h"
 #include "worker/trainer/failure.h"
 
 namespace jenner::trainer {
-namespace {
 
 using nlohmann::json;
-
-constexpr int64_t kReadBytes = int64_t{1} << 20;
-
-}  // namespace
 
 Record::Record(std::string path)
     : path_(std::move(path)),
@@ -35,26 +29,35 @@ int64_t Record::size_bytes() const {
   return info.st_size;
 }
 
-std::vector<int64_t> Record::Seal(int64_t bytes) const {
-  if (fsync(fd_) != 0) ThrowErrno(errno, "fsync", path_);
-  core::Sha256 hash;
-  int64_t done = 0;
-  std::string buffer(kReadBytes, '\0');
-  while (done < bytes) {
-    const int64_t wanted = std::min(bytes - done, kReadBytes);
-    const ssize_t count = pread(fd_, buffer.data(), static_cast<size_t>(wanted), done);
+std::string Record::Read(int64_t begin, int64_t end) const {
+  std::string bytes(static_cast<size_t>(std::clamp<int64_t>(end - begin, 0, kPieceBytes)), '\0');
+  size_t done = 0;
+  while (done < bytes.size()) {
+    const ssize_t count = pread(fd_, bytes.data() + done, bytes.size() - done,
+                                static_cast<off_t>(begin + static_cast<int64_t>(done)));
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) ThrowErrno(errno, "read", path_);
     if (count == 0) break;
-    hash.Update(std::string_view(buffer).substr(0, static_cast<size_t>(count)));
-    done += count;
+    done += static_cast<size_t>(count);
   }
-  const uint64_t first = std::stoull(hash.FinishHex().substr(0, 16), nullptr, 16);
-  return {done, static_cast<int64_t>(first)};
+  bytes.resize(done);
+  return bytes;
 }
 
-void Record::Continue(int64_t bytes, EventWriter* events) const {
-  if (ftruncate(fd_, bytes) != 0) ThrowErrno(errno, "truncate", path_);
+void Record::Append(std::string_view bytes) const {
+  while (!bytes.empty()) {
+    const ssize_t count = write(fd_, bytes.data(), bytes.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) ThrowErrno(errno, "write", path_);
+    bytes.remove_prefix(static_cast<size_t>(count));
+  }
+}
+
+void Record::Clear() const {
+  if (ftruncate(fd_, 0) != 0) ThrowErrno(errno, "truncate", path_);
+}
+
+void Record::Continue(EventWriter* events) const {
   std::ifstream lines(path_);
   for (std::string line; std::getline(lines, line);) {
     json event = json::parse(line);

@@ -27,14 +27,14 @@ class RecordTest : public testing::Test {
     text << std::ifstream(path).rdbuf();
     return text.str();
   }
-  // What a life tells that goes on after `bytes` of the record and then tells `more`.
-  std::string Live(int64_t bytes, const std::vector<std::string>& more) {
+  // What a life tells that goes on with the record as it is and then tells `more`.
+  std::string Live(const std::vector<std::string>& more) {
     const std::string stream = folder_ + "/events";
     const int fd = open(stream.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644);
     EventWriter events(fd);
     Record record(path_);
     events.Write("started", {{"rank", 0}});
-    record.Continue(bytes, &events);
+    record.Continue(&events);
     for (const std::string& kind : more) events.Write(kind, {{"step", 0.1}});
     close(fd);
     return Read(stream);
@@ -46,7 +46,7 @@ class RecordTest : public testing::Test {
 TEST_F(RecordTest, TellsTelemetryAgainAndNumbersItAnew) {
   const std::string step = R"({"kind":"train_step","seq":2,"step":0.1})"
                            "\n";
-  EXPECT_EQ(Live(0, {"train_step", "checkpoint", "sample"}),
+  EXPECT_EQ(Live({"train_step", "checkpoint", "sample"}),
             R"({"kind":"started","rank":0,"seq":1})"
             "\n" +
                 step +
@@ -54,32 +54,28 @@ TEST_F(RecordTest, TellsTelemetryAgainAndNumbersItAnew) {
                 "\n"
                 R"({"kind":"sample","seq":4,"step":0.1})"
                 "\n");
-  const auto whole = static_cast<int64_t>(Read(path_).size());
-  EXPECT_EQ(Live(whole, {"evaluation"}), R"({"kind":"started","rank":0,"seq":1})"
-                                         "\n" +
-                                             step +
-                                             R"({"kind":"sample","seq":3,"step":0.1})"
-                                             "\n"
-                                             R"({"kind":"evaluation","seq":4,"step":0.1})"
-                                             "\n");
-  // What came after the checkpoint is cut off.
-  const auto first = static_cast<int64_t>(step.size());
-  EXPECT_EQ(Live(first, {}), R"({"kind":"started","rank":0,"seq":1})"
-                             "\n" +
-                                 step);
-  EXPECT_EQ(Read(path_), step);
+  EXPECT_EQ(Live({"evaluation"}), R"({"kind":"started","rank":0,"seq":1})"
+                                  "\n" +
+                                      step +
+                                      R"({"kind":"sample","seq":3,"step":0.1})"
+                                      "\n"
+                                      R"({"kind":"evaluation","seq":4,"step":0.1})"
+                                      "\n");
 }
 
-TEST_F(RecordTest, ASealIsOfTheBeginningAndKnowsEveryChange) {
-  std::ofstream(path_) << "abcd";
+TEST_F(RecordTest, IsReadInPieces) {
   const Record record(path_);
-  // sha256("abc") begins with ba7816bf8f01cfea (FIPS 180-4).
-  const std::vector<int64_t> seal = {3, static_cast<int64_t>(0xba7816bf8f01cfeau)};
-  EXPECT_EQ(record.Seal(3), seal);
-  EXPECT_EQ(record.Seal(10)[0], 4) << "shorter than asked for";
-  std::ofstream(path_) << "abbd";
-  EXPECT_NE(record.Seal(3), seal);
-  EXPECT_EQ(Record(folder_ + "/absent").Seal(5)[0], 0);
+  const std::string text = "0123456789" + std::string(Record::kPieceBytes, 'x');
+  record.Append(text);
+  EXPECT_EQ(record.size_bytes(), static_cast<int64_t>(text.size()));
+  EXPECT_EQ(record.Read(3, 7), "3456");
+  EXPECT_EQ(record.Read(8, 1 << 30), text.substr(8, Record::kPieceBytes));
+  EXPECT_EQ(record.Read(record.size_bytes() - 2, 1 << 30), "xx");
+  EXPECT_EQ(record.Read(7, 3), "");
+  record.Clear();
+  EXPECT_EQ(record.size_bytes(), 0);
+  record.Append("a");
+  EXPECT_EQ(Read(path_), "a");
 }
 
 TEST_F(RecordTest, AFolderThatIsNotThereIsAStorageFault) {

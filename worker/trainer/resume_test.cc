@@ -5,8 +5,10 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <map>
 
 #include "core/exit_code.h"
+#include "core/sha256.h"
 #include "worker/trainer/run_trainer.h"
 
 namespace jenner::trainer {
@@ -90,22 +92,75 @@ TEST(Trainer, AnAttemptThatGoesOnTellsAllThatWasTold) {
   EXPECT_EQ(Told(third), Told(straight));
 }
 
-TEST(Trainer, ARecordThatIsNotWholeIsNotToldAgain) {
+// Another machine: nothing but the checkpoints comes along.
+std::string MoveTo(const std::string& out) {
+  const std::string elsewhere = NewFolder();
+  std::filesystem::copy(out + "/checkpoints", elsewhere + "/checkpoints",
+                        std::filesystem::copy_options::recursive);
+  return elsewhere;
+}
+
+std::vector<int64_t> StepsOf(const std::vector<json>& events) {
+  std::vector<int64_t> steps;
+  for (const json& event : events) steps.push_back(event.at("step"));
+  return steps;
+}
+
+// Interrupted at every step of both epochs, in the middle of one as well as between them, with
+// dropout, and each time placed elsewhere.
+TEST(Trainer, ACheckpointIsAllThatATrainingNeedsToGoOn) {
   const Outcome straight = RunAlone(JobWithEvaluation(), NewFolder());
-  const std::string out = NewFolder(), record = out + "/record-0.jsonl";
-  for (const bool flipped : {true, false}) {
-    RunAlone(JobWithEvaluation(), out, {"--stop-after", "4"});
-    if (flipped) {
-      FlipBit(record);
-    } else {
-      std::filesystem::resize_file(record, std::filesystem::file_size(record) - 1);
-    }
-    const Outcome second = RunAlone(JobWithEvaluation(), out);
-    EXPECT_EQ(second.exit_code, 0) << second.Failure();
-    EXPECT_EQ(second.Of("checkpoint").size(), 3u) << "it began anew";
-    EXPECT_EQ(Told(second), Told(straight));
-    std::filesystem::remove_all(out);
+  ASSERT_EQ(straight.Of("train_step").size(), 10u);
+  ASSERT_GT(straight.Of("train_step").back().at("epoch"), 1.5);
+  std::string out = NewFolder();
+  for (int step = 1; step < 10; ++step) {
+    const Outcome life = RunAlone(JobWithEvaluation(), out, {"--stop-after", std::to_string(step)});
+    EXPECT_EQ(life.Of("train_step").size(), static_cast<size_t>(step)) << life.Failure();
+    EXPECT_EQ(StepsOf(life.Of("resumed")),
+              step == 1 ? std::vector<int64_t>() : std::vector<int64_t>{step - 1});
+    ExpectBeginning(life, straight);
+    out = MoveTo(out);
   }
+  const Outcome last = RunAlone(JobWithEvaluation(), out);
+  EXPECT_EQ(last.exit_code, 0) << last.Failure();
+  EXPECT_EQ(Told(last), Told(straight));
+}
+
+TEST(Trainer, CheckpointsBetweenEvaluationsChangeNothing) {
+  const Outcome plain = RunAlone(JobWithEvaluation(), NewFolder());
+  EXPECT_EQ(StepsOf(plain.Of("checkpoint")), (std::vector<int64_t>{3, 6, 10}));
+  json job = JobWithEvaluation();
+  job["training"]["settings"]["checkpoint_steps"] = 2;
+  const std::string out = NewFolder();
+  const Outcome often = RunAlone(job, out);
+  EXPECT_EQ(StepsOf(often.Of("checkpoint")), (std::vector<int64_t>{2, 3, 4, 6, 8, 10}));
+  EXPECT_EQ(Told(often), Told(plain));
+  // They are of the same job.
+  EXPECT_EQ(StepsOf(RunAlone(JobWithEvaluation(), MoveTo(out)).Of("resumed")),
+            std::vector<int64_t>{10});
+}
+
+// As a version before records were part of a checkpoint left it.
+TEST(Trainer, ACheckpointOfAnOlderVersionIsNotUsed) {
+  const Outcome straight = RunAlone(JobWithEvaluation(), NewFolder());
+  const std::string out = NewFolder();
+  RunAlone(JobWithEvaluation(), out, {"--stop-after", "2"});
+  const std::string folder = out + "/checkpoints/step-2";
+  json state = json::parse(ReadFile(folder + "/state.json"));
+  state["version"] = 1;
+  WriteFile(folder + "/state.json", state.dump());
+  json manifest = json::parse(ReadFile(folder + "/manifest.json"));
+  for (json& file : manifest["files"]) {
+    if (file["name"] != "state.json") continue;
+    file["bytes"] = state.dump().size();
+    file["sha256"] = core::Sha256Hex(state.dump());
+  }
+  WriteFile(folder + "/manifest.json", manifest.dump());
+  const Outcome anew = RunAlone(JobWithEvaluation(), out);
+  EXPECT_EQ(anew.exit_code, 0) << anew.Failure();
+  EXPECT_TRUE(anew.Of("resumed").empty());
+  EXPECT_EQ(Told(anew), Told(straight));
+  EXPECT_FALSE(std::filesystem::exists(folder));
 }
 
 TEST(Trainer, ABrokenCheckpointIsPassedOverAndOnlyBrokenOnesAreAFailure) {
@@ -166,21 +221,74 @@ TEST(Gang, AKilledPeerIsNoticedAndAGangContinuesBitwise) {
   }
 }
 
-// A rank that comes to another machine has no record there: then none of the gang goes on.
-TEST(Gang, BeginsAnewUnlessEveryRankHasItsRecord) {
+TEST(Gang, GoesOnWhereOnlyRank0HasTheCheckpoint) {
   json job = JobWithEvaluation();
   job["ranks"] = 2;
+  const std::vector<Outcome> straight = RunPair(job, NewFolder());
   const std::string out = NewFolder();
-  const std::vector<Outcome> first = RunPair(job, out);
-  for (const bool missing : {false, true}) {
-    if (missing) std::filesystem::remove(out + "/record-1.jsonl");
-    const std::vector<Outcome> again = RunPair(job, out);
-    EXPECT_EQ(again[0].Of("checkpoint").size(), missing ? 3u : 0u);
-    for (size_t rank = 0; rank < 2; ++rank) {
-      EXPECT_EQ(again[rank].exit_code, 0) << again[rank].Failure();
-      EXPECT_EQ(Told(again[rank]), Told(first[rank])) << rank;
+  RunPair(job, out, {"--stop-after", "4"});
+  const std::vector<Outcome> rest = RunPair(job, MoveTo(out));
+  EXPECT_EQ(StepsOf(rest[0].Of("resumed")), std::vector<int64_t>{4});
+  for (size_t rank = 0; rank < 2; ++rank) {
+    EXPECT_EQ(rest[rank].exit_code, 0) << rest[rank].Failure();
+    EXPECT_EQ(Told(rest[rank]), Told(straight[rank])) << rank;
+  }
+}
+
+// What all ranks told, by what it is about; each once.
+std::map<std::string, json> Collect(const std::vector<Outcome>& ranks) {
+  std::map<std::string, json> all;
+  for (const Outcome& rank : ranks) {
+    EXPECT_EQ(rank.exit_code, 0) << rank.Failure();
+    for (const json& event : rank.events) {
+      const std::string kind = event.at("kind");
+      if (kind != "train_step" && kind != "sample") continue;
+      std::string key = kind;
+      for (const char* field : {"step", "context", "prompt_id", "sample_idx"}) {
+        if (event.contains(field)) key += " " + event.at(field).dump();
+      }
+      EXPECT_TRUE(all.emplace(key, event).second) << "told twice: " << key;
     }
   }
+  return all;
+}
+
+TEST(Gang, GoesOnWithAnotherNumberOfRanks) {
+  constexpr double kTolerance = 1e-5;  // docs/adr/0007
+  json one = JobWithEvaluation(), two = JobWithEvaluation();
+  two["ranks"] = 2;
+  const std::map<std::string, json> straight = Collect({RunAlone(one, NewFolder())});
+  const auto expect_same = [&](const std::vector<Outcome>& ranks) {
+    const std::map<std::string, json> got = Collect(ranks);
+    ASSERT_EQ(got.size(), straight.size());
+    for (const auto& [key, event] : straight) {
+      ASSERT_TRUE(got.contains(key)) << key;
+      for (const char* exact : {"supervised_tokens", "tokens", "epoch", "learning_rate"}) {
+        if (event.contains(exact)) {
+          EXPECT_EQ(got.at(key).at(exact), event.at(exact)) << key;
+        }
+      }
+      if (!event.contains("loss")) continue;
+      const double loss = event.at("loss");
+      EXPECT_NEAR(got.at(key).at("loss").get<double>(), loss, kTolerance * loss) << key;
+    }
+  };
+  std::string out = NewFolder();
+  RunPair(two, out, {"--stop-after", "4"});
+  out = MoveTo(out);
+  const Outcome alone = RunAlone(one, out);
+  EXPECT_EQ(StepsOf(alone.Of("resumed")), std::vector<int64_t>{4});
+  expect_same({alone});
+
+  out = NewFolder();
+  RunAlone(one, out, {"--stop-after", "4"});
+  out = MoveTo(out);
+  // Twice changed: what rank 0 then has of others is told on.
+  EXPECT_EQ(StepsOf(RunPair(two, out, {"--stop-after", "7"})[0].Of("resumed")),
+            std::vector<int64_t>{4});
+  const std::vector<Outcome> pair = RunPair(two, out);
+  EXPECT_EQ(StepsOf(pair[0].Of("resumed")), std::vector<int64_t>{7});
+  expect_same(pair);
 }
 
 }  // namespace

@@ -176,13 +176,17 @@ Outcome RunAlone(const json& spec, const std::string& out, const std::vector<std
   return TrainerProcess(WriteJob(out, spec), out, 0, flags).Wait();
 }
 
-std::vector<Outcome> RunPair(const json& spec, const std::string& out) {
+std::vector<Outcome> RunPair(const json& spec, const std::string& out,
+                             const std::vector<std::string>& flags) {
   const std::string path = WriteJob(out, spec);
-  TrainerProcess first(path, out, 0, {"--world-size", "2"});
+  std::vector<std::string> words = {"--world-size", "2"};
+  words.insert(words.end(), flags.begin(), flags.end());
+  TrainerProcess first(path, out, 0, words);
   const json met =
       first.WaitFor([](const json& event) { return event.at("kind") == "rendezvous"; });
   if (met.is_null()) return {first.Wait(), {}};
-  TrainerProcess second(path, out, 1, {"--world-size", "2", "--store", met.at("address")});
+  words.insert(words.end(), {"--store", met.at("address").get<std::string>()});
+  TrainerProcess second(path, out, 1, words);
   return {first.Wait(), second.Wait()};
 }
 

@@ -62,7 +62,8 @@ void WriteFile(const std::string& path, const std::string& text);
 Outcome RunAlone(const nlohmann::json& spec, const std::string& out,
                  const std::vector<std::string>& flags = {});
 // Two ranks joined over loopback, from start to end.
-std::vector<Outcome> RunPair(const nlohmann::json& spec, const std::string& out);
+std::vector<Outcome> RunPair(const nlohmann::json& spec, const std::string& out,
+                             const std::vector<std::string>& flags = {});
 
 }  // namespace jenner::trainer
 

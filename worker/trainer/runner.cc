@@ -18,6 +18,7 @@
 #include "worker/trainer/failure.h"
 #include "worker/trainer/folder.h"
 #include "worker/trainer/network.h"
+#include "worker/trainer/record_exchange.h"
 
 namespace jenner::trainer {
 namespace {
@@ -134,7 +135,8 @@ void Runner::LoadModel() {
   }
   loop_ = std::make_unique<TrainLoop>(settings, job.seed, &inputs_->examples, llama_.get(),
                                       collective_.get());
-  checkpoints_ = std::make_unique<Checkpoints>(options_.out_dir, inputs_->job_id, job.base_model);
+  checkpoints_ =
+      std::make_unique<Checkpoints>(options_.out_dir, inputs_->training_id, job.base_model);
   record_ = std::make_unique<Record>(
       absl::StrFormat("%s/record-%d.jsonl", options_.out_dir, options_.rank));
 }
@@ -155,33 +157,23 @@ void Runner::WritePlan() {
 
 void Runner::Restore() {
   const std::optional<Checkpoint> own = IsFirst() ? checkpoints_->Newest() : std::nullopt;
-  constexpr size_t kHeadNumbers = 3;  // whether there is one, step, evaluated; then the seals
-  std::vector<int64_t> found(kHeadNumbers);
-  if (own) {
-    found = {1, own->progress.step, own->progress.evaluated};
-    found.insert(found.end(), own->records.begin(), own->records.end());
-  }
-  const auto size = static_cast<size_t>(collective_->size());
-  found.resize(kHeadNumbers + size * Record::kSealNumbers);  // 0 is no seal
+  std::vector<int64_t> found(4);  // whether there is one, step, evaluated, ranks
+  if (own) found = {1, own->progress.step, own->progress.evaluated, own->ranks};
   found = collective_->Broadcast(found);
-  bool goes_on = found[0] != 0;
-  if (goes_on) {
-    const auto begin = found.begin() + kHeadNumbers + options_.rank * Record::kSealNumbers;
-    const std::vector<int64_t> seal(begin, begin + Record::kSealNumbers);
-    const std::vector<int64_t> lacks = {record_->Seal(seal[0]) == seal ? 0 : 1};
-    goes_on = collective_->Sum(lacks)[0] == 0;
-    std::fprintf(stderr, "%s the checkpoint of step %lld\n",
-                 goes_on ? "continues from" : "begins anew: a rank lacks its record up to",
-                 static_cast<long long>(found[1]));
-    if (goes_on) {
-      progress_ = {found[1], found[2] != 0};
-      told_bytes_ = seal[0];
-      if (progress_.evaluated) saved_step_ = progress_.step;
-      Load(own);
-    }
+  if (found[0] == 0) {
+    if (IsFirst()) checkpoints_->Clear();
+    record_->Clear();
+    return record_->Continue(events_);
   }
-  if (IsFirst() && !goes_on) checkpoints_->Clear();
-  record_->Continue(told_bytes_, events_);
+  const auto ranks = static_cast<int>(found[3]);
+  std::fprintf(stderr, "continues from the checkpoint of step %lld, of %d %s\n",
+               static_cast<long long>(found[1]), ranks, ranks == 1 ? "rank" : "ranks");
+  HandOutRecords(own ? own->path : "", ranks, *record_, collective_.get());
+  Reach({found[1], found[2] != 0});
+  if (progress_.evaluated) saved_step_ = progress_.step;
+  Load(own);
+  if (IsFirst()) events_->Write("resumed", {{"step", progress_.step}, {"ranks", ranks}});
+  record_->Continue(events_);
 }
 
 // The checkpoint of rank 0 into the parameters and moments of all ranks.
@@ -206,6 +198,11 @@ void Runner::Train() {
     if (IsFirst()) WriteStep(*result);
     Reach({result->step, false});
     EvaluateIfDue();
+    const int32_t every = inputs_->job.training->settings.checkpoint_steps;
+    const bool is_due = every > 0 && progress_.step % every == 0;
+    if (is_due && saved_step_ != progress_.step && progress_.step < loop_->total_steps()) {
+      SaveCheckpoint();
+    }
   }
   if (saved_step_ != progress_.step) {
     Reach({progress_.step, true});  // no evaluation was due
@@ -238,9 +235,12 @@ void Runner::EvaluateIfDue() {
 void Runner::SaveCheckpoint() {
   if (progress_.step == 0) return;
   saved_step_ = progress_.step;
-  const std::vector<int64_t> records = collective_->Gather(record_->Seal(told_bytes_));
-  if (!IsFirst()) return;
-  const std::string path = checkpoints_->Save(progress_, records, *llama_, *loop_->optimizer());
+  const auto add_records = [this](const std::string& folder) {
+    GatherRecords(*record_, told_bytes_, folder, collective_.get());
+  };
+  if (!IsFirst()) return add_records("");
+  const std::string path =
+      checkpoints_->Save(progress_, collective_->size(), add_records, *llama_, *loop_->optimizer());
   events_->Write("checkpoint", {{"step", progress_.step}, {"path", path}});
 }
 

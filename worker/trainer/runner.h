@@ -1,9 +1,9 @@
 // Runner: one rank of one job from start to end: reads the inputs, joins its gang, trains and
 // evaluates as planned, keeps checkpoints, leaves the result.
 //
-// At an evaluation step the order is: evaluate, all ranks agree that it is done, each makes its
-// record durable, checkpoint. What a checkpoint skips is told again from the records (record.h);
-// where one of them is missing, all ranks begin anew, which gives the same results.
+// At an evaluation step the order is: evaluate, all ranks agree that it is done, checkpoint.
+// Between evaluations there is a checkpoint every checkpoint_steps. What a checkpoint skips is told
+// again from the records in it (record.h).
 #ifndef JENNER_WORKER_TRAINER_RUNNER_H_
 #define JENNER_WORKER_TRAINER_RUNNER_H_
 
