@@ -1,5 +1,7 @@
 #include "server/coordinator/index.h"
 
+#include <algorithm>
+
 #include "server/coordinator/state.h"
 
 namespace jenner::coordinator {
@@ -8,6 +10,9 @@ namespace {
 bool IsEmpty(const Index::Worker& worker) { return worker == Index::Worker(); }
 bool IsEmpty(const Index::Owner& owner) { return owner == Index::Owner(); }
 bool IsEmpty(const std::set<JobKey>& jobs) { return jobs.empty(); }
+bool IsEmpty(const Index::Waiting& waiting) { return waiting.jobs.empty(); }
+bool IsEmpty(const Index::Line& line) { return line.empty(); }
+bool IsEmpty(const std::map<std::string, Index::Line>& by_owner) { return by_owner.empty(); }
 bool IsEmpty(int32_t count) { return count == 0; }
 
 void Put(bool is_put, const JobKey& key, std::set<JobKey>* jobs) {
@@ -58,12 +63,17 @@ void Index::Count(const Experiment& experiment, size_t number, int32_t sign) {
     owner->waiting += waits ? sign : 0;
   });
   if (!is_queued) return;
-  auto& by_owner = queue[experiment.spec.priority];
-  Line& line = by_owner[experiment.owner];
-  if (is_put) line[{experiment.order, number}] = experiment.id;
-  if (!is_put) line.erase({experiment.order, number});
-  if (line.empty()) by_owner.erase(experiment.owner);
-  if (by_owner.empty()) queue.erase(experiment.spec.priority);
+  Edit(&queue, experiment.spec.priority, [&](std::map<std::string, Line>* by_owner) {
+    Edit(by_owner, experiment.owner, [&](Line* line) {
+      Edit(line, experiment.order, [&](Waiting* waiting) {
+        waiting->experiment = experiment.id;
+        std::vector<size_t>& jobs = waiting->jobs;
+        const auto at = std::lower_bound(jobs.begin(), jobs.end(), number);
+        if (is_put) jobs.insert(at, number);
+        if (!is_put) jobs.erase(at);
+      });
+    });
+  });
 }
 
 void Index::CountExperiment(const Experiment& experiment, int32_t sign) {

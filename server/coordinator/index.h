@@ -9,7 +9,7 @@
 #include <map>
 #include <set>
 #include <string>
-#include <utility>
+#include <vector>
 
 namespace jenner::coordinator {
 
@@ -41,8 +41,13 @@ struct Index {
     int32_t experiments = 0;  // that have not ended
     bool operator==(const Owner&) const = default;
   };
-  // One owner's queued jobs of one priority, oldest experiment first: (its order, job) -> its id.
-  using Line = std::map<std::pair<int64_t, size_t>, std::string>;
+  struct Waiting {
+    std::string experiment;
+    std::vector<size_t> jobs;  // in its list, ascending
+    bool operator==(const Waiting&) const = default;
+  };
+  // One owner's queued jobs of one priority, by the experiment's order.
+  using Line = std::map<int64_t, Waiting>;
 
   std::map<int32_t, std::set<JobKey>> gangs;  // jobs that have ranks, by priority
   std::set<JobKey> ended_gangs;               // those all of whose ranks have ended

@@ -32,13 +32,15 @@ Queue::Line& Queue::LineOf(int32_t priority, const std::string& owner) {
 bool Queue::Advance(Line* line) const {
   line->head = {};
   while (line->waiting != nullptr && line->next != line->waiting->end()) {
-    const auto& [place, id] = *line->next++;
-    // Jobs of one experiment follow one another.
-    if (line->experiment == nullptr || line->order != place.first) {
-      line->experiment = &state_.experiments.at(id);
-      line->order = place.first;
+    const auto& [order, waiting] = *line->next;
+    if (line->next_job == waiting.jobs.size()) {
+      ++line->next;
+      line->next_job = 0;
+      continue;
     }
-    const Job& job = line->experiment->jobs[place.second];
+    if (line->next_job == 0) line->experiment = &state_.experiments.at(waiting.experiment);
+    line->order = order;
+    const Job& job = line->experiment->jobs[waiting.jobs[line->next_job++]];
     if (now_ < job.not_before) continue;
     line->head = {line->experiment, &job};
     return true;

@@ -54,7 +54,8 @@ class Queue {
     Owner* owner = nullptr;
     const Index::Line* waiting = nullptr;  // null: the newcomer's alone
     Index::Line::const_iterator next;
-    const Experiment* experiment = nullptr;  // of *next, or of one before
+    size_t next_job = 0;                     // of those of *next
+    const Experiment* experiment = nullptr;  // that of *next, once its first job was taken
     bool has_newcomer = false;
     size_t next_of_newcomer = 0;
     Waiting head;       // taken out of the above, to be given; its job is null: there is none
