@@ -163,7 +163,7 @@ TEST(DataDir, IsPrivateAndHeldByOne) {
   ASSERT_TRUE(first.ok()) << first.status();
   EXPECT_EQ(fs::status(path).permissions() & fs::perms::mask, fs::perms::owner_all);
   const absl::Status second = DataDir::Open(path).status();
-  EXPECT_TRUE(absl::IsFailedPrecondition(second));
+  EXPECT_TRUE(absl::IsUnavailable(second));
   EXPECT_THAT(std::string(second.message()), HasSubstr(absl::StrFormat("process %d", getpid())));
   { const DataDir moved = *std::move(first); }
   EXPECT_TRUE(DataDir::Open(path).ok());
@@ -176,6 +176,24 @@ TEST(DataDir, SaysWhyItCannotBeMade) {
   const absl::Status status = DataDir::Open(file + "/below").status();
   EXPECT_TRUE(absl::IsFailedPrecondition(status));
   EXPECT_THAT(std::string(status.message()), HasSubstr(file));
+}
+
+TEST(DataDir, BelongsToOneEventLog) {
+  TempDir dir;
+  const DataDir shared = *DataDir::Open(dir.path() + "/shared");
+  EXPECT_TRUE(shared.BindToOwnLog().ok());
+  const absl::Status strange = shared.BindToSharedLog("log-1", /*is_new=*/false);
+  EXPECT_TRUE(absl::IsFailedPrecondition(strange));
+  EXPECT_THAT(std::string(strange.message()), HasSubstr("mounted?"));
+  ASSERT_TRUE(shared.BindToSharedLog("log-1", /*is_new=*/true).ok());
+  EXPECT_TRUE(shared.BindToSharedLog("log-1", /*is_new=*/false).ok());
+  EXPECT_TRUE(absl::IsFailedPrecondition(shared.BindToSharedLog("log-2", /*is_new=*/true)));
+  EXPECT_TRUE(absl::IsFailedPrecondition(shared.BindToOwnLog()));
+
+  const DataDir own = *DataDir::Open(dir.path() + "/own");
+  ASSERT_TRUE(SqliteEventLog::Open(own.EventsPath()).ok());
+  EXPECT_TRUE(own.BindToOwnLog().ok());
+  EXPECT_TRUE(absl::IsFailedPrecondition(own.BindToSharedLog("log-1", /*is_new=*/true)));
 }
 
 }  // namespace

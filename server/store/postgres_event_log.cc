@@ -10,8 +10,8 @@ namespace {
 
 constexpr int64_t kVersion = 1;
 constexpr absl::Duration kSetUpLimit = absl::Seconds(30);
-// Of one INSERT; more is several in one transaction. A message of the protocol holds 1 GiB.
-constexpr size_t kMaxStatementBytes = size_t{64} << 20;
+// Of one INSERT, or one event; more is several in one transaction.
+constexpr size_t kMaxStatementBytes = size_t{4} << 20;
 
 // All times are clock_timestamp(), never now(): that is when the transaction began, and a statement
 // may have waited for the row since.

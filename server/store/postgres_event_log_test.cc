@@ -314,7 +314,7 @@ TEST_F(PostgresEventLogTest, NoAnswerIsAnErrorOnceTheLeaseIsOver) {
 TEST_F(PostgresEventLogTest, ALargeBatchThatFailsHalfWayLeavesNothing) {
   const std::unique_ptr<PostgresEventLog> log = Lead("alpha");
   RunSql(database_, "ALTER TABLE jenner.events ADD CHECK (seq < 7)");
-  std::vector<std::string> payloads(8, std::string(size_t{15} << 20, 'x'));
+  const std::vector<std::string> payloads(8, std::string(1'500'000, 'x'));
   const absl::Status failed = log->Append(Batch(payloads));
   EXPECT_TRUE(absl::IsInternal(failed)) << failed;
   EXPECT_EQ(Ask("SELECT count(*) FROM jenner.events"), 0);
