@@ -52,7 +52,7 @@ void AddDuration(CLI::App& app, const std::string& name, const std::string& help
 struct Flags {
   jenner::server::ServerOptions options;
   double lease_seconds = 15;
-  double leader_lease_seconds = 10;
+  double leader_lease_seconds = 8;
   std::string event_log_file;
   std::string port_file;
   std::string metrics_port_file;

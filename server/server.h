@@ -33,7 +33,7 @@ struct ServerOptions {
   bool reflection = true;                   // ... where everyone may do everything; else it is off
   // Limits.
   // With `event_log`: a leader that is silent for so long is replaced, and ends itself before.
-  absl::Duration leader_lease = absl::Seconds(10);
+  absl::Duration leader_lease = absl::Seconds(8);
   rpc::Limits limits;
   int max_watch_streams = 1000;
   // Its require_tokens is not looked at: that above, tokens in the file, and a listener that is

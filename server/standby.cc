@@ -20,13 +20,12 @@ using telemetry::Log;
 
 constexpr size_t kMaxConnectionBytes = size_t{16} << 10;
 constexpr absl::Duration kSlowestLook = absl::Seconds(1);
+constexpr absl::Duration kReconnect = absl::Seconds(5);  // wire/channel.h
 
 absl::Status GivenUp() { return absl::CancelledError("told to end while it waited"); }
 
 // Between two looks at who leads.
-absl::Duration Interval(const StandbyOptions& options) {
-  return std::min(options.leader.lease / 10, kSlowestLook);
-}
+absl::Duration Interval(absl::Duration lease) { return std::min(lease / 10, kSlowestLook); }
 
 // What there is to say of a try, once and not at every look.
 class Reporter {
@@ -53,6 +52,10 @@ class Reporter {
 };
 
 }  // namespace
+
+absl::Duration TakeoverTime(absl::Duration leader_lease) {
+  return leader_lease + Interval(leader_lease) + kReconnect;
+}
 
 absl::StatusOr<std::string> ReadConnectionFile(const std::string& path) {
   struct stat known {};
@@ -108,7 +111,7 @@ absl::StatusOr<std::unique_ptr<store::PostgresEventLog>> WaitToLead(const Standb
       reporter.Away(leads.status());
       log.reset();
     }
-    if (!options.pause(Interval(options))) return GivenUp();
+    if (!options.pause(Interval(options.leader.lease))) return GivenUp();
   }
   Log(Level::kInfo, "leads",
       {{"epoch", absl::StrFormat("%d", log->epoch())},

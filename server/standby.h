@@ -30,6 +30,10 @@ struct StandbyOptions {
 // it. InvalidArgument: not one connection string of at most 16 KiB.
 absl::StatusOr<std::string> ReadConnectionFile(const std::string& path);
 
+// How long workers are without a coordinator, at most, if it is gone without a word: the lease runs
+// out, the standby looks, and they connect again.
+absl::Duration TakeoverTime(absl::Duration leader_lease);
+
 // InvalidArgument: no connection string, or one with a password in it.
 absl::Status CheckConnectionFlag(const std::string& connection);
 

@@ -26,7 +26,7 @@ namespace jenner::store {
 
 struct LeaderOptions {
   std::string holder;                        // who this is, for people
-  absl::Duration lease = absl::Seconds(10);  // the leader is silent for so long: others may lead
+  absl::Duration lease = absl::Seconds(8);  // the leader is silent for so long: others may lead
   // What this side measures its own lease by.
   std::function<absl::Duration()> clock = SinceBoot;
 };
