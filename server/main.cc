@@ -83,7 +83,8 @@ void DeclareSecurity(CLI::App& app, jenner::server::ServerOptions& options) {
 void DeclareEventLog(CLI::App& app, Flags& flags) {
   CLI::Option* given = app.add_option(
       "--event-log", flags.options.event_log,
-      "Keep the events in PostgreSQL, which several servers may share (postgresql://HOST/DATABASE), "
+      "Keep the events in PostgreSQL, which several servers may share "
+      "(postgresql://HOST/DATABASE), "
       "instead of in --data-dir: one leads, the others stand by. No password here, where every "
       "user of this machine sees it: secrets come from files only");
   app.add_option("--event-log-file", flags.event_log_file,

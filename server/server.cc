@@ -375,7 +375,8 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(ServerOptions options) {
   std::unique_ptr<store::PostgresEventLog> log;
   if (!options.event_log.empty()) {
     if (TakeoverTime(options.leader_lease) > options.limits.lease) {
-      Log(Level::kWarning, "ranks will not outlive a takeover: --lease is shorter than one may take",
+      Log(Level::kWarning,
+          "ranks will not outlive a takeover: --lease is shorter than one may take",
           {{"lease", absl::FormatDuration(options.limits.lease)},
            {"takeover", absl::FormatDuration(TakeoverTime(options.leader_lease))}});
     }

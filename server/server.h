@@ -1,6 +1,7 @@
 // Server: wires store, coordinator, feed, telemetry and rpc together, and is the only place of this
-// process that starts threads: the coordinator's, one for the metric store, one for files, a ticker,
-// one that keeps the lead if servers share an event log (and gRPC's and the metrics listener's own).
+// process that starts threads: the coordinator's, one for the metric store, one for files, a
+// ticker, one that keeps the lead if servers share an event log (and gRPC's and the metrics
+// listener's own).
 #ifndef JENNER_SERVER_SERVER_H_
 #define JENNER_SERVER_SERVER_H_
 
@@ -19,7 +20,7 @@ namespace jenner::server {
 
 struct ServerOptions {
   // Behaviour.
-  std::string data_dir;                           // made if it is not there
+  std::string data_dir;  // made if it is not there
   // The event log: a connection string of PostgreSQL (store/postgres.h), of a database that several
   // servers may share; "": events.db in data_dir. What is not an event is in data_dir either way.
   std::string event_log;

@@ -88,8 +88,8 @@ absl::StatusOr<bool> HasPassword(const std::string& connection) {
   bool has_password = false;
   for (const PQconninfoOption* option = options.get(); option->keyword != nullptr; ++option) {
     const std::string keyword = option->keyword;
-    has_password = has_password || ((keyword == "password" || keyword == "sslpassword") &&
-                                    option->val != nullptr);
+    has_password = has_password ||
+                   ((keyword == "password" || keyword == "sslpassword") && option->val != nullptr);
   }
   return has_password;
 }
@@ -155,12 +155,11 @@ absl::StatusOr<std::unique_ptr<PostgresConnection>> PostgresConnection::Open(
   RETURN_IF_ERROR(HasPassword(connection).status());
   // Later ones win: what stands before `dbname` is our default, what stands after it is our will.
   constexpr int kExpand = 1;
-  const std::array<const char*, 8> keywords = {"sslmode",         "target_session_attrs",
-                                               "connect_timeout", "keepalives_idle",
-                                               "dbname",          "application_name",
-                                               "client_encoding", nullptr};
-  const std::array<const char*, 8> values = {
-      "verify-full", "read-write", "5", "10", connection.c_str(), name.c_str(), "UTF8", nullptr};
+  const std::array<const char*, 8> keywords = {
+      "sslmode", "target_session_attrs", "connect_timeout", "keepalives_idle",
+      "dbname",  "application_name",     "client_encoding", nullptr};
+  const std::array<const char*, 8> values = {"verify-full",      "read-write", "5",    "10",
+                                             connection.c_str(), name.c_str(), "UTF8", nullptr};
   PGconn* handle = PQconnectdbParams(keywords.data(), values.data(), kExpand);
   if (handle == nullptr) return absl::ResourceExhaustedError("no memory for a connection");
   std::unique_ptr<PostgresConnection> result(new PostgresConnection(handle));
@@ -170,7 +169,8 @@ absl::StatusOr<std::unique_ptr<PostgresConnection>> PostgresConnection::Open(
   }
   if (PQsetnonblocking(handle, 1) != 0) return result->Lost("no answer awaited");
   // Notices would go to standard error.
-  PQsetNoticeProcessor(handle, [](void*, const char*) {}, nullptr);
+  PQsetNoticeProcessor(
+      handle, [](void*, const char*) {}, nullptr);
   return result;
 }
 

@@ -27,9 +27,9 @@ namespace jenner::store {
 // Values of a statement's $1, $2, ..., each with its type. Texts are copied.
 class PostgresParameters {
  public:
-  PostgresParameters& Int(int64_t value);                          // bigint
-  PostgresParameters& Text(std::string_view value);                // text
-  PostgresParameters& Ints(const std::vector<int64_t>& values);    // bigint[]
+  PostgresParameters& Int(int64_t value);                                  // bigint
+  PostgresParameters& Text(std::string_view value);                        // text
+  PostgresParameters& Ints(const std::vector<int64_t>& values);            // bigint[]
   PostgresParameters& Bytes(const std::vector<std::string_view>& values);  // bytea[]
 
  private:

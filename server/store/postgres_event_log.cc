@@ -86,9 +86,7 @@ constexpr char kInsert[] = R"sql(
 constexpr char kRead[] = R"sql(
   SELECT seq, time_us, payload FROM jenner.events WHERE seq >= $1 ORDER BY seq LIMIT $2)sql";
 
-absl::Status NotLeader(const std::string& why) {
-  return absl::AbortedError("NOT_LEADER: " + why);
-}
+absl::Status NotLeader(const std::string& why) { return absl::AbortedError("NOT_LEADER: " + why); }
 
 }  // namespace
 
@@ -107,8 +105,7 @@ absl::Status PostgresEventLog::Prepare() {
     return connection_->Execute(sql, parameters, kSetUpLimit);
   };
   const std::string idle_ms = absl::StrFormat("%d", absl::ToInt64Milliseconds(options_.lease));
-  ASSIGN_OR_RETURN(const PostgresRows settings,
-                   run(kSettings, PostgresParameters().Text(idle_ms)));
+  ASSIGN_OR_RETURN(const PostgresRows settings, run(kSettings, PostgresParameters().Text(idle_ms)));
   syncs_ = settings.Bool(0, 3);
   ASSIGN_OR_RETURN(const PostgresRows found,
                    run("SELECT to_regclass('jenner.format') IS NOT NULL"));
@@ -122,8 +119,8 @@ absl::Status PostgresEventLog::Prepare() {
   ASSIGN_OR_RETURN(const PostgresRows format, run("SELECT version, log_id FROM jenner.format"));
   if (format.size() != 1) return absl::DataLossError("jenner.format has no row");
   if (format.Int(0, 0) != kVersion) {
-    return absl::FailedPreconditionError(absl::StrFormat(
-        "it has version %d, this program knows %d", format.Int(0, 0), kVersion));
+    return absl::FailedPreconditionError(
+        absl::StrFormat("it has version %d, this program knows %d", format.Int(0, 0), kVersion));
   }
   id_ = format.Bytes(0, 1);
   return absl::OkStatus();
@@ -191,8 +188,8 @@ absl::Status PostgresEventLog::Renew() {
   RETURN_IF_ERROR(CheckLeads());
   const absl::Duration begin = options_.clock();
   const absl::StatusOr<PostgresRows> renewed = connection_->Execute(
-      kRenew,
-      PostgresParameters().Int(epoch_).Int(absl::ToInt64Microseconds(options_.lease)), Left());
+      kRenew, PostgresParameters().Int(epoch_).Int(absl::ToInt64Microseconds(options_.lease)),
+      Left());
   if (!renewed.ok()) {
     return Fail(Annotate(renewed.status(), "the lead cannot be kept"));
   }
@@ -260,8 +257,7 @@ absl::Status PostgresEventLog::InsertPart(const std::vector<NewEvent>& batch, si
       .Int(last_seq_ + static_cast<int64_t>(begin))
       .Ints(times_us)
       .Bytes(payloads);
-  ASSIGN_OR_RETURN(const PostgresRows inserted,
-                   connection_->Execute(kInsert, parameters, Left()));
+  ASSIGN_OR_RETURN(const PostgresRows inserted, connection_->Execute(kInsert, parameters, Left()));
   const auto wanted = static_cast<int64_t>(end - begin);
   if (inserted.num_changed() == wanted) return absl::OkStatus();
   if (inserted.num_changed() == 0) return Deposed();

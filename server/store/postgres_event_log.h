@@ -1,11 +1,11 @@
 // EventLog in a PostgreSQL database (docs/formats/event-log.md), which several servers may open and
 // one at a time *leads*: only it can append. Who leads is one row of the database, (epoch, holder,
 // expiry by the database's clock), taken by compare-and-set. Every Append is one transaction that
-// first takes that row and proves the epoch to be its own: what was the leader and is no more cannot
-// append, whatever it believes, however long it was stopped.
+// first takes that row and proves the epoch to be its own: what was the leader and is no more
+// cannot append, whatever it believes, however long it was stopped.
 //
-// Any failure of Append or Renew is the end of this object: all later calls fail alike. Thread-safe.
-// Calls block on the network, at most until the leadership is over.
+// Any failure of Append or Renew is the end of this object: all later calls fail alike.
+// Thread-safe. Calls block on the network, at most until the leadership is over.
 #ifndef JENNER_SERVER_STORE_POSTGRES_EVENT_LOG_H_
 #define JENNER_SERVER_STORE_POSTGRES_EVENT_LOG_H_
 
@@ -25,7 +25,7 @@
 namespace jenner::store {
 
 struct LeaderOptions {
-  std::string holder;                        // who this is, for people
+  std::string holder;                       // who this is, for people
   absl::Duration lease = absl::Seconds(8);  // the leader is silent for so long: others may lead
   // What this side measures its own lease by.
   std::function<absl::Duration()> clock = SinceBoot;
@@ -33,8 +33,8 @@ struct LeaderOptions {
 
 // The row, as it was found.
 struct Leader {
-  int64_t epoch = 0;   // 0: nobody has led yet
-  std::string holder;  // "": it gave the leadership back
+  int64_t epoch = 0;                                // 0: nobody has led yet
+  std::string holder;                               // "": it gave the leadership back
   absl::Duration remaining = absl::ZeroDuration();  // of its lease; negative: over
 };
 
@@ -57,8 +57,8 @@ class PostgresEventLog final : public EventLog {
   // Ends the lease at once, so that another need not wait. Best effort.
   void Resign();
 
-  // Besides event_log.h's: Aborted, "NOT_LEADER: ...": another has taken the lead, or this one never
-  // had it; nothing was written. Extends the lease, too.
+  // Besides event_log.h's: Aborted, "NOT_LEADER: ...": another has taken the lead, or this one
+  // never had it; nothing was written. Extends the lease, too.
   absl::Status Append(const std::vector<NewEvent>& batch) override;
   absl::StatusOr<std::vector<StoredEvent>> ReadFrom(int64_t seq, int limit) override;
   // As of the last TryLead or Append that was OK.

@@ -48,9 +48,7 @@ class PostgresEventLogTest : public ::testing::Test {
   }
   int64_t Ask(const char* sql) const { return RunSql(database_, sql).Int(0, 0); }
   // The database's clock goes past the end of the lease.
-  void Expire() const {
-    RunSql(database_, "UPDATE jenner.leader SET expires = clock_timestamp()");
-  }
+  void Expire() const { RunSql(database_, "UPDATE jenner.leader SET expires = clock_timestamp()"); }
   // Until a statement of the event log waits for a lock.
   void AwaitBlocked() const {
     for (const absl::Duration until = SinceBoot() + kLimit; SinceBoot() < until;) {
@@ -351,8 +349,7 @@ TEST_F(PostgresEventLogTest, ManyThatOpenAtOnceMakeOneLog) {
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(ids[0].size(), 36U);
   for (const std::string& id : ids) EXPECT_EQ(id, ids[0]);
-  const auto other =
-      PostgresEventLog::Open(PostgresInstance::Shared().NewDatabase(), {"x"});
+  const auto other = PostgresEventLog::Open(PostgresInstance::Shared().NewDatabase(), {"x"});
   EXPECT_NE((*other)->id(), ids[0]);
   EXPECT_FALSE((*other)->syncs()) << "the tests' server has fsync off";
 }

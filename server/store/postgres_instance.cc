@@ -83,7 +83,7 @@ class EndShared : public ::testing::EmptyTestEventListener {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<PostgresInstance>> PostgresInstance::Start() {
+absl::StatusOr<std::unique_ptr<PostgresInstance>> PostgresInstance::Start(bool syncs) {
   std::string folder = ::testing::TempDir() + "/jenner-postgres-XXXXXX";
   if (mkdtemp(folder.data()) == nullptr) return absl::InternalError(folder + " cannot be made");
   std::unique_ptr<PostgresInstance> instance(new PostgresInstance(folder));
@@ -99,10 +99,11 @@ absl::StatusOr<std::unique_ptr<PostgresInstance>> PostgresInstance::Start() {
                       log))) {
     return absl::InternalError("initdb failed: " + log);
   }
-  instance->pid_ = Spawn("postgres",
-                         {"-D", data, "-k", folder, "-c", "listen_addresses=", "-c", "fsync=off",
-                          "-c", "shared_buffers=16MB", "-c", "max_connections=40"},
-                         log);
+  instance->pid_ = Spawn(
+      "postgres",
+      {"-D", data, "-k", folder, "-c", "listen_addresses=", "-c", syncs ? "fsync=on" : "fsync=off",
+       "-c", "shared_buffers=16MB", "-c", "max_connections=40"},
+      log);
   // Until it answers; a server that has ended never will.
   for (const absl::Duration until = SinceBoot() + kPatience;;) {
     const auto opened = PostgresConnection::Open(instance->Connection("postgres"), "test");

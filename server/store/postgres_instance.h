@@ -17,8 +17,8 @@ namespace jenner::store {
 
 class PostgresInstance {
  public:
-  // Takes about a second. fsync is off: no test takes the power away from it.
-  static absl::StatusOr<std::unique_ptr<PostgresInstance>> Start();
+  // Takes about a second. Without `syncs` a power cut loses data, which no test makes.
+  static absl::StatusOr<std::unique_ptr<PostgresInstance>> Start(bool syncs = false);
   ~PostgresInstance();
   PostgresInstance(const PostgresInstance&) = delete;
   PostgresInstance& operator=(const PostgresInstance&) = delete;

@@ -16,10 +16,10 @@
 namespace jenner::tests {
 namespace {
 
-using ::testing::HasSubstr;
-using ::testing::Not;
 using store::PostgresInstance;
 using store::RunSql;
+using ::testing::HasSubstr;
+using ::testing::Not;
 
 constexpr char kProgram[] = "jenner-server";
 
@@ -33,18 +33,16 @@ class FailoverTest : public ServerTest {
   std::string DataDir() const { return dir_.path() + "/data"; }
   std::vector<std::string> Flags(const std::string& listen = "127.0.0.1:0",
                                  const std::string& lease = "600") const {
-    return {"--data-dir", DataDir(), "--listen",         listen,           "--metrics-listen",
-            "",           "--lease", "1800",             "--leader-lease", lease,
-            "--event-log-file",      ConnectionFile()};
+    return {"--data-dir",       DataDir(), "--listen",         listen,
+            "--metrics-listen", "",        "--lease",          "1800",
+            "--leader-lease",   lease,     "--event-log-file", ConnectionFile()};
   }
   static std::string AddressIn(const std::string& line) {
     const std::string prefix = "listening on ";
     return line.rfind(prefix, 0) == 0 ? line.substr(prefix.size(), line.find(',') - prefix.size())
                                       : "";
   }
-  void Expire() const {
-    RunSql(database_, "UPDATE jenner.leader SET expires = clock_timestamp()");
-  }
+  void Expire() const { RunSql(database_, "UPDATE jenner.leader SET expires = clock_timestamp()"); }
   int64_t Ask(const char* sql) const { return RunSql(database_, sql).Int(0, 0); }
   // What is told of a test's faults, and of nothing else.
   static void ExpectRefused(const std::vector<std::string>& flags, const std::string& message) {
@@ -211,8 +209,8 @@ TEST_F(FailoverTest, FaultsAreOneLineAndExitCodeOne) {
     EXPECT_EQ(first.Wait(), 0);
   }
   const auto with = [this](const std::string& data_dir, std::vector<std::string> more) {
-    std::vector<std::string> flags = {"--data-dir", data_dir, "--listen", "127.0.0.1:0",
-                                      "--metrics-listen", ""};
+    std::vector<std::string> flags = {"--data-dir",  data_dir,           "--listen",
+                                      "127.0.0.1:0", "--metrics-listen", ""};
     flags.insert(flags.end(), more.begin(), more.end());
     return flags;
   };

@@ -1,12 +1,17 @@
 // Figures of the server on this machine, by hand: durable events, telemetry rows and watch updates
-// a second, over real loopback gRPC. Prints one line a figure; no limits are asserted.
+// a second, over real loopback gRPC, and how long a takeover takes. Prints one line a figure; no
+// limits are asserted.
 //
 //   build/<preset>/bin/server_bench
+#include <algorithm>
 #include <cstdio>
 #include <thread>
 
 #include "absl/time/clock.h"
+#include "server/store/postgres_event_log.h"
+#include "server/store/postgres_instance.h"
 #include "server/store/sqlite_event_log.h"
+#include "tests/integration/process.h"
 #include "tests/integration/server_fixture.h"
 
 namespace jenner::tests {
@@ -36,16 +41,72 @@ class Bench : public ServerTest {
   }
 };
 
+// Both logs by turns; PostgreSQL on this machine, by a Unix socket, with fsync.
 TEST_F(Bench, EventLog) {
+  auto database = *store::PostgresInstance::Start(/*syncs=*/true);
   for (const int group : {1, 64}) {
-    auto log = *store::SqliteEventLog::Open(dir_.path() + absl::StrFormat("/log-%d.db", group));
-    const std::vector<store::NewEvent> batch(static_cast<size_t>(group),
-                                             {absl::Now(), std::string(300, 'x')});
-    const Timer timer;
-    constexpr int kCommits = 2000;
-    for (int i = 0; i < kCommits; ++i) ASSERT_TRUE(log->Append(batch).ok());
-    Print(absl::StrFormat("events of 300 bytes made durable, %d a commit", group).c_str(),
+    auto shared = *store::PostgresEventLog::Open(database->NewDatabase(), {"bench"});
+    ASSERT_TRUE(*shared->TryLead());
+    auto own = *store::SqliteEventLog::Open(dir_.path() + absl::StrFormat("/log-%d.db", group));
+    for (const auto& [name, log] : {std::pair<const char*, store::EventLog*>("SQLite", own.get()),
+                                    {"PostgreSQL", shared.get()}}) {
+      const std::vector<store::NewEvent> batch(static_cast<size_t>(group),
+                                               {absl::Now(), std::string(300, 'x')});
+      const Timer timer;
+      constexpr int kCommits = 2000;
+      for (int i = 0; i < kCommits; ++i) ASSERT_TRUE(log->Append(batch).ok());
+      Print(
+          absl::StrFormat("%s: events of 300 bytes made durable, %d a commit", name, group).c_str(),
           timer.Rate(kCommits * group));
+      const Timer reading;
+      int64_t next = 1;
+      for (;;) {
+        const auto page = *log->ReadFrom(next, 1000);
+        if (page.empty()) break;
+        next += static_cast<int64_t>(page.size());
+      }
+      Print(absl::StrFormat("%s: events read", name).c_str(),
+            reading.Rate(static_cast<double>(next)));
+    }
+  }
+}
+
+// From the leader's end to the first call that the standby answers at the same address; default
+// leases, an empty log.
+TEST(Takeover, Time) {
+  constexpr int kRounds = 5;
+  auto database = *store::PostgresInstance::Start(/*syncs=*/true);
+  for (const int signal_number : {SIGKILL, SIGTERM}) {
+    const TempDir dir;
+    const std::string connection = database->NewDatabase();
+    const auto flags = [&](const std::string& listen) {
+      return std::vector<std::string>{
+          "--data-dir", dir.path() + "/data", "--listen", listen, "--metrics-listen",
+          "",           "--event-log",        connection};
+    };
+    auto leader = std::make_unique<Process>("jenner-server", flags("127.0.0.1:0"));
+    const std::string line = leader->Line();
+    const std::string address = line.substr(line.rfind(' ') + 1);
+    std::vector<double> seconds;
+    for (int round = 0; round < kRounds; ++round) {
+      auto standby = std::make_unique<Process>("jenner-server", flags(address));
+      (void)standby->ErrorsUntil("standing by");
+      auto stubs = std::make_unique<Stubs>(wire::MakeClientChannel(address));
+      ASSERT_TRUE(stubs->List(0, "").ok());
+      // What is connected when a server shuts down is waited for.
+      if (signal_number == SIGTERM) stubs = nullptr;
+      const absl::Time begin = absl::Now();
+      leader->Kill(signal_number);
+      if (stubs == nullptr) stubs = std::make_unique<Stubs>(wire::MakeClientChannel(address));
+      leader->Wait();
+      while (!stubs->List(0, "").ok()) continue;
+      seconds.push_back(absl::ToDoubleSeconds(absl::Now() - begin));
+      leader = std::move(standby);
+    }
+    std::sort(seconds.begin(), seconds.end());
+    std::printf("takeover after %s: median %.1f s, longest %.1f s, of %d\n",
+                signal_number == SIGKILL ? "kill -9" : "SIGTERM", seconds[kRounds / 2],
+                seconds.back(), kRounds);
   }
 }
 
