@@ -28,8 +28,13 @@ absl::Duration Backoff(int attempt) {
   return absl::Seconds(std::uniform_real_distribution<double>(ceiling / 4, ceiling)(random));
 }
 
-void Wait(absl::Duration duration) {
-  std::this_thread::sleep_for(absl::ToChronoNanoseconds(duration));
+// Before the next try; shorter if a connection that was missing comes about.
+void Wait(grpc::Channel* channel, absl::Duration duration) {
+  if (channel->GetState(/*try_to_connect=*/true) != GRPC_CHANNEL_READY) {
+    wire::AwaitConnection(channel, duration);
+  } else {
+    std::this_thread::sleep_for(absl::ToChronoNanoseconds(duration));
+  }
 }
 
 // Names the server where nothing came from it.
@@ -97,7 +102,7 @@ absl::Status Client::Retry(Call call) const {
       options_.on_silence(result);
       is_told = true;
     }
-    Wait(wait);
+    Wait(channel_.get(), wait);
   }
 }
 
@@ -360,7 +365,7 @@ bool Watch::Next(v1::WatchExperimentResponse* response) {
       options.on_silence(status_);
       stream_->is_told = true;
     }
-    Wait(Backoff(stream_->failures++));
+    Wait(client_->channel_.get(), Backoff(stream_->failures++));
   }
 }
 

@@ -72,6 +72,10 @@ std::shared_ptr<grpc::Channel> MakeClientChannel(const std::string& address,
   return grpc::CreateCustomChannel(address, credentials, arguments);
 }
 
+bool AwaitConnection(grpc::Channel* channel, absl::Duration limit) {
+  return channel->WaitForConnected(absl::ToChronoTime(absl::Now() + limit));
+}
+
 std::shared_ptr<grpc::ServerCredentials> MakeServerCredentials(const Tls& tls, bool is_required) {
   grpc::SslServerCredentialsOptions options(
       is_required ? GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/time/time.h"
 #include "wire/tls.h"
 
 namespace jenner::wire {
@@ -48,6 +49,11 @@ absl::Status CheckPlaintext(const std::string& address, bool allow_plaintext,
 // must name.
 std::shared_ptr<grpc::Channel> MakeClientChannel(const std::string& address,
                                                  const std::optional<Tls>& tls = std::nullopt);
+
+// Waits until `channel` is connected, `limit` at most; true: it is. gRPC gets on with a connection
+// only while somebody waits like this or in a call: who sleeps between calls that fail at once lets
+// every attempt to connect run out.
+bool AwaitConnection(grpc::Channel* channel, absl::Duration limit);
 
 // A server that shows tls.certificate and asks for certificates that tls.ca signed: one that is
 // shown must hold, and `is_required` tells whether one must be shown at all.

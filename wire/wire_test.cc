@@ -1,4 +1,6 @@
 #include <gmock/gmock.h>
+#include <grpcpp/generic/async_generic_service.h>
+#include <grpcpp/server.h>
 #include <gtest/gtest.h>
 
 #include <fstream>
@@ -286,6 +288,29 @@ TEST(Channel, PlaintextStaysOnThisMachine) {
     EXPECT_TRUE(absl::IsFailedPrecondition(CheckPlaintext(address, false))) << address;
     EXPECT_TRUE(CheckPlaintext(address, true).ok()) << address;
   }
+}
+
+std::unique_ptr<grpc::Server> Listen(const std::string& address,
+                                     grpc::CallbackGenericService* service, int* port) {
+  grpc::ServerBuilder builder;
+  ConfigureServer(&builder);
+  builder.AddListeningPort(address, grpc::InsecureServerCredentials(), port);
+  builder.RegisterCallbackGenericService(service);
+  return builder.BuildAndStart();
+}
+
+TEST(Channel, AwaitsAServerThatComesLate) {
+  int port = 0;
+  grpc::CallbackGenericService first;
+  grpc::CallbackGenericService second;
+  Listen("127.0.0.1:0", &first, &port)->Shutdown();
+  const std::string address = absl::StrFormat("127.0.0.1:%d", port);
+  const auto channel = MakeClientChannel(address);
+  EXPECT_FALSE(AwaitConnection(channel.get(), absl::Milliseconds(50)));
+  const auto server = Listen(address, &second, &port);
+  ASSERT_NE(server, nullptr);
+  EXPECT_TRUE(AwaitConnection(channel.get(), absl::Seconds(30)));
+  EXPECT_EQ(channel->GetState(false), GRPC_CHANNEL_READY);
 }
 
 }  // namespace

@@ -84,9 +84,13 @@ class World {
       is_writing = true;
       in_flight = Describe(update);
       last_cursor = ToString(update.cursor);
+      ASSERT_EQ(num_writes_open++, 0) << "a write begins inside another";
+      if (on_write) on_write();
+      --num_writes_open;
     };
     hooks.finish = [this](const absl::Status& status, const Cursor& last) {
       ASSERT_FALSE(end.has_value()) << "finished twice";
+      ASSERT_EQ(num_writes_open, 0) << "finished inside a write";
       end = status;
       end_cursor = ToString(last);
     };
@@ -145,6 +149,8 @@ class World {
 
   std::shared_ptr<Watcher> watcher;
   bool is_writing = false;
+  int num_writes_open = 0;
+  std::function<void()> on_write;  // inside the write hook
   std::string in_flight;
   std::string last_cursor;
   std::optional<absl::Status> end;
@@ -262,6 +268,31 @@ TEST(Watcher, ASlowReaderIsEndedWithItsCursorAndThenCutOff) {
   world.watcher->Tick(world.now);
   EXPECT_TRUE(world.is_aborted);
   world.TakeAll();  // no second finish
+}
+
+// The transport may be told to finish only after the write was handed to it: it may go at once.
+TEST(Watcher, IsNotEndedBeforeTheWriteWasHandedOver) {
+  World world;
+  world.on_write = [&world] { world.watcher->Tick(world.now + Watcher::kWriteLimit); };
+  world.Watch();
+  EXPECT_FALSE(world.end.has_value());
+  world.watcher->Tick(world.now + Watcher::kWriteLimit);
+  ASSERT_TRUE(world.end.has_value());
+  EXPECT_TRUE(absl::IsResourceExhausted(*world.end));
+}
+
+TEST(Watcher, AWriteMayBeDoneBeforeItWasHandedOver) {
+  World world;
+  world.is_terminal = true;
+  world.AddRows(3);
+  world.on_write = [&world] {
+    world.is_writing = false;
+    world.watcher->WriteDone(true, world.now);
+  };
+  world.Watch();
+  EXPECT_EQ(world.in_flight, "terminal @e1.e3.m30");
+  ASSERT_TRUE(world.end.has_value());
+  EXPECT_TRUE(world.end->ok());
 }
 
 TEST(Watcher, AnIdleStreamIsNoSlowReader) {

@@ -54,10 +54,11 @@ void Watcher::Tick(absl::Time now) {
     if (snapshot_ != nullptr && snapshot_->is_waiting && now - last_look_ >= kLookAgain) {
       is_snapshot_old_ = true;
     }
-    if (wait_ == Wait::kWrite && silence >= 2 * kWriteLimit && !is_aborted_) {
+    const bool is_slow = wait_ == Wait::kWrite && is_handed_ && silence >= kWriteLimit;
+    if (is_slow && is_finished_ && silence >= 2 * kWriteLimit && !is_aborted_) {
       is_aborted_ = true;
       action = hooks_.abort;
-    } else if (wait_ == Wait::kWrite && silence >= kWriteLimit && !is_finished_) {
+    } else if (is_slow && !is_finished_) {
       action = Finish(absl::ResourceExhaustedError(
           absl::StrFormat("the reader took nothing for %s", absl::FormatDuration(kWriteLimit))));
     } else {
@@ -72,9 +73,21 @@ void Watcher::WriteDone(bool ok, absl::Time now) {
   Action action;
   {
     const MutexLock lock(&mutex_);
-    wait_ = Wait::kNothing;
+    is_write_done_ = true;
     now_ = last_write_ = now;
     if (!ok && end_.ok()) end_ = absl::CancelledError("the reader went away");
+    if (is_handed_) wait_ = Wait::kNothing;
+    action = Next();
+  }
+  Run(action);
+}
+
+void Watcher::Handed() {
+  Action action;
+  {
+    const MutexLock lock(&mutex_);
+    is_handed_ = true;
+    if (is_write_done_) wait_ = Wait::kNothing;
     action = Next();
   }
   Run(action);
@@ -136,9 +149,13 @@ Watcher::Action Watcher::NextRead() {
 
 Watcher::Action Watcher::Write(Update update) {
   wait_ = Wait::kWrite;
+  is_handed_ = is_write_done_ = false;
   is_heartbeat_due_ = false;
   last_write_ = now_;
-  return [self = shared_from_this(), update = std::move(update)] { self->hooks_.write(update); };
+  return [self = shared_from_this(), update = std::move(update)] {
+    self->hooks_.write(update);
+    self->Handed();
+  };
 }
 
 Watcher::Action Watcher::Finish(const absl::Status& status) {

@@ -60,9 +60,10 @@ class Watcher : public std::enable_shared_from_this<Watcher> {
   struct Hooks {
     std::function<void(SnapshotCallback)> snapshot;
     std::function<void(int64_t after, int limit, RowsCallback)> rows;
-    std::function<void(const Update&)> write;  // ends with WriteDone(); one at a time
-    // Once, and last but for `abort`; may come while a write is under way (a slow reader). `last`
-    // is the cursor of the last update: where to resume.
+    // Ends with WriteDone(), perhaps before it returns; one at a time.
+    std::function<void(const Update&)> write;
+    // Once, and last but for `abort`; may come while a write is under way (a slow reader), but
+    // never before `write` has returned. `last` is the cursor of the last update: where to resume.
     std::function<void(const absl::Status&, const Cursor& last)> finish;
     // After finish, if the reader still does not take the end: cut the connection.
     std::function<void()> abort;
@@ -94,6 +95,8 @@ class Watcher : public std::enable_shared_from_this<Watcher> {
   Action NextRead() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Action Write(Update update) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Action Finish(const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The write hook returned.
+  void Handed();
   void GotSnapshot(absl::StatusOr<std::shared_ptr<const Snapshot>> snapshot);
   void GotRows(absl::StatusOr<std::vector<store::FeedRow>> rows);
   static void Run(const Action& action) {
@@ -110,6 +113,9 @@ class Watcher : public std::enable_shared_from_this<Watcher> {
   absl::Time last_write_ ABSL_GUARDED_BY(mutex_);  // when the last write began or ended
   absl::Time last_look_ ABSL_GUARDED_BY(mutex_);   // when a snapshot was asked for
   Wait wait_ ABSL_GUARDED_BY(mutex_) = Wait::kNothing;
+  // Of the last write; it is under way until both are true.
+  bool is_handed_ ABSL_GUARDED_BY(mutex_) = true;
+  bool is_write_done_ ABSL_GUARDED_BY(mutex_) = true;
   bool is_snapshot_old_ ABSL_GUARDED_BY(mutex_) = true;
   bool is_snapshot_sent_ ABSL_GUARDED_BY(mutex_) = false;
   bool may_have_rows_ ABSL_GUARDED_BY(mutex_) = true;

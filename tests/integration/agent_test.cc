@@ -358,6 +358,20 @@ TEST_F(AgentTest, TheOtherRanksStartWithTheStoreOfRank0) {
   EXPECT_EQ(AwaitEnded(second).exit_code(), 0);
 }
 
+TEST_F(AgentTest, ARank0ThatTellsNothingIsKilled) {
+  const v1::RankKey silent = Key("j");
+  Assign(silent, Script({TrainStep(1, 1), Hang()}));
+  agent::AgentOptions options = Options();
+  options.progress_limit = absl::Milliseconds(300);
+  StartAgent(options);
+  EXPECT_TRUE(AwaitStory(silent, "seq 1"));
+  const v1::RankReport report = AwaitEnded(silent);
+  EXPECT_EQ(report.exit_code(), Code(core::ExitCode::kInternal));
+  EXPECT_EQ(report.error_code(), "NO_PROGRESS");
+  EXPECT_THAT(report.error_message(), HasSubstr("300ms"));
+  EXPECT_THAT(Of(silent).seqs, ElementsAre(1)) << "what it had told is kept";
+}
+
 TEST_F(AgentTest, StopIsSigtermAndAfterTheGraceSigkill) {
   const v1::RankKey deaf = Key("deaf");
   const v1::RankKey obedient = Key("obedient");

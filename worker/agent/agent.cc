@@ -7,7 +7,6 @@
 #include <optional>
 #include <random>
 #include <set>
-#include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -387,13 +386,33 @@ void Agent::BoundFiles(Rank* rank) {
   }
 }
 
+void Agent::CheckProgress(Rank* rank) {
+  const int64_t bytes =
+      rank->facts_offset + rank->log_dropped + FileSize(rank->folder + "/trainer.log");
+  if (bytes != rank->told_bytes) {
+    rank->told_bytes = bytes;
+    rank->told_at = MonotonicNow();
+    return;
+  }
+  // The other ranks have nothing to tell for long.
+  if (rank->key.rank > 0 || rank->verdict || rank->stopping ||
+      MonotonicNow() - rank->told_at < options_.progress_limit) {
+    return;
+  }
+  rank->verdict =
+      Failure(core::ExitCode::kInternal, "NO_PROGRESS",
+              absl::StrCat("told nothing for ", absl::FormatDuration(options_.progress_limit)));
+  Log(absl::StrCat(ToString(rank->key), ": ", rank->verdict->error_message));
+  KillGroup(rank->child.identity);
+}
+
 void Agent::CheckChild(Rank* rank) {
   if (MonotonicNow() > rank->kill_at) KillGroup(rank->child.identity);
   const bool has_ended = HasEnded(rank->child.pidfd);
   const int exit_code = has_ended ? Reap(rank->child) : 0;
   ReadFacts(rank);
   BoundFiles(rank);
-  if (!has_ended) return;
+  if (!has_ended) return CheckProgress(rank);
   if (FileSize(rank->folder + "/events.jsonl") > rank->facts_offset) ++rank->facts.num_broken;
   const std::string log = rank->folder + "/trainer.log";
   const int64_t log_bytes = FileSize(log);
@@ -464,7 +483,7 @@ void Agent::Run() {
       drain_until = std::min(drain_until, MonotonicNow() + options_.drain_limit);
       if (IsDrained()) break;
     }
-    std::this_thread::sleep_for(absl::ToChronoNanoseconds(kTick));
+    if (link_.Pause(kTick) && !heard_) next_synchronize_ = MonotonicNow();
   }
   over_ = true;
   const std::lock_guard<std::mutex> lock(mutex_);

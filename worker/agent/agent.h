@@ -55,6 +55,9 @@ struct AgentOptions {
   absl::Duration stop_grace = absl::Seconds(10);      // between SIGTERM and SIGKILL
   absl::Duration drain_limit = absl::Seconds(60);     // from Stop() to the end, uploads included
   absl::Duration transfer_limit = absl::Minutes(30);  // without progress: the rank fails
+  // A rank 0 that tells nothing for so long, neither event nor log, is killed: it hangs, or a peer
+  // of its gang does.
+  absl::Duration progress_limit = absl::Minutes(30);
   absl::Duration keep_checkpoints = absl::Hours(24);
   int64_t max_log_bytes = int64_t{16} << 20;    // of a trainer's log, looked at ten times a second
   int64_t max_events_bytes = int64_t{4} << 30;  // of a trainer's events; more is a failure
@@ -98,6 +101,7 @@ class Agent {
   void ReadFacts(Rank* rank);
   void LoseEvents(Rank* rank, const absl::Status& status);
   void BoundFiles(Rank* rank);
+  void CheckProgress(Rank* rank);
   void KeepHouse();
   bool IsTold();
   bool IsDrained();

@@ -1,6 +1,7 @@
 #include "worker/agent/link.h"
 
 #include <algorithm>
+#include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "core/sha256.h"
@@ -53,7 +54,7 @@ void Cancellation::Cancel() {
 }
 
 Link::Link(const std::string& server, const std::optional<wire::Tls>& tls)
-    : stub_(v1::Workers::NewStub(wire::MakeClientChannel(server, tls))) {}
+    : channel_(wire::MakeClientChannel(server, tls)), stub_(v1::Workers::NewStub(channel_)) {}
 
 absl::StatusOr<v1::SynchronizeResponse> Link::Synchronize(const v1::SynchronizeRequest& request,
                                                           absl::Duration timeout) {
@@ -62,6 +63,14 @@ absl::StatusOr<v1::SynchronizeResponse> Link::Synchronize(const v1::SynchronizeR
   v1::SynchronizeResponse response;
   RETURN_IF_ERROR(wire::FromGrpcStatus(stub_->Synchronize(&context, request, &response)));
   return response;
+}
+
+bool Link::Pause(absl::Duration duration) {
+  if (channel_->GetState(/*try_to_connect=*/true) != GRPC_CHANNEL_READY) {
+    return wire::AwaitConnection(channel_.get(), duration);
+  }
+  std::this_thread::sleep_for(absl::ToChronoNanoseconds(duration));
+  return false;
 }
 
 absl::Status Link::UploadTelemetry(const v1::UploadTelemetryRequest& request,

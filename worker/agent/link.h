@@ -36,6 +36,8 @@ class Link {
 
   absl::StatusOr<v1::SynchronizeResponse> Synchronize(const v1::SynchronizeRequest& request,
                                                       absl::Duration timeout);
+  // Waits for `duration`, or less: true if a connection that was missing came about meanwhile.
+  bool Pause(absl::Duration duration);
   absl::Status UploadTelemetry(const v1::UploadTelemetryRequest& request,
                                Cancellation* cancellation);
   // Streams the file at `path`; its hash and size must be as given.
@@ -47,6 +49,7 @@ class Link {
                             Cancellation* cancellation);
 
  private:
+  const std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<v1::Workers::Stub> stub_;
 };
 

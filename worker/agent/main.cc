@@ -72,6 +72,13 @@ int Main(int argc, char** argv) {
   app.add_option("--gpus", gpus, "GPUs to offer: a number, or auto: those in /dev")
       ->capture_default_str();
   app.add_option("--trainer", options.trainer, "path of jenner-trainer")->capture_default_str();
+  double progress_limit = absl::ToDoubleSeconds(options.progress_limit);
+  app.add_option(
+         "--progress-limit", progress_limit,
+         "seconds after which a training that tells nothing is killed and tried again; more "
+         "than its longest step takes")
+      ->check(CLI::Range(10.0, 86400.0))
+      ->capture_default_str();
   wire::TlsFiles tls;
   app.add_option("--ca", tls.ca, "CA (PEM) of the coordinator; with it all traffic is TLS");
   app.add_option("--cert", tls.certificate,
@@ -93,6 +100,7 @@ int Main(int argc, char** argv) {
   const absl::StatusOr<int> num_gpus = ParseGpus(gpus, "/dev");
   if (!num_gpus.ok()) return Refuse(std::string(num_gpus.status().message()));
   options.gpus = *num_gpus;
+  options.progress_limit = absl::Seconds(progress_limit);
   options.models_dir = std::filesystem::absolute(options.models_dir).string();
   options.work_dir = std::filesystem::absolute(options.work_dir).string();
   absl::StatusOr<std::unique_ptr<Agent>> agent = Agent::Create(options);

@@ -40,6 +40,8 @@ struct Agent::Rank {
   int64_t facts_offset = 0;  // in events.jsonl: what was learnt
   RankFacts facts;
   int64_t log_dropped = 0;         // bytes of the log that were cut off the file
+  int64_t told_bytes = -1;         // events and log together, when last looked at
+  absl::Time told_at;              // when they grew, by MonotonicNow()
   std::optional<Outcome> verdict;  // why the agent killed it
 
   // What is sent.
