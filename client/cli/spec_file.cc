@@ -1,5 +1,6 @@
 #include "client/cli/spec_file.h"
 
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 #include <cerrno>
@@ -47,6 +48,31 @@ json PlainScalar(const std::string& text) {
     if (std::isfinite(value)) return value;
   }
   return text;
+}
+
+// Takes a document apart and keeps nothing.
+class Skipper final : public YAML::EventHandler {
+ public:
+  void OnDocumentStart(const YAML::Mark&) override {}
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                const std::string&) override {}
+  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                       YAML::EmitterStyle::value) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                  YAML::EmitterStyle::value) override {}
+  void OnMapEnd() override {}
+};
+
+// Not by YAML::LoadAll, which for some texts finds documents without end (yaml-cpp 0.7).
+bool HasTwoDocuments(const std::string& yaml) {
+  std::istringstream text(yaml);
+  YAML::Parser parser(text);
+  Skipper skipper;
+  return parser.HandleNextDocument(skipper) && parser.HandleNextDocument(skipper);
 }
 
 class Converter {
@@ -250,14 +276,12 @@ absl::StatusOr<std::string> ReadFile(const std::string& path, size_t max_bytes) 
 std::string YamlToJson(const std::string& yaml, std::map<std::string, int>* lines,
                        core::Faults* faults) {
   try {
-    const std::vector<YAML::Node> documents = YAML::LoadAll(yaml);
-    if (documents.size() > 1) {
+    if (HasTwoDocuments(yaml)) {
       faults->push_back({"", "more than one YAML document"});
       return "null";
     }
-    if (documents.empty()) return "null";
     Converter converter(lines, faults);
-    return converter.Convert(documents[0], "", 0)
+    return converter.Convert(YAML::Load(yaml), "", 0)
         .dump(-1, ' ', false, json::error_handler_t::replace);
   } catch (const YAML::Exception& error) {
     faults->push_back({"", absl::StrFormat("not YAML: line %d, column %d: %s", error.mark.line + 1,
