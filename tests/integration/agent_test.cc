@@ -549,6 +549,18 @@ TEST_F(AgentTest, WhatIsUnavailableForAWhileLosesAndDoublesNothing) {
   EXPECT_EQ(workers_.With([](State& state) { return state.blobs.first.size(); }), 0u);
 }
 
+TEST_F(AgentTest, GoesOnWithTheNextAddressWhenACoordinatorIsGone) {
+  auto first = std::make_unique<FakeWorkers>();
+  agent::AgentOptions options = Options();
+  options.server = "ipv4:" + first->address() + "," + workers_.address();
+  StartAgent(options);
+  ASSERT_TRUE(first->Await([](const State& state) { return state.num_synchronized >= 2; }));
+  EXPECT_EQ(workers_.With([](State& state) { return state.num_synchronized; }), 0)
+      << "the first that answers is kept";
+  first.reset();
+  ASSERT_TRUE(workers_.Await([](const State& state) { return state.num_synchronized >= 2; }));
+}
+
 TEST_F(AgentTest, ALineThatIsRefusedTakesNothingElseAlong) {
   const v1::RankKey key = Key("j");
   // All of it in one batch: nothing is taken before the trainer has ended.
