@@ -618,7 +618,16 @@ TEST_F(AgentTest, AStaleAttemptIsNoSuccessAndLeavesItsCheckpoints) {
   EXPECT_EQ(report.artifacts_size(), 0);
   Unassign(key);
   EXPECT_TRUE(AwaitGone(key));
+  EXPECT_TRUE(workers_.Await([](const State& state) {
+    return state.last.kept_jobs_size() == 1 && state.last.kept_jobs(0) == "e/j";
+  }));
   EXPECT_TRUE(std::filesystem::exists(Out("j", "a"))) << "a later attempt resumes there";
+  // Until the coordinator knows of no later attempt; what the agent did not ask about stays.
+  std::filesystem::create_directories(Path("work/precious"));
+  workers_.With([](State& state) { state.ended_jobs = {"../precious", "e/j"}; });
+  EXPECT_TRUE(workers_.Await([](const State& state) { return state.last.kept_jobs_size() == 0; }));
+  EXPECT_FALSE(std::filesystem::exists(Out("j", "a")));
+  EXPECT_TRUE(std::filesystem::exists(Path("work/precious")));
 
   // Nor is one that became stale before its trainer ended well.
   workers_.With([](State& state) {
