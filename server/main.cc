@@ -12,8 +12,10 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_format.h"
+#include "core/status.h"
 #include "server/commands.h"
 #include "server/server.h"
+#include "server/standby.h"
 #include "server/telemetry/log.h"
 
 namespace {
@@ -51,6 +53,8 @@ struct Flags {
   jenner::server::ServerOptions options;
   double lease_seconds = 15;
   double min_run_seconds = absl::ToDoubleSeconds(jenner::coordinator::kMinRunTime);
+  double leader_lease_seconds = 8;
+  std::string event_log_file;
   std::string port_file;
   std::string metrics_port_file;
 };
@@ -77,6 +81,39 @@ void DeclareSecurity(CLI::App& app, jenner::server::ServerOptions& options) {
       ->capture_default_str();
 }
 
+void DeclareEventLog(CLI::App& app, Flags& flags) {
+  CLI::Option* given = app.add_option(
+      "--event-log", flags.options.event_log,
+      "Keep the events in PostgreSQL, which several servers may share "
+      "(postgresql://HOST/DATABASE), "
+      "instead of in --data-dir: one leads, the others stand by. No password here, where every "
+      "user of this machine sees it: secrets come from files only");
+  app.add_option("--event-log-file", flags.event_log_file,
+                 "As --event-log, from a file that not everyone may read")
+      ->excludes(given);
+  app.add_option("--leader-lease", flags.leader_lease_seconds,
+                 "With --event-log: seconds of silence after which a standby takes over")
+      ->check(CLI::Range(1.0, 3600.0))
+      ->capture_default_str();
+}
+
+absl::Status ReadEventLog(Flags& flags) {
+  flags.options.leader_lease = absl::Seconds(flags.leader_lease_seconds);
+  if (!flags.event_log_file.empty()) {
+    ASSIGN_OR_RETURN(flags.options.event_log,
+                     jenner::server::ReadConnectionFile(flags.event_log_file));
+  } else if (!flags.options.event_log.empty()) {
+    return jenner::server::CheckConnectionFlag(flags.options.event_log);
+  }
+  return absl::OkStatus();
+}
+
+// False, as soon as one of them came, otherwise true after `duration`.
+bool Pause(const sigset_t& signals, absl::Duration duration) {
+  const timespec limit = absl::ToTimespec(duration);
+  return sigtimedwait(&signals, nullptr, &limit) < 0;
+}
+
 // Connections are bounded by file descriptors (and by nothing else in gRPC 1.51).
 void RaiseFileLimit() {
   rlimit limit{};
@@ -90,7 +127,7 @@ void RaiseFileLimit() {
 void Declare(CLI::App& app, Flags& flags) {
   jenner::server::ServerOptions& options = flags.options;
   app.add_option("--data-dir", options.data_dir,
-                 "Where state, metrics and blobs are kept (local disk)")
+                 "Where state (unless --event-log), metrics and blobs are kept (local disk)")
       ->required();
   app.add_option("--listen", options.listen, "host:port of the API; port 0 picks one")
       ->capture_default_str();
@@ -103,6 +140,7 @@ void Declare(CLI::App& app, Flags& flags) {
       "--allow-plaintext", options.allow_plaintext,
       "Permit to listen beyond this machine without TLS; there is no encryption then, and workers "
       "are not authenticated");
+  DeclareEventLog(app, flags);
   DeclareSecurity(app, options);
   app.add_flag("!--no-reflection", options.reflection, "Do not serve gRPC reflection");
   app.add_option("--lease", flags.lease_seconds,
@@ -186,10 +224,18 @@ int main(int argc, char** argv) {
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
   flags.options.gate.client_rate.burst = 4 * flags.options.gate.client_rate.per_second;
+  flags.options.pause = [&signals](absl::Duration duration) { return Pause(signals, duration); };
+  if (const absl::Status read = ReadEventLog(flags); !read.ok()) {
+    return Fail(std::string(read.message()));
+  }
   RaiseFileLimit();
   umask(0077);  // specs, prompts and answers are nobody else's business
 
   auto server = jenner::server::Server::Start(flags.options);
+  if (absl::IsCancelled(server.status())) {
+    Log(Level::kInfo, "ended", {{"why", std::string(server.status().message())}});
+    return 0;
+  }
   if (!server.ok()) return Fail(std::string(server.status().message()));
   if (!WritePort(flags.port_file, (*server)->port()))
     return Fail(flags.port_file + " cannot be written");

@@ -8,6 +8,9 @@
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
 
+#include <unistd.h>
+
+#include <array>
 #include <cstdlib>
 #include <set>
 #include <thread>
@@ -22,7 +25,9 @@
 #include "server/rpc/datasets.h"
 #include "server/rpc/experiments.h"
 #include "server/rpc/workers.h"
+#include "server/standby.h"
 #include "server/store/data_dir.h"
+#include "server/store/postgres_event_log.h"
 #include "server/store/quota_file.h"
 #include "server/store/sqlite_event_log.h"
 #include "server/store/token_file.h"
@@ -40,7 +45,9 @@ const char* const kServices[] = {"", "jenner.v1.Experiments", "jenner.v1.Dataset
                                  "jenner.v1.Workers"};
 
 void Die(const absl::Status& status) {
-  Log(Level::kError, "the event log failed; ending, the next start replays it",
+  Log(Level::kError,
+      absl::IsAborted(status) ? "leads no more; ending, the next start waits for its turn"
+                              : "the event log failed; ending, the next start replays it",
       {{"status", status.ToString()}});
   std::_Exit(EXIT_FAILURE);
 }
@@ -56,6 +63,30 @@ class WithoutReflection final : public grpc::ServerBuilderOption {
   }
 };
 
+// Who this is, for people: host, process and address.
+std::string Holder(const std::string& listen) {
+  std::array<char, 256> host{};
+  if (gethostname(host.data(), host.size() - 1) != 0) host[0] = '?';
+  return absl::StrFormat("%s process %d (%s)", host.data(), getpid(), listen);
+}
+
+StandbyOptions StandbyOf(const ServerOptions& options) {
+  StandbyOptions standby;
+  standby.event_log = options.event_log;
+  standby.leader.holder = Holder(options.listen);
+  standby.leader.lease = options.leader_lease;
+  standby.pause = options.pause;
+  if (!standby.pause) {
+    standby.pause = [](absl::Duration duration) { return !feed::Signal().WaitFor(duration); };
+  }
+  return standby;
+}
+
+bool IsEncrypted(const ServerOptions& options) {
+  return !options.tls.ca.empty() || !options.tls.certificate.empty() || !options.tls.key.empty() ||
+         options.require_client_certificate;
+}
+
 void RunTasks(feed::TaskQueue& queue) {
   for (;;) {
     const std::vector<feed::Task> tasks = queue.Drain(kTaskGroup);
@@ -68,9 +99,12 @@ void RunTasks(feed::TaskQueue& queue) {
 
 // Members in the order in which they are made; they go the other way round.
 struct Server::Impl {
-  Impl(ServerOptions given, store::DataDir dir)
+  // `log`: none is events.db.
+  Impl(ServerOptions given, store::DataDir dir, std::unique_ptr<store::PostgresEventLog> log)
       : options(std::move(given)),
         data_dir(std::move(dir)),
+        shared_events(log.get()),
+        events(std::move(log)),
         requests(options.mailbox_capacity),
         store_tasks(options.mailbox_capacity),
         file_tasks(options.mailbox_capacity),
@@ -85,6 +119,7 @@ struct Server::Impl {
   absl::Status ShowCells();
   absl::Status Listen();
   void FillBackend();
+  void KeepLead();
   void StartThreads();
   void RunCoordinator();
   void RunTicker();
@@ -94,7 +129,9 @@ struct Server::Impl {
 
   ServerOptions options;
   store::DataDir data_dir;
-  std::unique_ptr<rpc::Gate> gate;  // before what may hold calls
+  store::PostgresEventLog* shared_events;   // `events`, or null
+  std::unique_ptr<store::EventLog> events;  // of the coordinator's thread
+  std::unique_ptr<rpc::Gate> gate;          // before what may hold calls
   std::unique_ptr<store::AuditLog> audit;
   std::shared_ptr<grpc::ServerCredentials> credentials;
   feed::Mailbox<rpc::Request> requests;
@@ -103,7 +140,6 @@ struct Server::Impl {
   store::TokenFileWatch token_file;
   feed::Hub hub;
   telemetry::Metrics metrics;
-  std::unique_ptr<store::SqliteEventLog> events;
   std::unique_ptr<store::MetricStore> metric_store;
   std::unique_ptr<store::BlobStore> blobs;
   std::unique_ptr<store::DatasetStore> datasets;
@@ -117,6 +153,8 @@ struct Server::Impl {
   std::unique_ptr<rpc::WorkersService> workers_service;
   std::unique_ptr<grpc::Server> grpc_server;
   int port = 0;
+  feed::Signal stop_lead;
+  std::thread lead_thread;
   feed::Signal stop_ticker;
   std::thread coordinator_thread;
   std::thread store_thread;
@@ -126,7 +164,10 @@ struct Server::Impl {
 };
 
 absl::Status Server::Impl::OpenStores() {
-  ASSIGN_OR_RETURN(events, store::SqliteEventLog::Open(data_dir.EventsPath()));
+  if (events == nullptr) {
+    RETURN_IF_ERROR(data_dir.BindToOwnLog());
+    ASSIGN_OR_RETURN(events, store::SqliteEventLog::Open(data_dir.EventsPath()));
+  }
   ASSIGN_OR_RETURN(metric_store, store::MetricStore::Open(data_dir.MetricsPath()));
   ASSIGN_OR_RETURN(blobs, store::BlobStore::Open(data_dir.BlobsPath()));
   ASSIGN_OR_RETURN(datasets, store::DatasetStore::Open(data_dir.BlobsPath() + "/datasets", *blobs));
@@ -135,8 +176,7 @@ absl::Status Server::Impl::OpenStores() {
 
 // Who may come in, and over what.
 absl::Status Server::Impl::OpenGate() {
-  const bool is_encrypted = !options.tls.ca.empty() || !options.tls.certificate.empty() ||
-                            !options.tls.key.empty() || options.require_client_certificate;
+  const bool is_encrypted = IsEncrypted(options);
   credentials = grpc::InsecureServerCredentials();
   if (is_encrypted) {
     ASSIGN_OR_RETURN(const wire::Tls tls, wire::ReadTls(options.tls));
@@ -214,8 +254,6 @@ absl::Status Server::Impl::ShowCells() {
 }
 
 void Server::Impl::FillBackend() {
-  if (!options.clock) options.clock = [] { return absl::Now(); };
-  if (!options.on_fatal) options.on_fatal = Die;
   backend.coordinator = &requests;
   backend.store_tasks = &store_tasks;
   backend.file_tasks = &file_tasks;
@@ -229,10 +267,9 @@ void Server::Impl::FillBackend() {
   backend.audit = audit.get();
   backend.clock = options.clock;
   backend.limits = options.limits;
-  retention = std::make_unique<Retention>(
-      backend, options.retention,
-      std::vector<std::pair<std::string, std::string>>{{"events", data_dir.EventsPath()},
-                                                       {"metrics", data_dir.MetricsPath()}});
+  std::vector<std::pair<std::string, std::string>> files = {{"metrics", data_dir.MetricsPath()}};
+  if (shared_events == nullptr) files.emplace_back("events", data_dir.EventsPath());
+  retention = std::make_unique<Retention>(backend, options.retention, std::move(files));
   experiments_service = std::make_unique<rpc::ExperimentsService>(backend);
   datasets_service = std::make_unique<rpc::DatasetsService>(backend);
   workers_service = std::make_unique<rpc::WorkersService>(backend);
@@ -262,6 +299,17 @@ absl::Status Server::Impl::Listen() {
   }
   SetServing(true);
   return absl::OkStatus();
+}
+
+// From before the replay, which may take longer than a lease, to the end.
+void Server::Impl::KeepLead() {
+  if (shared_events == nullptr) return;
+  lead_thread = std::thread([this] {
+    while (!stop_lead.WaitFor(options.leader_lease / 4)) {
+      const absl::Status renewed = shared_events->Renew();
+      if (!renewed.ok()) return options.on_fatal(renewed);
+    }
+  });
 }
 
 void Server::Impl::StartThreads() {
@@ -319,23 +367,49 @@ void Server::Impl::Shutdown() {
   if (store_thread.joinable()) store_thread.join();
   if (file_thread.joinable()) file_thread.join();
   exposer.reset();
+  stop_lead.Notify();
+  if (lead_thread.joinable()) lead_thread.join();
+  if (shared_events != nullptr) shared_events->Resign();
 }
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(ServerOptions options) {
   if (options.tls.ca.empty()) {
     RETURN_IF_ERROR(wire::CheckPlaintext(options.listen, options.allow_plaintext));
   }
-  ASSIGN_OR_RETURN(store::DataDir dir, store::DataDir::Open(options.data_dir));
-  auto impl = std::make_unique<Impl>(std::move(options), std::move(dir));
-  RETURN_IF_ERROR(impl->OpenGate());
-  RETURN_IF_ERROR(impl->OpenStores());
-  RETURN_IF_ERROR(impl->Replay());
-  RETURN_IF_ERROR(impl->ShowCells());
-  impl->FillBackend();
+  // What would be found wrong when this server leads, perhaps days later, is better found now.
+  if (IsEncrypted(options)) RETURN_IF_ERROR(wire::ReadTls(options.tls).status());
+  if (!options.clock) options.clock = [] { return absl::Now(); };
+  if (!options.on_fatal) options.on_fatal = Die;
+  const StandbyOptions standby = StandbyOf(options);
+  std::unique_ptr<store::PostgresEventLog> log;
+  if (!options.event_log.empty()) {
+    if (TakeoverTime(options.leader_lease) > options.limits.lease) {
+      Log(Level::kWarning,
+          "ranks will not outlive a takeover: --lease is shorter than one may take",
+          {{"lease", absl::FormatDuration(options.limits.lease)},
+           {"takeover", absl::FormatDuration(TakeoverTime(options.leader_lease))}});
+    }
+    ASSIGN_OR_RETURN(log, WaitToLead(standby));
+  }
+  absl::StatusOr<store::DataDir> dir = log == nullptr
+                                           ? store::DataDir::Open(options.data_dir)
+                                           : TakeDataDir(options.data_dir, *log, standby);
+  if (!dir.ok()) {
+    if (log != nullptr) log->Resign();
+    return dir.status();
+  }
+  std::unique_ptr<Server> server(
+      new Server(std::make_unique<Impl>(std::move(options), *std::move(dir), std::move(log))));
+  Impl& impl = *server->impl_;
+  impl.KeepLead();
+  RETURN_IF_ERROR(impl.OpenGate());
+  RETURN_IF_ERROR(impl.OpenStores());
+  RETURN_IF_ERROR(impl.Replay());
+  RETURN_IF_ERROR(impl.ShowCells());
+  impl.FillBackend();
   // Before the port is open, so that no call finds nobody to answer it.
-  impl->StartThreads();
-  std::unique_ptr<Server> server(new Server(std::move(impl)));
-  RETURN_IF_ERROR(server->impl_->Listen());
+  impl.StartThreads();
+  RETURN_IF_ERROR(impl.Listen());
   return server;
 }
 

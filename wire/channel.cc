@@ -5,12 +5,35 @@
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/support/channel_arguments.h>
 
+#include <algorithm>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_split.h"
+
 namespace jenner::wire {
+
+namespace {
+
+// "127.0.0.1:7070" without its port.
+std::string HostOf(const std::string& address) {
+  const size_t colon = address.rfind(':');
+  return colon == std::string::npos ? address : address.substr(0, colon);
+}
+
+// The members of "ipv4:a,b" or "ipv6:a,b"; empty: no such list.
+std::vector<std::string> ListOf(const std::string& address) {
+  if (!absl::StartsWith(address, "ipv4:") && !absl::StartsWith(address, "ipv6:")) return {};
+  return absl::StrSplit(address.substr(5), ',');
+}
+
+}  // namespace
 
 bool IsLoopback(const std::string& address) {
   if (address.rfind("unix:", 0) == 0) return true;
-  const size_t colon = address.rfind(':');
-  const std::string host = colon == std::string::npos ? address : address.substr(0, colon);
+  const std::vector<std::string> list = ListOf(address);
+  if (!list.empty()) return std::all_of(list.begin(), list.end(), IsLoopback);
+  const std::string host = HostOf(address);
   return host == "localhost" || host == "[::1]" ||
          (host.rfind("127.", 0) == 0 && host.find_first_not_of("0123456789.") == std::string::npos);
 }
@@ -42,6 +65,9 @@ std::shared_ptr<grpc::Channel> MakeClientChannel(const std::string& address,
   std::shared_ptr<grpc::ChannelCredentials> credentials = grpc::InsecureChannelCredentials();
   if (tls.has_value()) {
     credentials = grpc::SslCredentials({tls->ca, tls->key, tls->certificate});
+    // By itself gRPC would look for the whole list in the certificate.
+    const std::vector<std::string> list = ListOf(address);
+    if (!list.empty()) arguments.SetSslTargetNameOverride(HostOf(list.front()));
   }
   return grpc::CreateCustomChannel(address, credentials, arguments);
 }

@@ -29,7 +29,8 @@ inline constexpr int kConnectionGraceMs = 1'800'000;
 inline constexpr int kMaxConnectionIdleMs = 1'800'000;
 inline constexpr int kHandshakeTimeoutMs = 10'000;
 
-// True for "127.x.y.z:port", "[::1]:port", "localhost:port" and "unix:path".
+// True for "127.x.y.z:port", "[::1]:port", "localhost:port" and "unix:path", and for lists of the
+// first two, "ipv4:127.0.0.1:7070,127.0.0.1:7071" and "ipv6:[::1]:7070,[::1]:7071".
 bool IsLoopback(const std::string& address);
 
 // FailedPrecondition, unless `address` is on this machine or plaintext is allowed: the wire has no
@@ -40,6 +41,12 @@ absl::Status CheckPlaintext(const std::string& address, bool allow_plaintext,
 // A channel to `address` - with `tls` encrypted, the server proved by tls->ca; else plaintext -
 // with the limits above, HTTP/2 keepalive (ping after 20 s of silence, dead after 10 s more) and
 // reconnects at most 5 s apart. Connects lazily. Not to be destroyed in a gRPC callback.
+//
+// `address` is host:port or another target of gRPC's. If it stands for several - a name with
+// several addresses, or "ipv4:10.0.0.1:7070,10.0.0.2:7070" - they are tried in turn until one
+// answers (pick_first), and again whenever the connection is lost: so a standby is found. With
+// `tls` such a list has no name to be proved: then the first of its hosts is what each certificate
+// must name.
 std::shared_ptr<grpc::Channel> MakeClientChannel(const std::string& address,
                                                  const std::optional<Tls>& tls = std::nullopt);
 

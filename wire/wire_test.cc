@@ -276,13 +276,15 @@ TEST_F(TlsFilesTest, ASecretIsOneWord) {
 }
 
 TEST(Channel, PlaintextStaysOnThisMachine) {
-  for (const char* address :
-       {"127.0.0.1:7070", "127.9.9.9:0", "localhost:1", "[::1]:5", "unix:/x"}) {
+  for (const char* address : {"127.0.0.1:7070", "127.9.9.9:0", "localhost:1", "[::1]:5", "unix:/x",
+                              "ipv4:127.0.0.1:7070,127.0.0.1:7071", "ipv6:[::1]:7070"}) {
     EXPECT_TRUE(IsLoopback(address)) << address;
     EXPECT_TRUE(CheckPlaintext(address, false).ok()) << address;
   }
-  for (const char* address : {"0.0.0.0:7070", "10.0.0.1:1", "[::]:5", "server:7070",
-                              "127.evil.org:1", "localhost.evil.org:1", ""}) {
+  for (const char* address :
+       {"0.0.0.0:7070", "10.0.0.1:1", "[::]:5", "server:7070", "127.evil.org:1",
+        "localhost.evil.org:1", "", "ipv4:127.0.0.1:1,10.0.0.1:1", "ipv4:10.0.0.1:1,127.0.0.1:1",
+        "127.0.0.1:1,10.0.0.1:1", "ipv4:", "ipv4:127.0.0.1:1,", "dns:127.0.0.1:1"}) {
     EXPECT_FALSE(IsLoopback(address)) << address;
     EXPECT_TRUE(absl::IsFailedPrecondition(CheckPlaintext(address, false))) << address;
     EXPECT_TRUE(CheckPlaintext(address, true).ok()) << address;

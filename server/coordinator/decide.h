@@ -67,6 +67,9 @@ struct Assignment {
 // What `worker` should have, by key. A projection; stores nothing. `state` must outlive the result.
 std::vector<Assignment> Desired(const State& state, const std::string& worker);
 
+// The job, "{experiment}/{job}", will have no further attempt: it has ended, or is not known.
+bool HasEnded(const State& state, const std::string& job_name);
+
 // Gives waiting jobs, in the order of Queue (queue.h), all their ranks or none, on live workers
 // that have the model: a slot for each rank or, with device cuda, a GPU. The worker with the most
 // free ones (then by name) is filled first: jobs spread, gangs stay together. A gang that does not

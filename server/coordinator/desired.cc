@@ -46,4 +46,12 @@ const std::string& ExperimentOf(const Event& event) {
       event.body);
 }
 
+bool HasEnded(const State& state, const std::string& job_name) {
+  const size_t slash = job_name.find('/');
+  const auto found = state.experiments.find(job_name.substr(0, slash));
+  if (found == state.experiments.end() || slash == std::string::npos) return true;
+  const Job* job = found->second.Find(job_name.substr(slash + 1));
+  return job == nullptr || IsTerminal(job->state);
+}
+
 }  // namespace jenner::coordinator

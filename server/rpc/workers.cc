@@ -27,6 +27,7 @@ namespace {
 constexpr int kMaxSlots = 1024;
 constexpr int kMaxModels = 1000;
 constexpr int kMaxReports = 4096;
+constexpr int kMaxKeptJobs = 1000;
 constexpr int kMaxArtifacts = 1000;
 constexpr size_t kMaxText = 255;
 constexpr size_t kMaxErrorBytes = 4096;
@@ -130,6 +131,9 @@ core::Faults Check(const v1::SynchronizeRequest& request) {
   }
   if (request.host().size() > kMaxText) faults.push_back({"host", "too long"});
   if (request.version().size() > kMaxText) faults.push_back({"version", "too long"});
+  if (request.kept_jobs_size() > kMaxKeptJobs) {
+    faults.push_back({"kept_jobs", absl::StrFormat("at most %d", kMaxKeptJobs)});
+  }
   if (request.ranks_size() > kMaxReports) {
     faults.push_back({"ranks", absl::StrFormat("at most %d", kMaxReports)});
   }
@@ -286,7 +290,7 @@ grpc::ServerUnaryReactor* WorkersService::Synchronize(grpc::CallbackServerContex
   }
   coordinator::WorkerSync sync = ToCommand(*request);
   const std::string worker = sync.worker;
-  call.Do(std::move(sync), [call, response, worker](const View& view) {
+  call.Do(std::move(sync), [call, request, response, worker](const View& view) {
     for (const coordinator::Assignment& one : coordinator::Desired(view.state, worker)) {
       v1::Assignment* assignment = response->add_assignments();
       *assignment->mutable_key() = ToProto(one.key);
@@ -297,6 +301,9 @@ grpc::ServerUnaryReactor* WorkersService::Synchronize(grpc::CallbackServerContex
       assignment->set_kill(one.stop && one.kill);
       assignment->set_is_final(one.is_final);
       if (one.checkpoint != nullptr) Encode(*one.checkpoint, assignment->mutable_checkpoint());
+    }
+    for (const std::string& job : request->kept_jobs()) {
+      if (coordinator::HasEnded(view.state, job)) response->add_ended_jobs(job);
     }
     const Limits& limits = call.backend->limits;
     *response->mutable_lease_duration() = wire::ToProto(limits.lease);

@@ -9,9 +9,11 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <system_error>
 
 #include "absl/strings/str_format.h"
+#include "server/store/durable_file.h"
 
 namespace jenner::store {
 namespace {
@@ -42,7 +44,7 @@ absl::StatusOr<DataDir> DataDir::Open(const std::string& path) {
   }
   DataDir result(path, fd);
   if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-    return absl::FailedPreconditionError(absl::StrFormat(
+    return absl::UnavailableError(absl::StrFormat(
         "data directory %s is in use by another jenner-server (process %s)", path, Owner(fd)));
   }
   const std::string pid = absl::StrFormat("%d", getpid());
@@ -51,6 +53,40 @@ absl::StatusOr<DataDir> DataDir::Open(const std::string& path) {
         absl::StrFormat("data directory %s is not writable: %s", path, std::strerror(errno)));
   }
   return result;
+}
+
+absl::Status DataDir::BindToOwnLog() const {
+  std::error_code error;
+  if (!std::filesystem::exists(LogIdPath(), error)) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrFormat(
+      "data directory %s belongs to an event log elsewhere (%s): --event-log or --event-log-file "
+      "tells where",
+      path_, LogIdPath()));
+}
+
+absl::Status DataDir::BindToSharedLog(const std::string& log_id, bool is_new) const {
+  std::error_code error;
+  if (std::filesystem::exists(EventsPath(), error)) {
+    return absl::FailedPreconditionError(absl::StrFormat(
+        "data directory %s belongs to its own event log, events.db: another log needs another "
+        "directory",
+        path_));
+  }
+  std::ifstream file(LogIdPath());
+  std::string found;
+  file >> found;
+  if (found == log_id) return absl::OkStatus();
+  if (!found.empty()) {
+    return absl::FailedPreconditionError(absl::StrFormat(
+        "data directory %s belongs to event log %s, not to %s", path_, found, log_id));
+  }
+  if (!is_new) {
+    return absl::FailedPreconditionError(absl::StrFormat(
+        "data directory %s was never used with event log %s, which has events: is the storage that "
+        "holds their results mounted? If it is lost, write that id to %s to go on without",
+        path_, log_id, LogIdPath()));
+  }
+  return WriteDurably(LogIdPath(), log_id + "\n");
 }
 
 DataDir::~DataDir() {

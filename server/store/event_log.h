@@ -1,6 +1,7 @@
 // EventLog: the only durable truth of the coordinator. Numbered batches go in whole or not at all;
 // State is the fold of what comes out (ARCHITECTURE.md). Payloads are opaque here; event_codec.h
-// knows them. Versions: SqliteEventLog, MemoryEventLog; event_log_test.cc runs one suite on both.
+// knows them. Versions: SqliteEventLog, PostgresEventLog, MemoryEventLog;
+// event_log_conformance_test.cc runs one suite on all.
 #ifndef JENNER_SERVER_STORE_EVENT_LOG_H_
 #define JENNER_SERVER_STORE_EVENT_LOG_H_
 
@@ -28,7 +29,8 @@ struct StoredEvent {
   bool operator==(const StoredEvent&) const = default;
 };
 
-// Not thread-safe; the coordinator thread owns it. Calls may block on the disk.
+// Not thread-safe; the coordinator thread owns it. Calls may block on the disk
+// or the network.
 class EventLog {
  public:
   virtual ~EventLog() = default;
@@ -36,6 +38,7 @@ class EventLog {
   // Makes all of `batch` durable, numbered LastSeq() + 1 and on, or none of it. OK means that a
   // power cut does not lose it. An empty batch is OK and does nothing.
   //   InvalidArgument   a payload over kMaxEventBytes (nothing was written)
+  //   Aborted           this process may not append (PostgresEventLog; nothing was written)
   //   any other         the disk; what the log then holds is unknown: stop the process and replay
   virtual absl::Status Append(const std::vector<NewEvent>& batch) = 0;
 

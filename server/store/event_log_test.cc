@@ -1,3 +1,5 @@
+// Faults of the logs that need no server, and of the data directory. What every EventLog does:
+// event_log_conformance_test.cc.
 #include "server/store/event_log.h"
 
 #include <gmock/gmock.h>
@@ -9,13 +11,12 @@
 #include <unistd.h>
 
 #include <cstdio>
-#include <cstdlib>
 #include <filesystem>
-#include <functional>
 #include <memory>
 
 #include "absl/strings/str_format.h"
 #include "server/store/data_dir.h"
+#include "server/store/event_log_testing.h"
 #include "server/store/memory_event_log.h"
 #include "server/store/sqlite_event_log.h"
 
@@ -24,95 +25,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using ::testing::ElementsAre;
-using ::testing::Field;
 using ::testing::HasSubstr;
-
-class TempDir {
- public:
-  TempDir() {
-    std::string pattern = ::testing::TempDir() + "/jenner-store-XXXXXX";
-    path_ = mkdtemp(pattern.data());
-  }
-  ~TempDir() { fs::remove_all(path_); }
-  std::string path() const { return path_; }
-
- private:
-  std::string path_;
-};
-
-const absl::Time kTime = absl::FromUnixMicros(1'700'000'000'123'456);
-
-std::vector<NewEvent> Batch(std::vector<std::string> payloads) {
-  std::vector<NewEvent> batch;
-  for (std::string& payload : payloads) batch.push_back({kTime, std::move(payload)});
-  return batch;
-}
-
-// ---- Conformance: every version of EventLog behaves the same.
-
-struct Version {
-  const char* name;
-  std::function<std::unique_ptr<EventLog>(const std::string& dir)> open;
-};
-
-class EventLogConformance : public ::testing::TestWithParam<Version> {
- protected:
-  TempDir dir_;
-  std::unique_ptr<EventLog> log_ = GetParam().open(dir_.path());
-};
-
-TEST_P(EventLogConformance, StartsEmpty) {
-  EXPECT_EQ(log_->LastSeq(), 0);
-  EXPECT_THAT(*log_->ReadFrom(1, 10), ElementsAre());
-}
-
-TEST_P(EventLogConformance, NumbersWithoutGaps) {
-  ASSERT_TRUE(log_->Append(Batch({"a", "b"})).ok());
-  ASSERT_TRUE(log_->Append(Batch({"c"})).ok());
-  EXPECT_EQ(log_->LastSeq(), 3);
-  EXPECT_THAT(*log_->ReadFrom(1, 10),
-              ElementsAre(StoredEvent{1, kTime, "a"}, StoredEvent{2, kTime, "b"},
-                          StoredEvent{3, kTime, "c"}));
-}
-
-TEST_P(EventLogConformance, ReadsFromAnywhereWithALimit) {
-  ASSERT_TRUE(log_->Append(Batch({"a", "b", "c", "d"})).ok());
-  EXPECT_THAT(*log_->ReadFrom(2, 2),
-              ElementsAre(Field(&StoredEvent::payload, "b"), Field(&StoredEvent::payload, "c")));
-  EXPECT_THAT(*log_->ReadFrom(5, 2), ElementsAre());
-  EXPECT_THAT(*log_->ReadFrom(-3, 1), ElementsAre(Field(&StoredEvent::seq, 1)));
-}
-
-TEST_P(EventLogConformance, AnEmptyBatchIsNothing) {
-  EXPECT_TRUE(log_->Append({}).ok());
-  EXPECT_EQ(log_->LastSeq(), 0);
-}
-
-TEST_P(EventLogConformance, RefusesATooLargeEventWhole) {
-  const absl::Status status =
-      log_->Append(Batch({"small", std::string(static_cast<size_t>(kMaxEventBytes) + 1, 'x')}));
-  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_EQ(log_->LastSeq(), 0);
-  EXPECT_THAT(*log_->ReadFrom(1, 10), ElementsAre());
-}
-
-TEST_P(EventLogConformance, KeepsBytesAsTheyAre) {
-  const std::string odd("nul\0, quote ', \xc3\xb1", 18);
-  ASSERT_TRUE(log_->Append(Batch({odd})).ok());
-  EXPECT_EQ((*log_->ReadFrom(1, 1))[0].payload, odd);
-}
-
-INSTANTIATE_TEST_SUITE_P(
-    All, EventLogConformance,
-    ::testing::Values(Version{"Memory",
-                              [](const std::string&) -> std::unique_ptr<EventLog> {
-                                return std::make_unique<MemoryEventLog>();
-                              }},
-                      Version{"Sqlite",
-                              [](const std::string& dir) -> std::unique_ptr<EventLog> {
-                                return *SqliteEventLog::Open(dir + "/events.db");
-                              }}),
-    [](const auto& param_info) { return std::string(param_info.param.name); });
 
 TEST(MemoryEventLog, FailsOnRequestAndStoresNothing) {
   MemoryEventLog log;
@@ -250,7 +163,7 @@ TEST(DataDir, IsPrivateAndHeldByOne) {
   ASSERT_TRUE(first.ok()) << first.status();
   EXPECT_EQ(fs::status(path).permissions() & fs::perms::mask, fs::perms::owner_all);
   const absl::Status second = DataDir::Open(path).status();
-  EXPECT_TRUE(absl::IsFailedPrecondition(second));
+  EXPECT_TRUE(absl::IsUnavailable(second));
   EXPECT_THAT(std::string(second.message()), HasSubstr(absl::StrFormat("process %d", getpid())));
   { const DataDir moved = *std::move(first); }
   EXPECT_TRUE(DataDir::Open(path).ok());
@@ -263,6 +176,24 @@ TEST(DataDir, SaysWhyItCannotBeMade) {
   const absl::Status status = DataDir::Open(file + "/below").status();
   EXPECT_TRUE(absl::IsFailedPrecondition(status));
   EXPECT_THAT(std::string(status.message()), HasSubstr(file));
+}
+
+TEST(DataDir, BelongsToOneEventLog) {
+  TempDir dir;
+  const DataDir shared = *DataDir::Open(dir.path() + "/shared");
+  EXPECT_TRUE(shared.BindToOwnLog().ok());
+  const absl::Status strange = shared.BindToSharedLog("log-1", /*is_new=*/false);
+  EXPECT_TRUE(absl::IsFailedPrecondition(strange));
+  EXPECT_THAT(std::string(strange.message()), HasSubstr("mounted?"));
+  ASSERT_TRUE(shared.BindToSharedLog("log-1", /*is_new=*/true).ok());
+  EXPECT_TRUE(shared.BindToSharedLog("log-1", /*is_new=*/false).ok());
+  EXPECT_TRUE(absl::IsFailedPrecondition(shared.BindToSharedLog("log-2", /*is_new=*/true)));
+  EXPECT_TRUE(absl::IsFailedPrecondition(shared.BindToOwnLog()));
+
+  const DataDir own = *DataDir::Open(dir.path() + "/own");
+  ASSERT_TRUE(SqliteEventLog::Open(own.EventsPath()).ok());
+  EXPECT_TRUE(own.BindToOwnLog().ok());
+  EXPECT_TRUE(absl::IsFailedPrecondition(own.BindToSharedLog("log-1", /*is_new=*/true)));
 }
 
 }  // namespace

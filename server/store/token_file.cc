@@ -18,6 +18,7 @@
 #include "core/names.h"
 #include "core/sha256.h"
 #include "core/status.h"
+#include "server/store/durable_file.h"
 
 namespace jenner::auth {
 
@@ -96,25 +97,6 @@ std::string Encode(const Tokens& tokens) {
         {token.name, auth::RoleName(token.role), token.project, token.sha256, token.created});
   }
   return core::WriteValue(rows).dump(1) + "\n";
-}
-
-absl::Status WriteDurably(const std::string& path, const std::string& text) {
-  const std::string temporary = path + ".tmp";
-  unlink(temporary.c_str());
-  const int fd = open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-  if (fd < 0) return Refused(temporary, "made");
-  const bool is_written =
-      write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && fsync(fd) == 0;
-  const absl::Status status = is_written ? absl::OkStatus() : Refused(temporary, "written");
-  close(fd);
-  RETURN_IF_ERROR(status);
-  if (rename(temporary.c_str(), path.c_str()) != 0) return Refused(path, "written");
-  const std::string folder = std::filesystem::path(path).parent_path().string();
-  const int folder_fd = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (folder_fd < 0) return Refused(folder, "opened");
-  const bool is_synced = fsync(folder_fd) == 0;
-  close(folder_fd);
-  return is_synced ? absl::OkStatus() : Refused(folder, "synced");
 }
 
 // One change at a time.

@@ -194,7 +194,7 @@ class Cluster:
         while not self.closing:
             for program in (self.server, *self.workers):
                 program.look()
-            time.sleep(0.05)
+            time.sleep(0.05)  # tidy: allow, polling
 
     def jenner(self, words: list[str]) -> subprocess.Popen:
         command = [str(self._binaries / "jenner"), "--server", self._client_link.address, "--timeout", "20", *words]
@@ -257,4 +257,4 @@ def wait_for(condition, seconds: float, what: str) -> None:
     while not condition():
         if time.monotonic() > deadline:
             raise RuntimeError(f"waited {seconds:g} s for {what}")
-        time.sleep(0.02)
+        time.sleep(0.02)  # tidy: allow, polling

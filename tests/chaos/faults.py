@@ -121,7 +121,7 @@ class Faults:
             for trainer in trainers:
                 if self._counted(trainer[2]) == 0:
                     return trainer
-            time.sleep(0.1)
+            time.sleep(0.1)  # tidy: allow, polling
         return None
 
     def _counted(self, job: str) -> int:
@@ -151,7 +151,7 @@ class Faults:
             return self._fill_coordinator()
         flag = self._cluster.flag(f"w{victim[1]}")
         flag.touch()
-        time.sleep(0.5)  # less than the back-off, so that no job meets it twice
+        time.sleep(0.5)  # tidy: allow, less than the back-off, so that no job meets it twice
         flag.unlink()
         return f"w{victim[1]}", 0.5, []
 

@@ -549,6 +549,18 @@ TEST_F(AgentTest, WhatIsUnavailableForAWhileLosesAndDoublesNothing) {
   EXPECT_EQ(workers_.With([](State& state) { return state.blobs.first.size(); }), 0u);
 }
 
+TEST_F(AgentTest, GoesOnWithTheNextAddressWhenACoordinatorIsGone) {
+  auto first = std::make_unique<FakeWorkers>();
+  agent::AgentOptions options = Options();
+  options.server = "ipv4:" + first->address() + "," + workers_.address();
+  StartAgent(options);
+  ASSERT_TRUE(first->Await([](const State& state) { return state.num_synchronized >= 2; }));
+  EXPECT_EQ(workers_.With([](State& state) { return state.num_synchronized; }), 0)
+      << "the first that answers is kept";
+  first.reset();
+  ASSERT_TRUE(workers_.Await([](const State& state) { return state.num_synchronized >= 2; }));
+}
+
 TEST_F(AgentTest, ALineThatIsRefusedTakesNothingElseAlong) {
   const v1::RankKey key = Key("j");
   // All of it in one batch: nothing is taken before the trainer has ended.
@@ -606,7 +618,16 @@ TEST_F(AgentTest, AStaleAttemptIsNoSuccessAndLeavesItsCheckpoints) {
   EXPECT_EQ(report.artifacts_size(), 0);
   Unassign(key);
   EXPECT_TRUE(AwaitGone(key));
+  EXPECT_TRUE(workers_.Await([](const State& state) {
+    return state.last.kept_jobs_size() == 1 && state.last.kept_jobs(0) == "e/j";
+  }));
   EXPECT_TRUE(std::filesystem::exists(Out("j", "a"))) << "a later attempt resumes there";
+  // Until the coordinator knows of no later attempt; what the agent did not ask about stays.
+  std::filesystem::create_directories(Path("work/precious"));
+  workers_.With([](State& state) { state.ended_jobs = {"../precious", "e/j"}; });
+  EXPECT_TRUE(workers_.Await([](const State& state) { return state.last.kept_jobs_size() == 0; }));
+  EXPECT_FALSE(std::filesystem::exists(Out("j", "a")));
+  EXPECT_TRUE(std::filesystem::exists(Path("work/precious")));
 
   // Nor is one that became stale before its trainer ended well.
   workers_.With([](State& state) {

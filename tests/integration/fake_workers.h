@@ -88,6 +88,7 @@ class FakeWorkers final : public v1::Workers::Service {
     bool silent = false;                          // Synchronize is not answered
     bool away = false;                            // Synchronize is UNAVAILABLE
     std::map<std::string, std::string> datasets;  // by hash
+    std::vector<std::string> ended_jobs;          // are told with each answer
     std::set<int64_t> invalid_seqs;               // a batch with such a line is refused
     FaultPlan downloads;
     FaultPlan telemetry;
@@ -175,6 +176,7 @@ class FakeWorkers final : public v1::Workers::Service {
       }
       rank.report = report;
     }
+    for (const std::string& job : state_.ended_jobs) response->add_ended_jobs(job);
     for (const auto& [name, assignment] : state_.assignments) {
       *response->add_assignments() = assignment;
     }

@@ -89,6 +89,13 @@ class Process {
     for (char c; read(out_, &c, 1) == 1 && c != '\n';) line += c;
     return line;
   }
+  // Standard error up to and with `text`, or to its end.
+  std::string ErrorsUntil(const std::string& text) const {
+    std::string all;
+    for (char c; all.find(text) == std::string::npos && read(err_, &c, 1) == 1;) all += c;
+    return all;
+  }
+  pid_t pid() const { return pid_; }
   // The rest of standard output, and standard error, to their ends. The latter must fit into a
   // pipe.
   std::string Output() const { return ReadAll(out_); }

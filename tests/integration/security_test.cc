@@ -168,6 +168,22 @@ TEST_F(SecurityTest, EveryMethodHasARuleAndRefusesAStranger) {
       CallRaw(admin.channel, "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo")));
 }
 
+// As to a leader and a standby: the first address is of nobody, the second answers, and its
+// certificate is proved as ever.
+TEST_F(SecurityTest, OneOfSeveralAddressesIsProvedByItsCertificate) {
+  Start();
+  const std::string list = "ipv4:127.0.0.1:1," + Address();
+  const wire::Tls tls = *wire::ReadTls({Pki() + "/ca.pem", "", ""});
+  const Stubs stubs(wire::MakeClientChannel(list, tls));
+  EXPECT_EQ(CallRaw(stubs.channel, "/grpc.health.v1.Health/Check"), absl::OkStatus());
+
+  const std::string others = dir_.path() + "/others";
+  ASSERT_TRUE(certs::MakeAuthority(others, absl::Now()).ok());
+  const wire::Tls strange = *wire::ReadTls({others + "/ca.pem", "", ""});
+  const Stubs strangers(wire::MakeClientChannel(list, strange));
+  EXPECT_TRUE(absl::IsUnavailable(CallRaw(strangers.channel, "/grpc.health.v1.Health/Check")));
+}
+
 TEST_F(SecurityTest, NothingIsSpokenInTheClear) {
   Start();
   const Stubs plain(wire::MakeClientChannel(Address()));

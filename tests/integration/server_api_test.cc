@@ -664,7 +664,7 @@ TEST_F(ServerTest, ASecondServerOnTheSameDataIsRefused) {
   options.data_dir = dir_.path() + "/data";
   options.listen = "127.0.0.1:0";
   const absl::Status locked = server::Server::Start(options).status();
-  EXPECT_TRUE(absl::IsFailedPrecondition(locked));
+  EXPECT_TRUE(absl::IsUnavailable(locked));
   EXPECT_THAT(Message(locked), HasSubstr("in use"));
   options.data_dir = dir_.path() + "/other";
   options.metrics_listen = "";

@@ -1,12 +1,17 @@
 // Figures of the server on this machine, by hand: durable events, telemetry rows and watch updates
-// a second, over real loopback gRPC. Prints one line a figure; no limits are asserted.
+// a second, over real loopback gRPC, and how long a takeover takes. Prints one line a figure; no
+// limits are asserted.
 //
 //   build/<preset>/bin/server_bench
+#include <algorithm>
 #include <cstdio>
 #include <thread>
 
 #include "absl/time/clock.h"
+#include "server/store/postgres_event_log.h"
+#include "server/store/postgres_instance.h"
 #include "server/store/sqlite_event_log.h"
+#include "tests/integration/process.h"
 #include "tests/integration/server_fixture.h"
 
 namespace jenner::tests {
@@ -36,16 +41,80 @@ class Bench : public ServerTest {
   }
 };
 
+// Both logs by turns; PostgreSQL on this machine, by a Unix socket, with fsync.
 TEST_F(Bench, EventLog) {
+  auto database = *store::PostgresInstance::Start(/*syncs=*/true);
   for (const int group : {1, 64}) {
-    auto log = *store::SqliteEventLog::Open(dir_.path() + absl::StrFormat("/log-%d.db", group));
-    const std::vector<store::NewEvent> batch(static_cast<size_t>(group),
-                                             {absl::Now(), std::string(300, 'x')});
-    const Timer timer;
-    constexpr int kCommits = 2000;
-    for (int i = 0; i < kCommits; ++i) ASSERT_TRUE(log->Append(batch).ok());
-    Print(absl::StrFormat("events of 300 bytes made durable, %d a commit", group).c_str(),
+    auto shared = *store::PostgresEventLog::Open(database->NewDatabase(), {"bench"});
+    ASSERT_TRUE(*shared->TryLead());
+    auto own = *store::SqliteEventLog::Open(dir_.path() + absl::StrFormat("/log-%d.db", group));
+    for (const auto& [name, log] : {std::pair<const char*, store::EventLog*>("SQLite", own.get()),
+                                    {"PostgreSQL", shared.get()}}) {
+      const std::vector<store::NewEvent> batch(static_cast<size_t>(group),
+                                               {absl::Now(), std::string(300, 'x')});
+      const Timer timer;
+      constexpr int kCommits = 2000;
+      for (int i = 0; i < kCommits; ++i) ASSERT_TRUE(log->Append(batch).ok());
+      Print(
+          absl::StrFormat("%s: events of 300 bytes made durable, %d a commit", name, group).c_str(),
           timer.Rate(kCommits * group));
+      const Timer reading;
+      int64_t next = 1;
+      for (;;) {
+        const auto page = *log->ReadFrom(next, 1000);
+        if (page.empty()) break;
+        next += static_cast<int64_t>(page.size());
+      }
+      Print(absl::StrFormat("%s: events read", name).c_str(),
+            reading.Rate(static_cast<double>(next)));
+    }
+  }
+}
+
+// From the leader's end until the standby listens, and until a client that was connected to the
+// leader and waits is connected to it, at the same address; default leases, an empty log.
+TEST(Takeover, Time) {
+  constexpr int kRounds = 5;
+  auto database = *store::PostgresInstance::Start(/*syncs=*/true);
+  for (const int signal_number : {SIGKILL, SIGTERM}) {
+    const TempDir dir;
+    const std::string connection = database->NewDatabase();
+    const auto flags = [&](const std::string& listen) {
+      return std::vector<std::string>{
+          "--data-dir", dir.path() + "/data", "--listen", listen, "--metrics-listen",
+          "",           "--event-log",        connection};
+    };
+    auto leader = std::make_unique<Process>("jenner-server", flags("127.0.0.1:0"));
+    const std::string line = leader->Line();
+    const std::string address = line.substr(line.rfind(' ') + 1);
+    std::vector<double> listening;
+    std::vector<double> connected;
+    for (int round = 0; round < kRounds; ++round) {
+      auto standby = std::make_unique<Process>("jenner-server", flags(address));
+      (void)standby->ErrorsUntil("standing by");
+      const auto channel = wire::MakeClientChannel(address);
+      ASSERT_TRUE(wire::AwaitConnection(channel.get(), absl::Seconds(30)));
+      const absl::Time begin = absl::Now();
+      leader->Kill(signal_number);
+      std::thread client([&] {
+        channel->WaitForStateChange(GRPC_CHANNEL_READY,
+                                    absl::ToChronoTime(begin + absl::Seconds(60)));
+        EXPECT_TRUE(wire::AwaitConnection(channel.get(), absl::Seconds(60)));
+        connected.push_back(absl::ToDoubleSeconds(absl::Now() - begin));
+      });
+      EXPECT_NE(standby->Line(), "");
+      listening.push_back(absl::ToDoubleSeconds(absl::Now() - begin));
+      client.join();
+      leader->Wait();
+      leader = std::move(standby);
+    }
+    for (const auto& [what, seconds] :
+         {std::pair("listens", &listening), {"is found", &connected}}) {
+      std::sort(seconds->begin(), seconds->end());
+      std::printf("after %s the standby %s: median %.1f s, longest %.1f s, of %d\n",
+                  signal_number == SIGKILL ? "kill -9" : "SIGTERM", what, (*seconds)[kRounds / 2],
+                  seconds->back(), kRounds);
+    }
   }
 }
 

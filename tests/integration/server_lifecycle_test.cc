@@ -129,6 +129,22 @@ TEST_F(LifecycleTest, KillFollowsACancelThatTakesTooLong) {
   EXPECT_EQ(Kill("k")->state(), v1::STATE_CANCELLED) << "twice is no error";
 }
 
+TEST_F(LifecycleTest, AWorkerIsToldOfWhichJobsItNeedsNoCheckpoints) {
+  UploadDatasets();
+  const absl::StatusOr<v1::Experiment> made = stubs_->Create(Request("e"));
+  ASSERT_TRUE(made.ok());
+  const std::string job = "e/" + made->jobs(0).name().substr(made->jobs(0).name().rfind('/') + 1);
+  FakeAgent agent(*stubs_, "w1", 0);
+  agent.kept_jobs = {job, "e/none", "gone/j", "nonsense"};
+  ASSERT_TRUE(agent.Synchronize().ok());
+  EXPECT_THAT(agent.last.ended_jobs(), ::testing::ElementsAre("e/none", "gone/j", "nonsense"));
+  ASSERT_TRUE(stubs_->Cancel("experiments/e").ok());
+  ASSERT_TRUE(agent.Synchronize().ok());
+  EXPECT_THAT(agent.last.ended_jobs(), ::testing::ElementsAre(job, "e/none", "gone/j", "nonsense"));
+  agent.kept_jobs.resize(1001);
+  EXPECT_TRUE(absl::IsInvalidArgument(agent.Synchronize()));
+}
+
 TEST_F(LifecycleTest, WorkersAreCordonedAndDrained) {
   UploadDatasets();
   FakeAgent first(*stubs_, "W.1");

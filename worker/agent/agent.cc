@@ -131,6 +131,33 @@ void Agent::TakeAssignments(const v1::SynchronizeResponse& response) {
   }
 }
 
+// Of which there are checkpoints here, but no rank; the coordinator takes so many at once.
+std::set<std::string> Agent::KeptJobs() {
+  constexpr size_t kMaxKeptJobs = 1000;
+  std::set<std::string> own;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    for (const auto& [key, rank] : ranks_) own.insert(JobName(key));
+  }
+  std::set<std::string> kept;
+  const std::string out = options_.work_dir + "/out/";
+  for (const std::string& experiment : ListFolder(out)) {
+    for (const std::string& job : ListFolder(out + experiment)) {
+      const std::string name = absl::StrCat(experiment, "/", job);
+      if (own.count(name) == 0 && kept.size() < kMaxKeptJobs) kept.insert(name);
+    }
+  }
+  return kept;
+}
+
+void Agent::Forget(const std::string& job) {
+  const std::filesystem::path folder = options_.work_dir + "/out/" + job;
+  const absl::Status removed = RemoveTree(folder.string());
+  if (!removed.ok()) Log(removed.ToString());
+  std::error_code not_empty;
+  std::filesystem::remove(folder.parent_path(), not_empty);
+}
+
 void Agent::Synchronize() {
   models_.clear();
   for (const std::string& name : ListFolder(options_.models_dir)) {
@@ -143,13 +170,19 @@ void Agent::Synchronize() {
   absl::Duration timeout = std::min<absl::Duration>(lease_ / 3, kSynchronizeTimeout);
   // Not beyond the end of the lease.
   if (asked_at < lease_until_) timeout = std::min(timeout, lease_until_ - asked_at);
-  const auto response = link_.Synchronize(Report(true), timeout);
+  v1::SynchronizeRequest report = Report(true);
+  const std::set<std::string> kept = KeptJobs();
+  for (const std::string& job : kept) report.add_kept_jobs(job);
+  const auto response = link_.Synchronize(report, timeout);
   next_synchronize_ = MonotonicNow() + std::min(pause_, lease_ / 3);
   if (response.ok()) {
     if (!heard_) Log("synchronize: the coordinator answers again");
     heard_ = true;
     told_ = telling;
     TakeAssignments(*response);
+    for (const std::string& job : response->ended_jobs()) {
+      if (kept.count(job) > 0) Forget(job);
+    }
     // Counted from the question: the coordinator's own lease began at or after it.
     lease_until_ = asked_at + lease_;
     return;

@@ -15,10 +15,9 @@
 //   lock
 //   data/<sha256>                   datasets; the least recently used go beyond max_cache_bytes
 //   out/<experiment>/<job>/         checkpoints and results of a job, shared by its attempts on
-//   this
-//                                   machine, so that a later one goes on without a download;
-//                                   removed when the job has succeeded, else once nothing changed
-//                                   for keep_checkpoints
+//                                   this machine, so that a later one goes on without a download;
+//                                   removed when the coordinator says that the job has ended, or
+//                                   once nothing changed for keep_checkpoints
 //   attempts/<experiment>/<job>/<attempt>-<rank>/{job.json, events.jsonl, trainer.log, process,
 //                                   checkpoint-<step>/}
 //                                   removed when the coordinator has taken the rank's end
@@ -29,6 +28,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -116,6 +116,8 @@ class Agent {
   bool IsTold();
   bool IsDrained();
   v1::SynchronizeRequest Report(bool with_progress);
+  std::set<std::string> KeptJobs();
+  void Forget(const std::string& job);
 
   // The other threads'; true: there may be more to do at once.
   void RunSteps(const std::vector<RankStep>& steps);
