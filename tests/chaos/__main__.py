@@ -25,8 +25,9 @@ from faults import Faults
 
 ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = ROOT / "tests" / "golden" / "train"
-# One experiment after another takes these: gangs of one to three, LoRA with dropout and full fine-tuning.
+SHORT_LEASE, DEFAULT_LEASE = 2, 15  # seconds
 FEW = 2  # experiments that run; another is submitted when there are fewer
+# One experiment after another takes these: gangs of one to three, LoRA with dropout and full fine-tuning.
 KINDS = [
     {"ranks": 1, "training": "lora: {rank: 2, alpha: 4, dropout: 0.1}, batch_size: 2"},
     {"ranks": 2, "training": "lora: {rank: 2, alpha: 4, dropout: 0.2}, batch_size: 4"},
@@ -82,7 +83,9 @@ def leftovers(cluster: Cluster) -> list[str]:
 def run(args, folder: Path, network, experiments: int, faults: int) -> dict:
     started = time.monotonic()
     mark = f"{os.getpid()}-{folder.name}"
-    cluster = Cluster(folder, args.binaries, GOLDEN, network, args.workers, mark)
+    # With the default lease a busy machine is no fault.
+    lease = SHORT_LEASE if faults else DEFAULT_LEASE
+    cluster = Cluster(folder, args.binaries, GOLDEN, network, args.workers, mark, lease)
     ids, watches, hits, problems = [], [], [], []
 
     def add() -> None:
@@ -172,7 +175,7 @@ def main() -> int:
     print("  " + ", ".join(f"{number} x {kind}" for kind, number in sorted(kinds.items())))
     if broken["recovered"]:
         times = broken["recovered"]
-        print(f"  from the loss of an attempt to the next step: median {times[len(times) // 2]:.1f} s, "
+        print(f"  from the loss of an attempt to the next step, waiting for a slot included: median {times[len(times) // 2]:.1f} s, "
               f"most {times[-1]:.1f} s ({len(times)} losses)")
     for problem in problems:
         print(f"  PROBLEM {problem}")

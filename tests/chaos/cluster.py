@@ -157,7 +157,7 @@ class Watch:
 
 class Cluster:
     def __init__(self, folder: Path, binaries: Path, models: Path, network, workers: int, mark: str,
-                 lease: float = 2) -> None:
+                 lease: float) -> None:
         self.folder, self.network = folder, network
         self.closing = False
         self.mark = mark
