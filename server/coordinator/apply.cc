@@ -2,6 +2,7 @@
 
 #include "core/check.h"
 #include "server/coordinator/decide.h"
+#include "server/coordinator/outcome.h"
 
 namespace jenner::coordinator {
 namespace {
@@ -120,6 +121,11 @@ struct Applier {
     job.last_workers.clear();
     if (e.charge != Charge::kAttempt) {
       for (const Rank& rank : job.ranks) job.last_workers.push_back(rank.worker);
+    } else if (const Rank* cause = CauseOf(job); cause != nullptr) {
+      std::vector<std::string>& avoided = job.avoided_workers;
+      if (std::find(avoided.begin(), avoided.end(), cause->worker) == avoided.end()) {
+        avoided.push_back(cause->worker);
+      }
     }
     EndGang(&job);
     ChargeJob(e.charge, time, &job);

@@ -67,7 +67,8 @@ struct Assignment {
 // What `worker` should have, by key. A projection; stores nothing. `state` must outlive the result.
 std::vector<Assignment> Desired(const State& state, const std::string& worker);
 
-// The job, "{experiment}/{job}", will have no further attempt: it has ended, or is not known.
+// The job, "{experiment}/{job}", has ended. False for one that is not known: it may be that of
+// another coordinator, for whose worker this one was taken.
 bool HasEnded(const State& state, const std::string& job_name);
 
 // Gives waiting jobs, in the order of Queue (queue.h), all their ranks or none, on live workers

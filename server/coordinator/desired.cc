@@ -49,9 +49,9 @@ const std::string& ExperimentOf(const Event& event) {
 bool HasEnded(const State& state, const std::string& job_name) {
   const size_t slash = job_name.find('/');
   const auto found = state.experiments.find(job_name.substr(0, slash));
-  if (found == state.experiments.end() || slash == std::string::npos) return true;
+  if (found == state.experiments.end() || slash == std::string::npos) return false;
   const Job* job = found->second.Find(job_name.substr(slash + 1));
-  return job == nullptr || IsTerminal(job->state);
+  return job != nullptr && IsTerminal(job->state);
 }
 
 }  // namespace jenner::coordinator

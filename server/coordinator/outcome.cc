@@ -23,6 +23,8 @@ int CausePriority(const Rank& rank) {
   return failure.retry == core::Retry::kNever ? 5 : 4;
 }
 
+}  // namespace
+
 const Rank* CauseOf(const Job& job) {
   const Rank* cause = nullptr;
   for (const Rank& rank : job.ranks) {
@@ -31,6 +33,8 @@ const Rank* CauseOf(const Job& job) {
   }
   return cause;
 }
+
+namespace {
 
 // Tried again if the job has another attempt, or may be interrupted once more.
 EventBody TryAgain(const std::string& experiment, const Job& job, Reason reason, Charge charge) {

@@ -13,6 +13,9 @@ namespace jenner::coordinator {
 // The class of a rank's failure; `code` is its error's.
 core::FailureClass FailureOf(int32_t exit_code, const std::string& code);
 
+// The rank for whose sake the gang broke, the others having followed it; null: all ended well.
+const Rank* CauseOf(const Job& job);
+
 // The ranks of workers whose lease is over.
 std::vector<EventBody> ExpiredRanks(const State& state, absl::Time now);
 // The jobs whose whole gang has ended, or that a cancel ends: done, failed or waiting again.

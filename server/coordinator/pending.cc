@@ -25,7 +25,11 @@ Reason NoCapacity(const Job& job, const Room& room) {
             "capacity"};
   }
   std::string message = absl::StrFormat("%s, %d free", Needs(job), room.idle);
-  if (room.idle >= ranks) message += ", kept for a gang before it";
+  if (room.idle >= ranks) {
+    message += job.avoided_workers.empty()
+                   ? ", kept for a gang before it"
+                   : ", kept for a gang before it or on workers where it failed";
+  }
   return {"NO_CAPACITY", message, "capacity"};
 }
 

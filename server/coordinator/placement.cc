@@ -9,8 +9,10 @@ Served Serve(const Job& job, Queue* queue, Rooms* rooms) {
   // One that is larger than all workers together neither keeps anything nor counts for its owner.
   if (rooms->Together(pool).places < ranks) return {};
   if (!queue->Charge(ranks)) return {{}, true};
-  Served served{rooms->Take(pool, ranks, job.last_workers)};
-  if (served.workers.empty() && rooms->Together(pool).free > 0) rooms->Keep(pool);
+  Served served{rooms->Take(pool, ranks, job.last_workers, job.avoided_workers)};
+  if (served.workers.empty() && rooms->Together(pool).free > 0) {
+    rooms->Keep(pool, job.avoided_workers);
+  }
   return served;
 }
 

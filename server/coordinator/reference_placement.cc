@@ -58,6 +58,13 @@ class Reference {
   int32_t& FreeOf(const Job& job, const std::string& worker) {
     return IsOnGpus(job) ? free_[worker].second : free_[worker].first;
   }
+  int32_t PlacesOf(const Job& job, const std::string& worker) const {
+    const WorkerInfo& info = state_.liveness.workers.at(worker);
+    return IsOnGpus(job) ? info.gpus : info.slots;
+  }
+  static bool Avoids(const Job& job, const std::string& worker) {
+    return std::count(job.avoided_workers.begin(), job.avoided_workers.end(), worker) > 0;
+  }
   std::tuple<int32_t, int32_t, int64_t, size_t> TurnOf(const Candidate& one) {
     return {-one.experiment->spec.priority, held_[one.experiment->owner], one.experiment->order,
             one.number};
@@ -75,8 +82,7 @@ class Reference {
     int32_t free = 0;
     for (const auto& [name, unused] : free_) {
       if (!Has(name, job)) continue;
-      const WorkerInfo& worker = state_.liveness.workers.at(name);
-      places += IsOnGpus(job) ? worker.gpus : worker.slots;
+      places += PlacesOf(job, name);
       free += std::max(FreeOf(job, name), 0);
     }
     if (places < ranks) return {};
@@ -87,9 +93,16 @@ class Reference {
       return {};
     }
     held_[owner] += ranks;
-    if (free < ranks) {
+    int32_t other_places = 0;
+    int32_t other_free = 0;
+    for (const auto& [name, unused] : free_) {
+      if (!Has(name, job) || Avoids(job, name)) continue;
+      other_places += PlacesOf(job, name);
+      other_free += std::max(FreeOf(job, name), 0);
+    }
+    if (free < ranks || (other_places >= ranks && other_free < ranks)) {
       for (const auto& [name, unused] : free_) {
-        if (Has(name, job)) FreeOf(job, name) = 0;
+        if (Has(name, job) && !Avoids(job, name)) FreeOf(job, name) = 0;
       }
       return {};
     }
@@ -112,7 +125,10 @@ class Reference {
       std::string best;
       for (const auto& [name, unused] : free_) {
         if (!Has(name, job) || FreeOf(job, name) < 1) continue;
-        if (best.empty() || FreeOf(job, name) > FreeOf(job, best)) best = name;
+        if (best.empty() || Avoids(job, best) > Avoids(job, name) ||
+            (Avoids(job, best) == Avoids(job, name) && FreeOf(job, name) > FreeOf(job, best))) {
+          best = name;
+        }
       }
       for (; FreeOf(job, best) > 0 && taken.size() < ranks; --FreeOf(job, best))
         taken.push_back(best);

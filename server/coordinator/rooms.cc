@@ -12,6 +12,10 @@ bool Offers(const WorkerInfo& worker, std::string_view model) {
   return std::find(worker.models.begin(), worker.models.end(), model) != worker.models.end();
 }
 
+bool Contains(const std::vector<std::string>& names, std::string_view name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
 }  // namespace
 
 Rooms::Rooms(const State& state, absl::Time now) {
@@ -106,14 +110,27 @@ bool Rooms::TakeThese(const PoolKey& key, const std::vector<std::string>& worker
 }
 
 std::vector<std::string> Rooms::Take(const PoolKey& key, int32_t ranks,
-                                     const std::vector<std::string>& preferred) {
+                                     const std::vector<std::string>& preferred,
+                                     const std::vector<std::string>& avoided) {
   Pool& pool = PoolOf(key);
   if (pool.sum.free < ranks) return {};
+  Room others = pool.sum;
+  for (const std::string& worker : avoided) {
+    const Entry* entry = Find(worker, key.device);
+    if (entry == nullptr || !Offers(*entry->info, key.model)) continue;
+    others.places -= entry->room.places;
+    others.free -= entry->room.free;
+  }
+  if (others.places >= ranks && others.free < ranks) return {};
   if (static_cast<int32_t>(preferred.size()) == ranks && TakeThese(key, preferred))
     return preferred;
   std::vector<std::string> taken;
   while (static_cast<int32_t>(taken.size()) < ranks) {
-    Entry* best = std::get<Entry*>(*pool.by_free.begin());
+    auto first = std::find_if(pool.by_free.begin(), pool.by_free.end(), [&](const auto& one) {
+      return !Contains(avoided, std::get<std::string_view>(one));
+    });
+    if (first == pool.by_free.end()) first = pool.by_free.begin();
+    Entry* best = std::get<Entry*>(*first);
     const int32_t count = std::min(best->room.free, ranks - static_cast<int32_t>(taken.size()));
     Change(best, -count, -count);
     taken.insert(taken.end(), static_cast<size_t>(count), std::string(best->name));
@@ -121,8 +138,9 @@ std::vector<std::string> Rooms::Take(const PoolKey& key, int32_t ranks,
   return taken;
 }
 
-void Rooms::Keep(const PoolKey& key) {
+void Rooms::Keep(const PoolKey& key, const std::vector<std::string>& avoided) {
   for (Entry* entry : PoolOf(key).entries) {
+    if (Contains(avoided, entry->name)) continue;
     Change(entry, 0, -entry->room.free);
     entry->is_kept = true;
   }

@@ -53,12 +53,14 @@ class Rooms {
   std::vector<std::string> Models() const;
 
   // Takes a place for each of `ranks` ranks: on the workers `preferred`, one a rank, if they all
-  // have room; else the worker with the most free ones (then by name) is filled first. Returns the
+  // have room; else the worker with the most free ones (then by name) is filled first, `avoided`
+  // ones last, and not at all where the others together have places for all ranks. Returns the
   // workers, rank by rank; empty, and nothing taken, if they do not fit.
   std::vector<std::string> Take(const PoolKey& key, int32_t ranks,
-                                const std::vector<std::string>& preferred = {});
-  // No more of the pool is free: it is kept for a gang that does not fit yet.
-  void Keep(const PoolKey& key);
+                                const std::vector<std::string>& preferred = {},
+                                const std::vector<std::string>& avoided = {});
+  // No more of the pool is free but on the `avoided`: it is kept for a gang that does not fit yet.
+  void Keep(const PoolKey& key, const std::vector<std::string>& avoided = {});
 
   // A place on `worker` that comes free would be one more for the pool.
   bool CanGain(const std::string& worker, const PoolKey& key) const;

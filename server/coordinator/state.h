@@ -119,6 +119,9 @@ struct Job {
   // Of the last attempt, rank by rank, where its newest checkpoints are at once; empty if it failed
   // by a fault that counts, for then another worker may do better.
   std::vector<std::string> last_workers;
+  // Where attempts failed by a fault that counts, each once: not placed there while the others of
+  // its pool are enough.
+  std::vector<std::string> avoided_workers;
   int32_t step = 0;         // at which rank 0 of the last ended attempt stood; see StepOf()
   int32_t total_steps = 0;  // 0: not known yet, or there is no training
   absl::Time queue_time = absl::InfinitePast();  // since when it waits or waited

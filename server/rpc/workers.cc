@@ -28,9 +28,11 @@ constexpr int kMaxSlots = 1024;
 constexpr int kMaxModels = 1000;
 constexpr int kMaxReports = 4096;
 constexpr int kMaxKeptJobs = 1000;
+// Of ranks that an answer tells of for the first time: with one more, whose spec has at most about
+// 1.5 MiB, still well below wire::kMaxMessageBytes.
+constexpr int64_t kMaxNewsBytes = int64_t{3} << 20;
 constexpr int kMaxArtifacts = 1000;
 constexpr size_t kMaxText = 255;
-constexpr size_t kMaxErrorBytes = 4096;
 constexpr size_t kMaxLogBytes = size_t{64} << 10;
 
 // A host's name is a fine worker's name: letters, digits, '.', '_' and '-'.
@@ -151,8 +153,8 @@ coordinator::RankReport ToReport(const v1::RankReport& message) {
   report.step = message.step();
   report.total_steps = message.total_steps();
   report.exit_code = message.exit_code();
-  report.error.code = message.error_code().substr(0, 63);
-  report.error.message = message.error_message().substr(0, kMaxErrorBytes);
+  report.error.code = message.error_code();
+  report.error.message = message.error_message();
   report.artifacts = ToCore(message.artifacts());
   report.resumed_step = message.resumed_step();
   report.checkpoint_step = message.checkpoint().step();
@@ -291,16 +293,24 @@ grpc::ServerUnaryReactor* WorkersService::Synchronize(grpc::CallbackServerContex
   coordinator::WorkerSync sync = ToCommand(*request);
   const std::string worker = sync.worker;
   call.Do(std::move(sync), [call, request, response, worker](const View& view) {
+    std::set<coordinator::RankKey> reported;
+    for (const v1::RankReport& report : request->ranks()) reported.insert(ToKey(report.key()));
+    int64_t news_bytes = 0;
     for (const coordinator::Assignment& one : coordinator::Desired(view.state, worker)) {
+      const bool is_new = reported.count(one.key) == 0;
+      // What does not fit comes with the next answer.
+      if (is_new && news_bytes > kMaxNewsBytes) continue;
       v1::Assignment* assignment = response->add_assignments();
       *assignment->mutable_key() = ToProto(one.key);
       assignment->set_world_size(one.world_size);
-      if (one.spec != nullptr) assignment->set_job_spec_json(core::ToJson(*one.spec));
       assignment->set_store_address(one.store_address);
       assignment->set_stop(one.stop);
       assignment->set_kill(one.stop && one.kill);
       assignment->set_is_final(one.is_final);
+      if (!is_new) continue;
+      assignment->set_job_spec_json(core::ToJson(*one.spec));
       if (one.checkpoint != nullptr) Encode(*one.checkpoint, assignment->mutable_checkpoint());
+      news_bytes += static_cast<int64_t>(assignment->ByteSizeLong());
     }
     for (const std::string& job : request->kept_jobs()) {
       if (coordinator::HasEnded(view.state, job)) response->add_ended_jobs(job);

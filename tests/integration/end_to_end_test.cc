@@ -110,7 +110,13 @@ TEST_F(EndToEndTest, AStudyOnTwoRanks) {
   EXPECT_EQ(num_points, 2 * 6);
   EXPECT_EQ(points.size(), 2u * 6u);
   ExpectWhole();
-  // The agents leave on request, and nothing of the experiment is left with them.
+  // The agents hear that all has ended, leave on request, and nothing of the experiment is left.
+  for (const char* name : {"w1", "w2"}) {
+    const absl::Time deadline = absl::Now() + absl::Seconds(30);
+    while (std::filesystem::exists(Path(name) + "/out/e") && absl::Now() < deadline) {
+      absl::SleepFor(absl::Milliseconds(20));  // tidy: allow, polling
+    }
+  }
   for (const auto& worker : workers_) {
     worker->Kill(SIGTERM);
     EXPECT_EQ(worker->Wait(), 0) << worker->Errors();

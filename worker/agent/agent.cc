@@ -303,12 +303,10 @@ void Agent::Drop(const RankKey& key) {
   GiveUp(rank.get());
   ranks_.erase(key);
   absl::Status removed = rank->folder.empty() ? absl::OkStatus() : RemoveTree(rank->folder);
-  const bool is_last = std::none_of(ranks_.begin(), ranks_.end(), [&](const auto& other) {
-    return JobName(other.first) == JobName(key);
-  });
-  // Nobody resumes what has succeeded.
+  // Nobody resumes what has succeeded; but of a gang others may still fail, and all begin again
+  // then.
   const bool has_succeeded = rank->phase == Phase::kEnded && rank->outcome.exit_code == 0;
-  if (has_succeeded && is_last) {
+  if (has_succeeded && rank->world_size == 1) {
     removed.Update(RemoveTree(options_.work_dir + "/out/" + JobName(key)));
   }
   for (const std::string& folder :
@@ -523,9 +521,10 @@ bool Agent::IsDrained() {
 void Agent::Run() {
   absl::Time drain_until = absl::InfiniteFuture();
   while (MonotonicNow() < drain_until) {
+    // First of all: who slept through the lease must not take the silence for its trainers'.
+    if (MonotonicNow() >= lease_until_) FenceOff();
     CheckChildren();
     KeepHouse();
-    if (MonotonicNow() >= lease_until_) FenceOff();
     Act();
     if (heard_ && !IsTold()) next_synchronize_ = MonotonicNow();
     if (MonotonicNow() >= next_synchronize_) {

@@ -67,7 +67,7 @@ struct AgentOptions {
   int64_t max_cache_bytes = int64_t{32} << 30;  // of datasets
   // A checkpoint that is larger stays on this machine; 0: all do.
   int64_t max_checkpoint_bytes = int64_t{1} << 30;
-  absl::Duration share_interval = absl::Seconds(10);  // between checkpoints of a running trainer
+  absl::Duration share_interval = absl::Minutes(1);  // between checkpoints of a running trainer
 };
 
 class Agent {
@@ -155,8 +155,8 @@ class Agent {
   absl::Duration pause_ = absl::Seconds(1);
   absl::Time next_synchronize_ = absl::InfinitePast();
   absl::Time next_housekeeping_ = absl::InfinitePast();
-  std::string told_;   // what the coordinator knows, without progress
-  bool heard_ = true;  // the last Synchronize was answered
+  std::string told_;                // what the coordinator knows, without progress
+  std::atomic<bool> heard_ = true;  // the last Synchronize was answered
   std::vector<std::string> models_;
   std::map<RankKey, v1::Assignment> wanted_;
 

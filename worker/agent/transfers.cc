@@ -77,7 +77,7 @@ bool Agent::Settle(Rank* rank, Refusal* refusal, const char* what, const absl::S
     return false;
   }
   // A coordinator that is away comes again; what it is to be told waits here.
-  if (absl::IsUnavailable(status)) return false;
+  if (absl::IsUnavailable(status) && !heard_) return false;
   refusal->since = std::min(refusal->since, MonotonicNow());
   if (MonotonicNow() - refusal->since < options_.transfer_limit) return false;
   rank->outcome = {static_cast<int>(core::ExitCode::kStorage), "TRANSFER_FAILED",

@@ -21,9 +21,11 @@ struct Options {
   // The name or IPv4 address of the network interface for what ranks exchange; "": for rank 0 that
   // of store_host, for the others the one towards rank 0.
   std::string interface;
-  int cuda_device = -1;            // -1: the CPU
-  std::string cuda_plugin;         // path of libjenner_cuda.so; "": beside the executable
-  int peer_timeout_s = 600;        // of one exchange between ranks
+  int cuda_device = -1;     // -1: the CPU
+  std::string cuda_plugin;  // path of libjenner_cuda.so; "": beside the executable
+  // Of one exchange between ranks. Long: ranks wait for those that evaluate more. A dead peer shows
+  // by its closed connection, a lost machine by its lease, a hang by the agent's progress limit.
+  int peer_timeout_s = 86'400;
   int rendezvous_timeout_s = 300;  // for all ranks to be there
   int events_fd = 1;
   int stop_after = 0;  // steps after which to behave as on SIGTERM; 0: never (for tests)
