@@ -150,7 +150,15 @@ class FakeAgent {
     request.set_version(version);
     for (const v1::RankReport& report : reports) *request.add_ranks() = report;
     last.Clear();
-    return wire::FromGrpcStatus(stubs_.workers->Synchronize(&context, request, &last));
+    const grpc::Status status = stubs_.workers->Synchronize(&context, request, &last);
+    last_bytes = static_cast<int64_t>(last.ByteSizeLong());
+    // The spec of a rank comes once; scripts want it with every answer.
+    for (v1::Assignment& one : *last.mutable_assignments()) {
+      std::string& spec = specs_[one.key().SerializeAsString()];
+      if (!one.job_spec_json().empty()) spec = one.job_spec_json();
+      one.set_job_spec_json(spec);
+    }
+    return wire::FromGrpcStatus(status);
   }
 
   absl::Status Telemetry(const v1::RankKey& key, const std::vector<std::string>& lines,
@@ -275,8 +283,10 @@ class FakeAgent {
   std::string version = "test";
   std::vector<v1::RankReport> reports;  // of the next Synchronize
   v1::SynchronizeResponse last;
+  int64_t last_bytes = 0;  // as it came
 
  private:
+  std::map<std::string, std::string> specs_;  // by key
   const Stubs& stubs_;
   const std::string name_;
   const std::string boot_id_;
