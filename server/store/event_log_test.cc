@@ -52,36 +52,12 @@ TEST(SqliteEventLog, OutlivesTheProcess) {
 TEST(SqliteEventLog, KilledBetweenCommitsLosesNothingThatWasAnswered) {
   TempDir dir;
   const std::string path = dir.path() + "/events.db";
-  int pipe_fds[2];
-  ASSERT_EQ(pipe(pipe_fds), 0);
-  const pid_t child = fork();
-  ASSERT_GE(child, 0);
-  if (child == 0) {
-    close(pipe_fds[0]);
-    std::unique_ptr<SqliteEventLog> log = *SqliteEventLog::Open(path);
-    for (;;) {
-      if (!log->Append(Batch({"x", "y", "z"})).ok()) _exit(1);
-      const int64_t last = log->LastSeq();
-      if (write(pipe_fds[1], &last, sizeof last) != sizeof last) _exit(2);
-    }
-  }
-  close(pipe_fds[1]);
   int64_t told = 0;
-  while (told < 60) ASSERT_EQ(read(pipe_fds[0], &told, sizeof told), ssize_t{sizeof told});
-  kill(child, SIGKILL);
-  int wait_status = 0;
-  waitpid(child, &wait_status, 0);
-  ASSERT_TRUE(WIFSIGNALED(wait_status));
-  for (int64_t more = 0; read(pipe_fds[0], &more, sizeof more) == sizeof more;) told = more;
-  close(pipe_fds[0]);
+  ASSERT_NO_FATAL_FAILURE(
+      KillInTheMidstOfAppends([&] { return *SqliteEventLog::Open(path); }, 60, &told));
 
   std::unique_ptr<SqliteEventLog> log = *SqliteEventLog::Open(path);
-  EXPECT_GE(log->LastSeq(), told);
-  EXPECT_EQ(log->LastSeq() % 3, 0) << "a batch is there in part";
-  const std::vector<StoredEvent> events = *log->ReadFrom(1, 1'000'000);
-  ASSERT_EQ(static_cast<int64_t>(events.size()), log->LastSeq());
-  for (size_t i = 0; i < events.size(); ++i)
-    EXPECT_EQ(events[i].payload, std::string(1, "xyz"[i % 3]));
+  ExpectWholeBatches(log.get(), told);
 }
 
 // The write-ahead log is cut at every kind of place, as by a power cut: what opens is a prefix of

@@ -232,37 +232,12 @@ TEST_F(PostgresEventLogTest, WhoGivesTheLeadBackLetsAnotherInAtOnce) {
 // A child appends batches of three and tells each over a pipe; it is killed in the midst of it.
 // What was told must be there, nothing may be there in part, and nothing comes later.
 TEST_F(PostgresEventLogTest, KilledInTheMidstOfAppendsNothingAnsweredIsLostOrTorn) {
-  int pipe_fds[2];
-  ASSERT_EQ(pipe(pipe_fds), 0);
-  const pid_t child = fork();
-  ASSERT_GE(child, 0);
-  if (child == 0) {
-    close(pipe_fds[0]);
-    const std::unique_ptr<PostgresEventLog> log = Lead("child");
-    for (;;) {
-      if (!log->Append(Batch({"x", "y", "z"})).ok()) _exit(1);
-      const int64_t last = log->LastSeq();
-      if (write(pipe_fds[1], &last, sizeof last) != sizeof last) _exit(2);
-    }
-  }
-  close(pipe_fds[1]);
   int64_t told = 0;
-  while (told < 150) ASSERT_EQ(read(pipe_fds[0], &told, sizeof told), ssize_t{sizeof told});
-  kill(child, SIGKILL);
-  int wait_status = 0;
-  waitpid(child, &wait_status, 0);
-  ASSERT_TRUE(WIFSIGNALED(wait_status));
-  for (int64_t more = 0; read(pipe_fds[0], &more, sizeof more) == sizeof more;) told = more;
-  close(pipe_fds[0]);
+  ASSERT_NO_FATAL_FAILURE(KillInTheMidstOfAppends([this] { return Lead("child"); }, 150, &told));
 
   Expire();
   const std::unique_ptr<PostgresEventLog> log = Lead("next");
-  EXPECT_GE(log->LastSeq(), told);
-  EXPECT_EQ(log->LastSeq() % 3, 0) << "a batch is there in part";
-  const std::vector<StoredEvent> events = *log->ReadFrom(1, 1'000'000);
-  ASSERT_EQ(static_cast<int64_t>(events.size()), log->LastSeq());
-  for (size_t i = 0; i < events.size(); ++i)
-    EXPECT_EQ(events[i].payload, std::string(1, "xyz"[i % 3]));
+  ExpectWholeBatches(log.get(), told);
   EXPECT_TRUE(log->Append(Batch({"goes on"})).ok());
 }
 

@@ -12,6 +12,7 @@
 #include "server/store/sqlite_event_log.h"
 #include "tests/integration/process.h"
 #include "tests/integration/server_fixture.h"
+#include "tests/integration/server_process.h"
 
 namespace jenner::tests {
 namespace {
@@ -36,11 +37,6 @@ class FailoverTest : public ServerTest {
     return {"--data-dir",       DataDir(), "--listen",         listen,
             "--metrics-listen", "",        "--lease",          "1800",
             "--leader-lease",   lease,     "--event-log-file", ConnectionFile()};
-  }
-  static std::string AddressIn(const std::string& line) {
-    const std::string prefix = "listening on ";
-    return line.rfind(prefix, 0) == 0 ? line.substr(prefix.size(), line.find(',') - prefix.size())
-                                      : "";
   }
   void Expire() const { RunSql(database_, "UPDATE jenner.leader SET expires = clock_timestamp()"); }
   int64_t Ask(const char* sql) const { return RunSql(database_, sql).Int(0, 0); }
@@ -178,18 +174,9 @@ TEST_F(FailoverTest, KilledAtAnyMomentItKeepsWhatItAnswered) {
     const Stubs stubs(wire::MakeClientChannel(address));
     ASSERT_TRUE(stubs.Upload(kTraining, v1::DATASET_USE_TRAINING).ok());
     ASSERT_TRUE(stubs.Upload(kPrompts, v1::DATASET_USE_EVALUATION).ok());
-    for (int i = 0; i < num_answered; ++i) {
-      ASSERT_TRUE(stubs.Get(absl::StrFormat("experiments/e%d", i)).ok()) << "life " << life;
-    }
-    const int until = num_answered + 5 + 3 * life;
-    std::thread killer;
-    for (;;) {
-      const absl::Status made =
-          stubs.Create(Request(absl::StrFormat("e%d", num_answered))).status();
-      if (!made.ok() && !absl::IsAlreadyExists(made)) break;
-      if (++num_answered == until) killer = std::thread([&] { server.Kill(SIGKILL); });
-    }
-    killer.join();
+    SCOPED_TRACE(life);
+    ASSERT_NO_FATAL_FAILURE(
+        CreateUntilKilled(server, stubs, Request, num_answered + 5 + 3 * life, &num_answered));
     EXPECT_EQ(server.Wait(), 128 + SIGKILL);
     Expire();
   }

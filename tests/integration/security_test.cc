@@ -13,6 +13,7 @@
 #include "server/store/token_file.h"
 #include "tests/integration/process.h"
 #include "tests/integration/server_fixture.h"
+#include "tests/integration/server_process.h"
 
 namespace jenner::tests {
 namespace {
@@ -87,19 +88,9 @@ class SecurityTest : public ::testing::Test {
   }
   Stubs Of(const std::string& name) const { return As(TokenOf(name)); }
 
-  static v1::CreateExperimentRequest Request(const std::string& id) {
-    v1::CreateExperimentRequest request;
-    request.set_experiment_id(id);
-    v1::ExperimentSpec* spec = request.mutable_spec();
-    spec->set_base_model("tiny");
-    (*spec->mutable_contexts())["neutral"];
-    spec->add_arms()->set_name("base");
-    spec->mutable_evaluation()->set_prompts("sha256:" + core::Sha256Hex(kPrompts));
-    return request;
-  }
   void Create(const std::string& who, const std::string& id) const {
     ASSERT_TRUE(Of(who).Upload(kPrompts, v1::DATASET_USE_EVALUATION).ok());
-    const auto created = Of(who).Create(Request(id));
+    const auto created = Of(who).Create(SmallRequest(id));
     ASSERT_TRUE(created.ok()) << created.status();
   }
   // The audit log, once the server has ended.
@@ -200,7 +191,7 @@ TEST_F(SecurityTest, RolesAndOwnership) {
   Start();
   Create("sam", "e1");
   EXPECT_TRUE(Of("vera").Get("experiments/e1").ok());
-  EXPECT_TRUE(absl::IsPermissionDenied(Of("vera").Create(Request("e2")).status()));
+  EXPECT_TRUE(absl::IsPermissionDenied(Of("vera").Create(SmallRequest("e2")).status()));
   EXPECT_TRUE(absl::IsPermissionDenied(Of("vera").Upload(kPrompts, v1::DATASET_USE_EVALUATION)));
   EXPECT_TRUE(absl::IsPermissionDenied(Of("vera").Cancel("experiments/e1").status()));
   EXPECT_TRUE(Of("tom").Get("experiments/e1").ok());
@@ -304,7 +295,7 @@ TEST_F(SecurityTest, RefusesToStartHalfSecured) {
 
 TEST_F(SecurityTest, WhoChangedWhatIsAudited) {
   Start();
-  v1::CreateExperimentRequest request = Request("e1");
+  v1::CreateExperimentRequest request = SmallRequest("e1");
   request.set_request_id("11111111-2222-4333-8444-555555555555");
   ASSERT_TRUE(Of("sam").Upload(kPrompts, v1::DATASET_USE_EVALUATION).ok());
   v1::CreateExperimentRequest preview = request;
@@ -392,7 +383,7 @@ TEST_F(SecurityTest, AnInflatingMessageAndHugeMetadataAreRefused) {
   {
     Context context;
     context.set_compression_algorithm(GRPC_COMPRESS_GZIP);
-    v1::CreateExperimentRequest request = Request("e1");
+    v1::CreateExperimentRequest request = SmallRequest("e1");
     request.mutable_spec()->set_base_model(std::string(4 << 20, 'a'));  // a few KiB as it is sent
     v1::CreateExperimentResponse response;
     const grpc::Status status = sam.experiments->CreateExperiment(&context, request, &response);

@@ -8,6 +8,7 @@
 
 #include "tests/integration/process.h"
 #include "tests/integration/server_fixture.h"
+#include "tests/integration/server_process.h"
 
 namespace jenner::tests {
 namespace {
@@ -64,21 +65,6 @@ class ProcessTest : public ::testing::Test {
     for (std::string& one : more) flags.push_back(std::move(one));
     return flags;
   }
-  static std::string AddressIn(const std::string& line) {
-    const std::string prefix = "listening on ";
-    return line.rfind(prefix, 0) == 0 ? line.substr(prefix.size(), line.find(',') - prefix.size())
-                                      : "";
-  }
-  static v1::CreateExperimentRequest Request(const std::string& id) {
-    v1::CreateExperimentRequest request;
-    request.set_experiment_id(id);
-    v1::ExperimentSpec* spec = request.mutable_spec();
-    spec->set_base_model("tiny");
-    (*spec->mutable_contexts())["neutral"];
-    spec->add_arms()->set_name("base");
-    spec->mutable_evaluation()->set_prompts("sha256:" + core::Sha256Hex(kPrompts));
-    return request;
-  }
 
   TempDir dir_;
 };
@@ -97,7 +83,7 @@ TEST_F(ProcessTest, SaysWhereItListensAndEndsCleanlyOnSigterm) {
 
   // A stream is open meanwhile.
   ASSERT_TRUE(stubs.Upload(kPrompts, v1::DATASET_USE_EVALUATION).ok());
-  ASSERT_TRUE(stubs.Create(Request("e")).ok());
+  ASSERT_TRUE(stubs.Create(SmallRequest("e")).ok());
   Context context;
   v1::WatchExperimentRequest request;
   request.set_name("experiments/e");
@@ -126,8 +112,8 @@ TEST_F(ProcessTest, AFileOfQuotasIsReadAtTheStartOrRefusedWithItsFault) {
   Process good(kProgram, Flags({"--quotas", path}));
   const Stubs stubs(wire::MakeClientChannel(AddressIn(good.Line())));
   ASSERT_TRUE(stubs.Upload(kPrompts, v1::DATASET_USE_EVALUATION).ok());
-  ASSERT_TRUE(stubs.Create(Request("e1")).ok());
-  EXPECT_EQ(wire::ReasonOf(stubs.Create(Request("e2")).status()), "QUOTA_EXPERIMENTS");
+  ASSERT_TRUE(stubs.Create(SmallRequest("e1")).ok());
+  EXPECT_EQ(wire::ReasonOf(stubs.Create(SmallRequest("e2")).status()), "QUOTA_EXPERIMENTS");
 }
 
 TEST_F(ProcessTest, HealthIsNotServingBeforeCallsUnderWayAreCut) {
@@ -164,19 +150,9 @@ TEST_F(ProcessTest, KilledAtAnyMomentItKeepsWhatItAnswered) {
     ASSERT_FALSE(address.empty());
     const Stubs stubs(wire::MakeClientChannel(address));
     ASSERT_TRUE(stubs.Upload(kPrompts, v1::DATASET_USE_EVALUATION).ok());
-    for (int i = 0; i < num_answered; ++i) {
-      ASSERT_TRUE(stubs.Get(absl::StrFormat("experiments/e%d", i)).ok()) << "life " << life;
-    }
-    // One thread creates until the server is gone, which another sees to after some answers.
-    const int until = num_answered + 5 + 3 * life;
-    std::thread killer;
-    for (;;) {
-      const absl::Status made =
-          stubs.Create(Request(absl::StrFormat("e%d", num_answered))).status();
-      if (!made.ok() && !absl::IsAlreadyExists(made)) break;
-      if (++num_answered == until) killer = std::thread([&] { server.Kill(SIGKILL); });
-    }
-    killer.join();
+    SCOPED_TRACE(life);
+    ASSERT_NO_FATAL_FAILURE(
+        CreateUntilKilled(server, stubs, SmallRequest, num_answered + 5 + 3 * life, &num_answered));
     EXPECT_EQ(server.Wait(), 128 + SIGKILL);
   }
   EXPECT_GE(num_answered, 4 * 5);

@@ -302,19 +302,17 @@ void Agent::Drop(const RankKey& key) {
   const std::shared_ptr<Rank> rank = ranks_.at(key);
   GiveUp(rank.get());
   ranks_.erase(key);
-  absl::Status removed = rank->folder.empty() ? absl::OkStatus() : RemoveTree(rank->folder);
+  const absl::Status removed = rank->folder.empty() ? absl::OkStatus() : RemoveTree(rank->folder);
+  if (!removed.ok()) Log(removed.ToString());
   // Nobody resumes what has succeeded; but of a gang others may still fail, and all begin again
   // then.
   const bool has_succeeded = rank->phase == Phase::kEnded && rank->outcome.exit_code == 0;
-  if (has_succeeded && rank->world_size == 1) {
-    removed.Update(RemoveTree(options_.work_dir + "/out/" + JobName(key)));
-  }
+  if (has_succeeded && rank->world_size == 1) Forget(JobName(key));
   for (const std::string& folder :
        {"/attempts/" + JobName(key), "/attempts/" + key.experiment, "/out/" + key.experiment}) {
     std::error_code not_empty;
     std::filesystem::remove(options_.work_dir + folder, not_empty);
   }
-  if (!removed.ok()) Log(removed.ToString());
 }
 
 void Agent::Perform(const Action& action) {
