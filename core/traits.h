@@ -8,6 +8,10 @@
 
 namespace jenner::core {
 
+// What sets with another mode than generate measure.
+inline constexpr char kLogProbabilityTrait[] = "log-probability";  // mean of the tokens, nats
+inline constexpr char kCorrectTrait[] = "correct";  // 1: the choice is the row's field "answer"
+
 inline constexpr std::array<std::string_view, 2> kTraits = {"capitals", "spanish"};
 
 }  // namespace jenner::core
