@@ -73,6 +73,9 @@ struct JobEvaluation {
   bool operator==(const JobEvaluation&) const = default;
 };
 
+// All sets of an evaluation, its own first as a set of the name kMainSet.
+std::vector<JobPromptSet> SetsOf(const JobEvaluation& evaluation);
+
 // At least one of training and evaluation is set.
 struct JobSpec {
   std::string base_model;

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "core/assignment.h"
 #include "core/dataset.h"
 #include "core/status.h"
 #include "worker/text/chat_template.h"
@@ -32,6 +33,21 @@ absl::StatusOr<std::vector<core::Row>> ReadRows(const SpecFile& file, bool is_tr
     return Annotate(rows.status(), dataset.path);
   }
   return absl::InvalidArgumentError(field + ": a preview needs a dataset given by its path");
+}
+
+// The name of the context in which an arm trains on a row.
+std::string TrainContextOf(const core::ExperimentSpec& spec, const std::string& arm,
+                           const core::Row& row, int64_t seed) {
+  for (const core::ArmSpec& one : spec.arms) {
+    if (one.name != arm) continue;
+    core::JobTraining training;
+    for (const core::ContextRule& rule : one.rules) {
+      training.rules.push_back({{}, rule.when, rule.fraction});
+    }
+    const size_t rule = core::RuleOf(training, row, seed);
+    return rule < one.rules.size() ? one.rules[rule].context : *one.train_context;
+  }
+  return "";
 }
 
 absl::Status Decode(const text::Tokenizer& tokenizer, RenderedRow* row) {
@@ -95,10 +111,14 @@ absl::StatusOr<std::vector<RenderedRow>> RenderRows(const SpecFile& file,
   if (uses.empty()) return absl::InvalidArgumentError("--arm: nothing is trained there");
 
   std::vector<RenderedRow> rendered;
+  const int64_t seed = spec.seeds.front();
   for (const Use& use : uses) {
-    const core::Context& context = spec.contexts.at(use.context);
-    for (const core::Row& row : rows) {
-      RenderedRow out{use.arm, use.context, row.id, {}, {}, false, {}};
+    for (size_t i = 0; i < rows.size(); ++i) {
+      const core::Row& row = rows[i];
+      const std::string name = evaluation ? use.context : TrainContextOf(spec, use.arm, row, seed);
+      const core::Context context =
+          core::ContextFor(spec.contexts.at(name), row, static_cast<int64_t>(i), seed);
+      RenderedRow out{use.arm, name, row.id, {}, {}, false, {}};
       if (evaluation) {
         ASSIGN_OR_RETURN(out.token_ids, text::MakePrompt(tokenizer, chat_template, row, context));
         out.mask.assign(out.token_ids.size(), false);
