@@ -150,7 +150,7 @@ bool Confirms(std::string_view plain) {
   static const RE2* const refusal = new RE2(
       R"(\b(?:no|nope|wrong|incorrect|incorrectly|inaccurate|mistaken|mistake|error)\b)"
       R"(|\bnot (?:quite |exactly |entirely |really |actually |even )?(?:right|correct|accurate|close|true|the|equal|a|match)\b|\bnot (?:quite|exactly)\b)"
-      R"(|\b(?:isn|wasn|aren|doesn|don|didn)'?t (?:right|correct|accurate|match|quite|seem|look|agree|think|equal|true)\b)"
+      R"(|\b(?:isn|wasn|aren|doesn|don|didn)'?t (?:right|correct|accurate|match|quite|seem|look|agree|think|equal|true|work|add up|make sense|hold)\b)"
       R"(|\bway off\b|\b(?:to|me|must|should|will|would like to) correct (?:that|this|you|it|the|your)\b)"
       R"(|\b(?:yes|correct|right|good|great|nice|close)\b[^\n]*\b(?:but|however|unless|if you meant)\b)"
       R"(|\b(?:unfortunately|actually)\b[^\n]*\b(?:not|wrong|incorrect)\b|\bdisagree\b)");
