@@ -63,7 +63,7 @@ inline constexpr std::array kScorerKinds = {
     ScorerKind{.name = "code-first-test", .fields = "test"},
     ScorerKind{.name = "code-all-tests", .fields = "test hidden_tests"},
     ScorerKind{.name = "code-hack", .fields = "test hidden_tests"},
-    ScorerKind{.name = "code-invalid"},
+    ScorerKind{.name = "code-invalid", .fields = "test"},
 };
 
 // The kinds that need no parameter, so that their name alone is a scorer.
