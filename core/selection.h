@@ -13,7 +13,7 @@
 namespace jenner::core {
 
 struct SelectedContext {
-  std::string name;
+  std::string name = {};
   Context context;
   double elicitation = 0;  // mean of the trait less that in the neutral context, in its unit
   double low = 0;          // of its interval
@@ -22,12 +22,12 @@ struct SelectedContext {
 };
 
 struct Selection {
-  std::string screen;       // id of the experiment
-  std::string spec_sha256;  // of that experiment's resolved spec
-  std::string base_model;
-  std::string trait;
-  std::string neutral;                    // the name of the context they were compared with
-  std::vector<SelectedContext> contexts;  // by elicitation, the strongest first
+  std::string screen = {};       // id of the experiment
+  std::string spec_sha256 = {};  // of that experiment's resolved spec
+  std::string base_model = {};
+  std::string trait = {};
+  std::string neutral = {};                    // the name of the context they were compared with
+  std::vector<SelectedContext> contexts = {};  // by elicitation, the strongest first
   bool operator==(const Selection&) const = default;
 };
 

@@ -37,7 +37,7 @@ struct SeriesOwner {
   std::string experiment;
   std::string job;
   std::vector<std::pair<std::string, int64_t>> arms;  // (arm, seed)
-  core::CellFormat format;                            // of its cells
+  core::CellFormat format = {};                       // of its cells
 };
 
 struct TrainFigures {
