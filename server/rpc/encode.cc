@@ -203,6 +203,7 @@ v1::Sample Encode(const std::string& experiment, const store::StoredSample& stor
   message.set_prompt_set(sample.prompt_set);
   message.set_context(sample.context);
   message.set_degenerate(sample.is_degenerate);
+  message.set_judge_error(sample.judge_error);
   message.set_prompt_id(sample.prompt_id);
   message.set_sample_idx(sample.sample_idx);
   message.set_answer(sample.answer);
