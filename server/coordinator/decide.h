@@ -80,8 +80,8 @@ bool HasEnded(const State& state, const std::string& job_name);
 // that small jobs cannot starve it; one that is larger than all of them together keeps nothing. A
 // job goes on where its checkpoints are if there is room. After a failed attempt a job waits
 // (kMaxBackOff, state.h). One that goes on from another job is none of these until that has
-// succeeded: it keeps nothing from anybody. Nobody comes to hold more than its quota; one who holds more already,
-// because the quota was lowered, loses nothing.
+// succeeded: it keeps nothing from anybody. Nobody comes to hold more than its quota; one who holds
+// more already, because the quota was lowered, loses nothing.
 std::vector<AttemptStarted> Place(const State& state, absl::Time now);
 
 // The running jobs that are to stop so that waiting ones of higher priority can be placed, once

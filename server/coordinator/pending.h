@@ -12,9 +12,9 @@
 
 namespace jenner::coordinator {
 
-// The codes: WAITS_FOR_JOB, NO_WORKERS, WORKERS_CORDONED, MODEL_NOT_FOUND, NO_GPU, BACK_OFF, QUOTA_SLOTS and
-// NO_CAPACITY (docs/failures.md).
-// Not thread-safe. Holds pointers into the State it was made from.
+// The codes: WAITS_FOR_JOB, NO_WORKERS, WORKERS_CORDONED, MODEL_NOT_FOUND, NO_GPU, BACK_OFF,
+// QUOTA_SLOTS and NO_CAPACITY (docs/failures.md). Not thread-safe. Holds pointers into the State it
+// was made from.
 class PendingReasons {
  public:
   // `newcomer`: an experiment that is not in `state`, as if it had just come; or null.

@@ -3,8 +3,8 @@
 // no owner is given more than its quota, placement is that of ReferencePlace(), jobs make room for
 // strictly higher priorities only and not before they have run for a while, attempts only grow,
 // terminal states stay, a job runs
-// only once the one that it goes on from has succeeded, and the fold of the events is the live state. When the faults stop, every
-// job comes to its end.
+// only once the one that it goes on from has succeeded, and the fold of the events is the live
+// state. When the faults stop, every job comes to its end.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -30,7 +30,7 @@ struct World {
   int num_committed = 0;
   int num_at_quota = 0;  // placements that took their owner to its quota
   int num_on_gpus = 0;
-  int num_after = 0;   // placements of jobs that go on from another
+  int num_after = 0;    // placements of jobs that go on from another
   int num_orphans = 0;  // jobs that failed as another one did
 
   void Commit(const std::vector<Event>& events) {

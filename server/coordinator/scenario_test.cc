@@ -319,6 +319,29 @@ std::string Replay(const std::string& script) {
   return out;
 }
 
+// A log may have been written by a version that named jobs otherwise.
+TEST(ScenarioTest, WhatAJobGoesOnFromIsNamedAsInTheLog) {
+  ExperimentCreated created;
+  created.id = "e";
+  core::ExperimentSpec& spec = created.spec;
+  spec.base_model = "m";
+  spec.contexts["c"] = {};
+  spec.arms = {{"second", "c"}, {"first", "c"}};
+  spec.arms[0].after = "first";
+  spec.evaluation.at = {1};
+  created.job_ids = {"jone", "jtwo"};
+  State state;
+  Apply({absl::UnixEpoch(), created}, &state);
+  CheckInvariants(state);
+  const std::vector<Job>& jobs = state.experiments.at("e").jobs;
+  ASSERT_EQ(jobs.size(), 2U);
+  EXPECT_EQ(jobs[1].plan.after, 0U);
+  EXPECT_EQ(jobs[1].plan.spec.training->after, "jone");
+  EXPECT_EQ(jobs[0].successors, std::vector<size_t>{1});
+  ASSERT_EQ(jobs[1].plan.arms.size(), 1U);
+  EXPECT_EQ(jobs[1].plan.arms[0].arm, "second") << "the one that it goes on from is made first";
+}
+
 TEST(ScenarioTest, TranscriptsAreAsWritten) {
   int count = 0;
   for (const auto& entry :

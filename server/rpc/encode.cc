@@ -99,8 +99,8 @@ coordinator::Reason ReasonOf(const coordinator::Experiment& experiment, const Vi
 
 }  // namespace
 
-coordinator::Reason ReasonOf(const coordinator::Experiment& experiment,
-                             const coordinator::Job& job, const View& view) {
+coordinator::Reason ReasonOf(const coordinator::Experiment& experiment, const coordinator::Job& job,
+                             const View& view) {
   if (job.state != RunState::kQueued) return job.reason;
   return view.Pending().ReasonOf(experiment, job);
 }

@@ -895,7 +895,7 @@ TEST_F(AgentTest, ACheckpointThatCannotBeHadIsDoneWithout) {
 }
 
 const std::map<std::string, std::string> kInitial = {{"adapter/config", "the settings"},
-                                                    {"adapter/weights", "the weights"}};
+                                                     {"adapter/weights", "the weights"}};
 
 TEST_F(AgentTest, ARankBeginsWithWhatTheJobBeforeItLeft) {
   const v1::RankKey key = Key("j");
@@ -926,7 +926,8 @@ TEST_F(AgentTest, WhatAJobBeginsWithIsFetchedAgainOnlyIfItIsBroken) {
   const auto run = [&](int attempt) {
     const v1::RankKey key = Key("j", attempt);
     AssignWithInitial(
-        key, Script({CatInitial(key, "adapter/weights"), {{"exit", Code(core::ExitCode::kStorage)}}}),
+        key,
+        Script({CatInitial(key, "adapter/weights"), {{"exit", Code(core::ExitCode::kStorage)}}}),
         kInitial);
     EXPECT_EQ(AwaitEnded(key).exit_code(), Code(core::ExitCode::kStorage));
     EXPECT_THAT(Of(key).log, HasSubstr("the weights"));

@@ -17,8 +17,8 @@
 //   out/<experiment>/<job>/         checkpoints and results of a job, and in initial/ what it
 //                                   begins with if it goes on from another one; shared by its
 //                                   attempts on this machine, so that a later one goes on without a
-//                                   download; removed when the coordinator says that the job has ended, or
-//                                   once nothing changed for keep_checkpoints
+//                                   download; removed when the coordinator says that the job has
+//                                   ended, or once nothing changed for keep_checkpoints
 //   attempts/<experiment>/<job>/<attempt>-<rank>/{job.json, events.jsonl, trainer.log, process,
 //                                   checkpoint-<step>/}
 //                                   removed when the coordinator has taken the rank's end

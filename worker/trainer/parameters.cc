@@ -63,8 +63,7 @@ std::string InWords(std::vector<std::string> targets) {
 
 void CheckSame(const core::LoraSpec& wanted, const core::LoraSpec& found) {
   CheckSame("rank", absl::StrFormat("%d", wanted.rank), absl::StrFormat("%d", found.rank));
-  CheckSame("alpha", absl::StrFormat("%.17g", wanted.alpha),
-            absl::StrFormat("%.17g", found.alpha));
+  CheckSame("alpha", absl::StrFormat("%.17g", wanted.alpha), absl::StrFormat("%.17g", found.alpha));
   CheckSame("targets", InWords(wanted.targets), InWords(found.targets));
 }
 

@@ -165,7 +165,8 @@ TEST(Stages, AGangBeginsWithWhatRank0Has) {
     const std::string out = NewFolder();
     const std::string path = WriteJob(out, job);
     TrainerProcess one(path, out, 0, {"--world-size", "2", "--initial", before});
-    const json met = one.WaitFor([](const json& event) { return event.at("kind") == "rendezvous"; });
+    const json met =
+        one.WaitFor([](const json& event) { return event.at("kind") == "rendezvous"; });
     ASSERT_FALSE(met.is_null()) << one.Wait().Failure();
     TrainerProcess two(path, out, 1, {"--world-size", "2", "--store", met.at("address")});
     const Outcome pair = one.Wait();
@@ -215,8 +216,8 @@ TEST(Stages, WhatDoesNotFitIsRefusedByItsField) {
   ExpectRefused(with("targets", {"q_proj", "v_proj"}), flags, ExitCode::kInvalidSpec,
                 "training.settings.lora.targets: q_proj v_proj");
   // In another order they are the same; dropout is how it is trained, not what it is.
-  json same = with("targets", {"down_proj", "up_proj", "gate_proj", "o_proj", "v_proj", "k_proj",
-                               "q_proj"});
+  json same = with("targets",
+                   {"down_proj", "up_proj", "gate_proj", "o_proj", "v_proj", "k_proj", "q_proj"});
   same["training"]["settings"]["lora"]["dropout"] = 0.1;
   const Outcome outcome = RunAlone(same, NewFolder(), flags);
   EXPECT_EQ(outcome.exit_code, 0) << outcome.Failure();
