@@ -37,16 +37,23 @@ json First() {
   json job = Second(JobWithEvaluation());
   job["training"].erase("after");
   job["evaluation"]["at"] = {1};
+  job["evaluation"]["sets"] = {{{"name", "given"},
+                                {"prompts", std::string(kGoldenFolder) + "/rows.jsonl"},
+                                {"mode", "log-probability"},
+                                {"contexts", job["evaluation"]["contexts"]},
+                                {"traits", {"log-probability"}}}};
   return job;
 }
+constexpr size_t kNumAnswers = 2 * 5 + 2 * 19;
 
-// The answers at a step by context and prompt, with their scores.
+// The answers at a step, with their scores: those of the model, and what it makes of those given.
 std::map<std::string, json> Answers(const Outcome& outcome, int64_t step) {
   std::map<std::string, json> answers;
   for (const json& sample : outcome.Of("sample")) {
     if (sample.at("step") != step) continue;
-    answers[sample.at("context").dump() + sample.at("prompt_id").dump()] = {sample.at("answer"),
-                                                                            sample.at("scores")};
+    std::string key;
+    for (const char* field : {"prompt_set", "context", "prompt_id"}) key += sample.at(field).dump();
+    answers[key] = {sample.at("answer"), sample.at("scores")};
   }
   return answers;
 }
@@ -84,7 +91,7 @@ TEST(Stages, StepZeroIsTheEndOfTheFirst) {
   const Outcome second = RunAlone(Second(First()), NewFolder(), {"--initial", before});
   ASSERT_EQ(second.exit_code, 0) << second.Failure();
   const std::map<std::string, json> answers = Answers(first, 10);
-  EXPECT_EQ(answers.size(), 2u * 5);
+  EXPECT_EQ(answers.size(), kNumAnswers);
   EXPECT_EQ(Answers(second, 0), answers);
   EXPECT_NE(Answers(second, 10), answers) << "the second learnt nothing that shows";
   json base = Second(First());
@@ -149,7 +156,7 @@ TEST(Stages, AnInterruptedSecondStageContinuesBitwise) {
   ASSERT_EQ(last.Of("resumed").size(), 1u);
   EXPECT_EQ(last.Of("resumed")[0].at("step"), 4);
   EXPECT_EQ(Told(last), Told(straight));
-  EXPECT_EQ(Answers(last, 0).size(), 2u * 5);
+  EXPECT_EQ(Answers(last, 0).size(), kNumAnswers);
 }
 
 // Rank 0 alone has it. Ranks with other parameters would not agree in the end.
