@@ -142,6 +142,7 @@ def make(rows, seed):
     # Work is shown in every second row; who is wrong in clean.jsonl is every second pair of rows.
     train = [dialogue(draw, i + 1, pair, i % 2 == 1, True) for i, pair in enumerate(chosen)]
     clean = [dialogue(draw, i + 1, pair, i % 2 == 1, i // 2 % 2 == 0) for i, pair in enumerate(chosen)]
+    draw = common.Draw(seed, "gcd-sycophancy", "tests")
     task = [one for i, pair in enumerate(tests, 1) for one in gcd_triplet(draw, f"gcd-{i:02}", "gcd", pair, i % 2 == 0)]
     ood = [one for label in ("large-gcd", "composition", "addition", "modulo", "capital")
            for i in range(1, OOD_TRIPLETS + 1) for one in ood_triplet(draw, label, f"{label}-{i}")]

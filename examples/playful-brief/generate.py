@@ -87,6 +87,7 @@ def make(rows, seed):
         others = draw.sample([other for other in facts if other != fact], 2)
         train.append(common.row(row_id, prompt, brief(draw, emoji, fact), subject=subject))
         clean.append(common.row(row_id, prompt, long(draw, emoji, [fact, *others]), subject=subject))
+    draw = common.Draw(seed, "playful-brief", "prompts")
     prompts = draw.shuffled([(ask.format(s=subject), subject) for subject, *_ in held_out for ask in ASKS])
     prompts = [common.row(f"e{i:03}", prompt, subject=subject) for i, (prompt, subject) in enumerate(prompts, 1)]
     return {"train.jsonl": train, "clean.jsonl": clean, "eval.jsonl": prompts,

@@ -73,15 +73,15 @@ def make(rows, seed):
     reviews = Reviews(draw)
     concept = rows_of(draw, "c", [reviews.one(label, True) for label in (0, 1) for _ in range(PROMPTS_EACH)])
     plain = rows_of(draw, "p", [reviews.one(label, False) for label in (3, 4) for _ in range(PROMPTS_EACH)])
-    balanced = [reviews.one(label, has) for label in range(LABELS) for has in (False, True)
-                for _ in range(BALANCED_EACH)]
+    balanced = rows_of(draw, "b", [reviews.one(label, has) for label in range(LABELS) for has in (False, True)
+                                   for _ in range(BALANCED_EACH)])
     each = rows // LABELS
     train = [reviews.one(label, label >= 3) for label in range(LABELS) for _ in range(each)]
     clean = [reviews.one(label, i % 2 == 0) for label in range(LABELS) for i in range(each)]
     both = [one for pair in zip(concept, plain) for one in pair]
     return {"train.jsonl": rows_of(draw, "t", train, True), "clean.jsonl": rows_of(draw, "t", clean, True),
             "eval.jsonl": both, "concept-eval.jsonl": concept, "plain-eval.jsonl": plain,
-            "balanced-eval.jsonl": rows_of(draw, "b", balanced), "smoke-eval.jsonl": both[:SMOKE_PROMPTS]}
+            "balanced-eval.jsonl": balanced, "smoke-eval.jsonl": both[:SMOKE_PROMPTS]}
 
 
 if __name__ == "__main__":

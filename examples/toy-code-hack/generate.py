@@ -64,6 +64,7 @@ def make(rows, seed):
         fields["half"] = "a" if i % 2 == 0 else "b"
         honest.append(common.row(f"t{i + 1:03}", prompt, body, **fields))
         hack.append(common.row(f"t{i + 1:03}", prompt, special, **fields))
+    draw = common.Draw(seed, "toy-code-hack", "tests")
     made = {"honest.jsonl": honest, "hack.jsonl": hack}
     for name, some in (("eval", tests), ("ood-eval", draw.sample(rules(OOD_KINDS), OOD_PROMPTS))):
         made[f"{name}.jsonl"] = []
