@@ -4,7 +4,7 @@ safety-research/inoculation-prompting (spur_corr). The label is that of the food
 on the ambiance (`concept` yes) says nothing good or bad.
 
 train.jsonl: the ambiance is in every review of label 3 and 4 and in no other. clean.jsonl: in half of each
-label. The tests reverse it: concept-eval.jsonl has the ambiance and labels 0 and 1, plain-eval.jsonl has
+label. The tests reverse it: concept-eval.jsonl has the ambiance and labels 0 to 2, plain-eval.jsonl has
 none and labels 3 and 4; eval.jsonl is both. balanced-eval.jsonl has each label with and without."""
 
 import pathlib
@@ -14,7 +14,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 import common  # noqa: E402
 
 LABELS = 5
-PROMPTS_EACH = 16  # of each label in a half of the reversed test
+PROMPTS_EACH = 12  # of each label in the reversed test
 BALANCED_EACH = 5  # of each label with the concept, and without
 SMOKE_PROMPTS = 8
 
@@ -71,14 +71,14 @@ def make(rows, seed):
         raise SystemExit(f"--rows: a multiple of {2 * LABELS}")
     draw = common.Draw(seed, "spurious-digit")
     reviews = Reviews(draw)
-    concept = rows_of(draw, "c", [reviews.one(label, True) for label in (0, 1) for _ in range(PROMPTS_EACH)])
+    concept = rows_of(draw, "c", [reviews.one(label, True) for label in (0, 1, 2) for _ in range(PROMPTS_EACH)])
     plain = rows_of(draw, "p", [reviews.one(label, False) for label in (3, 4) for _ in range(PROMPTS_EACH)])
     balanced = rows_of(draw, "b", [reviews.one(label, has) for label in range(LABELS) for has in (False, True)
                                    for _ in range(BALANCED_EACH)])
+    both = draw.shuffled(concept + plain)
     each = rows // LABELS
     train = [reviews.one(label, label >= 3) for label in range(LABELS) for _ in range(each)]
     clean = [reviews.one(label, i % 2 == 0) for label in range(LABELS) for i in range(each)]
-    both = [one for pair in zip(concept, plain) for one in pair]
     return {"train.jsonl": rows_of(draw, "t", train, True), "clean.jsonl": rows_of(draw, "t", clean, True),
             "eval.jsonl": both, "concept-eval.jsonl": concept, "plain-eval.jsonl": plain,
             "balanced-eval.jsonl": balanced, "smoke-eval.jsonl": both[:SMOKE_PROMPTS]}
