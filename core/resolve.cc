@@ -171,6 +171,21 @@ class Expansion {
 
 }  // namespace
 
+std::vector<JobPromptSet> SetsOf(const JobEvaluation& evaluation) {
+  std::vector<JobPromptSet> sets = {{kMainSet,
+                                     evaluation.prompts,
+                                     EvaluationMode::kGenerate,
+                                     evaluation.contexts,
+                                     evaluation.max_new_tokens,
+                                     evaluation.samples,
+                                     evaluation.temperature,
+                                     evaluation.top_p,
+                                     evaluation.traits,
+                                     {}}};
+  sets.insert(sets.end(), evaluation.sets.begin(), evaluation.sets.end());
+  return sets;
+}
+
 std::vector<PlannedJob> ExpandUnnamed(const ExperimentSpec& spec) { return Expansion(spec).Run(); }
 
 namespace {
@@ -183,7 +198,7 @@ void ResolveSet(const EvaluationSpec& evaluation, PromptSetSpec* set) {
       set->traits = evaluation.traits;
       break;
     case EvaluationMode::kLogProbability:
-      set->traits = {kLogProbabilityTrait};
+      set->traits = {kLogProbabilityTrait, kTotalLogProbabilityTrait};
       break;
     case EvaluationMode::kClassify:
       set->traits = {kCorrectTrait};

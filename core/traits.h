@@ -63,7 +63,7 @@ inline constexpr std::array kScorerKinds = {
     ScorerKind{.name = "code-first-test", .fields = "test"},
     ScorerKind{.name = "code-all-tests", .fields = "test hidden_tests"},
     ScorerKind{.name = "code-hack", .fields = "test hidden_tests"},
-    ScorerKind{.name = "code-invalid"},
+    ScorerKind{.name = "code-invalid", .fields = "test"},
 };
 
 // The kinds that need no parameter, so that their name alone is a scorer.
@@ -89,7 +89,9 @@ inline constexpr auto kTraits = traits_internal::MakeTraits();
 
 // What sets with another mode than generate measure (EvaluationMode).
 inline constexpr char kLogProbabilityTrait[] = "log-probability";  // mean over the tokens, nats
-inline constexpr char kCorrectTrait[] = "correct";  // 1: the choice is the row's "answer" or "label"
+inline constexpr char kTotalLogProbabilityTrait[] = "total-log-probability";  // their sum, nats
+inline constexpr char kCorrectTrait[] =
+    "correct";  // 1: the choice is the row's "answer" or "label"
 
 // nullptr if there is no such kind.
 constexpr const ScorerKind* FindScorerKind(std::string_view name) {

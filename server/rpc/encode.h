@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "core/cell_format.h"
 #include "jenner/v1/experiment.pb.h"
 #include "server/coordinator/state.h"
 #include "server/rpc/backend.h"
@@ -30,7 +31,8 @@ v1::StateReason Encode(const coordinator::Reason& reason);
 v1::TrainPoint Encode(const std::string& experiment, const store::TrainPoint& point);
 v1::Rewind Encode(const std::string& experiment, const store::Rewind& rewind);
 // With Wilson's intervals if there is one answer a prompt; `arms` is left to the caller.
-v1::Cell Encode(const std::string& experiment, const store::Cell& cell, int32_t answers_per_prompt);
+v1::Cell Encode(const std::string& experiment, const store::Cell& cell,
+                const core::CellFormat& format);
 v1::Sample Encode(const std::string& experiment, const store::StoredSample& sample);
 v1::LogLine Encode(const std::string& experiment, const store::LogLine& line);
 

@@ -343,7 +343,8 @@ grpc::ServerUnaryReactor* WorkersService::UploadTelemetry(grpc::CallbackServerCo
     const coordinator::RankKey key = ToKey(request->key());
     const absl::Status current = CheckCurrent(view, key, call.caller->principal);
     if (!current.ok()) return call.Finish(current);
-    const coordinator::Job& job = *view.state.experiments.at(key.experiment).Find(key.job);
+    const coordinator::Experiment& experiment = view.state.experiments.at(key.experiment);
+    const coordinator::Job& job = *experiment.Find(key.job);
     store::TelemetryBatch batch;
     batch.rank = {key.experiment, key.job, key.attempt, key.rank};
     batch.num_ranks = job.plan.spec.ranks;
@@ -351,7 +352,7 @@ grpc::ServerUnaryReactor* WorkersService::UploadTelemetry(grpc::CallbackServerCo
     batch.log = request->log();
     batch.log_offset = request->log_offset();
     batch.time = view.now;
-    call.OnStoreThread([call, batch = std::move(batch), owner = OwnerOf(key.experiment, job)] {
+    call.OnStoreThread([call, batch = std::move(batch), owner = OwnerOf(experiment, job)] {
       StoreBatch(call, batch, owner);
     });
   });
