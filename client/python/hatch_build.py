@@ -34,7 +34,8 @@ class ProtoBuildHook(BuildHookInterface):  # type: ignore[type-arg]
         out = Path(self._out.name)
         generate(proto, files, out)
         (out / "jenner/v1/__init__.py").write_text(
-            '"""The messages and services of the wire, made of proto/jenner/v1."""\n')
+            '"""The messages and services of the wire, made of proto/jenner/v1."""\n'
+        )
         for file in sorted(out.glob("jenner/v1/*")):
             build_data["force_include"][str(file)] = str(file.relative_to(out))
 
@@ -52,11 +53,19 @@ def generate(proto: Path, files: list[Path], out: Path) -> None:
 
     common = Path(field_behavior_pb2.__file__).parents[2]  # google/api, google/rpc
     well_known = Path(grpc_tools.__file__).parent / "_proto"  # google/protobuf
-    command = ["protoc", f"-I{proto}", f"-I{common}", f"-I{well_known}",
-               f"--python_out={out}", f"--grpc_python_out={out}"]
+    command = [
+        "protoc",
+        f"-I{proto}",
+        f"-I{common}",
+        f"-I{well_known}",
+        f"--python_out={out}",
+        f"--grpc_python_out={out}",
+    ]
     for plugin in ("mypy", "mypy_grpc"):
-        command += [f"--plugin=protoc-gen-{plugin}={find_plugin(f'protoc-gen-{plugin}')}",
-                    f"--{plugin}_out=quiet:{out}"]
+        command += [
+            f"--plugin=protoc-gen-{plugin}={find_plugin(f'protoc-gen-{plugin}')}",
+            f"--{plugin}_out=quiet:{out}",
+        ]
     code = protoc.main(command + [str(file.relative_to(proto)) for file in files])
     if code != 0:
         raise RuntimeError(f"protoc ended with code {code}")

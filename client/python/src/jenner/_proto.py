@@ -41,8 +41,9 @@ def join(path: str, key: str) -> str:
     return f"{path}.{key}" if path else key
 
 
-def words(enum: EnumDescriptor) -> dict[str, int]:
+def words(enum: EnumDescriptor | None) -> dict[str, int]:
     """Word in a spec -> number on the wire; the first value of each enumeration has no word."""
+    assert enum is not None
     prefix = re.sub(r"(?<!^)(?=[A-Z])", "_", enum.name).upper() + "_"
     return {
         value.name.removeprefix(prefix).lower().replace("_", "-"): value.number
@@ -112,7 +113,7 @@ class Reader:
         if not isinstance(value, dict):
             self.faults.append(_wrong_type(value, path, "a map"))
             return
-        fields = message.DESCRIPTOR.fields_by_name
+        fields: dict[str, Any] = dict(message.DESCRIPTOR.fields_by_name)
         for key, one in value.items():
             if not isinstance(key, str):
                 self.faults.append(Fault(path, f"a key is not text: {key!r}"))
@@ -141,7 +142,7 @@ class Reader:
         if not isinstance(value, (list, tuple)):
             self.faults.append(_wrong_type(value, path, "a list"))
             return
-        if not value and (field.containing_type.name, field.name) in _NEVER_EMPTY:
+        if not value and (_container(field), field.name) in _NEVER_EMPTY:
             self.faults.append(Fault(path, "expected at least one, found an empty list"))
         for i, one in enumerate(value):
             if field.message_type is not None:
@@ -212,6 +213,10 @@ class Reader:
 
     def _refuse(self, value: Any, path: str, expected: str) -> None:
         self.faults.append(_wrong_type(value, path, expected))
+
+
+def _container(field: FieldDescriptor) -> str:
+    return field.containing_type.name if field.containing_type is not None else ""
 
 
 def _is_map(field: FieldDescriptor) -> bool:

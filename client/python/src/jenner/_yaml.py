@@ -57,10 +57,9 @@ class _Converter:
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path, depth)
         if isinstance(node, yaml.SequenceNode):
-            return [
-                self.convert(one, f"{path}[{i}]", depth + 1) for i, one in enumerate(node.value)
-            ]
-        return plain_scalar(node.value) if node.style is None else node.value
+            return [self.convert(one, f"{path}[{i}]", depth + 1) for i, one in enumerate(node.value)]
+        is_plain = isinstance(node, yaml.ScalarNode) and node.style is None
+        return plain_scalar(node.value) if is_plain else node.value
 
     def _mapping(self, node: yaml.MappingNode, path: str, depth: int) -> dict[str, Any]:
         values: dict[str, Any] = {}

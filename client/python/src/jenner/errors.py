@@ -175,9 +175,7 @@ class ExperimentFailedError(JennerError):
 
 
 _CLASSES: dict[grpc.StatusCode, type[JennerError]] = {
-    one.code: one
-    for one in JennerError.__subclasses__()
-    if one not in (ExperimentFailedError,)
+    one.code: one for one in JennerError.__subclasses__() if one not in (ExperimentFailedError,)
 }
 
 
