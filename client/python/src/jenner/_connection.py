@@ -152,19 +152,8 @@ class Connection:
         return type(error)(text, reason=error.reason, metadata=error.metadata, retry_delay=error.retry_delay)
 
     def pause(self, seconds: float) -> None:
-        """Waits; less if a connection that was missing comes about, or at `close`."""
-        if self._closed.is_set():
-            return
-        began = time.monotonic()
-        ready = grpc.channel_ready_future(self.channel)
-        try:
-            ready.result(timeout=seconds)
-        except grpc.FutureTimeoutError:
-            return
-        finally:
-            ready.cancel()
-        if time.monotonic() - began < 0.02:  # it was there all along
-            self._closed.wait(seconds)
+        """Waits; less if it is closed meanwhile."""
+        self._closed.wait(seconds)
 
 
 def _credentials(

@@ -196,7 +196,7 @@ def _details(error: grpc.RpcError) -> status_pb2.Status:
 def _detail(status: status_pb2.Status, kind: type[_MessageT]) -> _MessageT:
     message = kind()
     for detail in status.details:
-        if detail.Is(kind.DESCRIPTOR):
+        if detail.TypeName() == kind.DESCRIPTOR.full_name:
             detail.Unpack(message)
             break
     return message
