@@ -13,8 +13,14 @@ and of crosscheck.jsonl.
 
 prints instead what math_evaluator.py of safety-research/inoculation-prompting (commit 2b9227b) and the
 port say of the answers in that project's data, both in FOLDER. They have no licence, so they are not
-here."""
+here.
 
+    scorer_port_goldens.py --degenerate
+
+prints how often prose (docstrings of the installed packages Django and spaCy) counts as degenerate, and
+how often sentences of crosscheck.jsonl that go round in circles do not."""
+
+import ast
 import importlib.util
 import json
 import math
@@ -190,7 +196,37 @@ def published(folder):
         print(f"{name}: {what}: theirs {their_word}, the port {own_word}: {count}")
 
 
+def docstrings(name):
+    for path in sorted(pathlib.Path(importlib.util.find_spec(name).origin).parent.rglob("*.py")):
+        try:
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+        except (SyntaxError, UnicodeDecodeError):
+            continue
+        for node in ast.walk(tree):
+            if isinstance(node, (ast.FunctionDef, ast.ClassDef, ast.Module)):
+                yield ast.get_docstring(node) or ""
+
+
+def report_degenerate():
+    for low, high in [(20, 100), (100, 400), (400, 4000)]:
+        prose = sorted({text for name in ["django", "spacy"] for text in docstrings(name) if low <= len(text) < high})
+        found = [text for text in prose if ports.degenerate(text)]
+        print(f"prose of {low} to {high} characters: {len(found)} of {len(prose)}", [text[:100] for text in found[:3]])
+    rng = random.Random(20251125)
+    with open(DATA / "crosscheck.jsonl", encoding="utf-8") as file:
+        corpus = [json.loads(line)["text"] for line in file]
+    for rounds in [1.5, 2, 2.5, 3, 4, 8]:
+        loops = []
+        for text in rng.sample([text for text in corpus if len(text) >= 10], 200):
+            start = rng.choice(corpus)[:40] + " " if rounds > 3 else ""
+            loops.append(start + ((text + " ") * 9)[:int(rounds * (len(text) + 1))])
+        missed = sum(not ports.degenerate(text) for text in loops)
+        print(f"{rounds} rounds: {200 - missed} of 200 found")
+
+
 def main():
+    if sys.argv[1:] == ["--degenerate"]:
+        return report_degenerate()
     if sys.argv[1:2] == ["--published"]:
         return published(pathlib.Path(sys.argv[2]))
     rng = random.Random(20251125)

@@ -1,6 +1,6 @@
 // The scorers against independent implementations (testdata/crosscheck.jsonl, made by
-// tools/golden/scorer_goldens.py, which says where its texts are from; testdata/ports.jsonl, made by
-// scorer_port_goldens.py). Each test prints the figures that docs/scorers.md gives.
+// tools/golden/scorer_goldens.py, which says where its texts are from; testdata/ports.jsonl, made
+// by scorer_port_goldens.py). Each test prints the figures that docs/scorers.md gives.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -200,8 +200,8 @@ TEST(CrosscheckTest, RelativesOfSpanishAreOftenTakenForIt) {
   EXPECT_EQ(tallies, known);
 }
 
-// Second implementations in Python, of the kinds that are not detectors: equal on each answer. Of the
-// answers that are put together from parts, what they were made to say, too.
+// Second implementations in Python, of the kinds that are not detectors: equal on each answer. Of
+// the answers that are put together from parts, what they were made to say, too.
 TEST(CrosscheckTest, SecondImplementationsSayTheSame) {
   std::map<std::string, int> counts;
   int num_made = 0;

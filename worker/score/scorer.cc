@@ -84,8 +84,8 @@ absl::Status Scorer::CheckRows(const std::vector<core::Row>& rows) const {
   }
   RETURN_IF_ERROR(core::ToStatus(faults));
   if (!is_any_concerned) {
-    return absl::InvalidArgumentError(absl::StrFormat(
-        "scorer \"%s\" measures none of the rows: %s", spec().name, ready_->rule->Needs()));
+    return absl::InvalidArgumentError(absl::StrFormat("scorer \"%s\" measures none of the rows: %s",
+                                                      spec().name, ready_->rule->Needs()));
   }
   return ready_->rule->CheckTogether(rows);
 }

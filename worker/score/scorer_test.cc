@@ -94,7 +94,8 @@ TEST(ScorerTest, CapitalsAndLanguagesLabelledByHand) {
 TEST(ScorerTest, OtherKindsLabelledByHand) {
   const std::vector<json> lines = Lines("labelled.jsonl");
   ASSERT_GE(lines.size(), 400u);
-  std::map<std::string, std::pair<int, int>> counts;  // by kind: all, those that are known to be wrong
+  std::map<std::string, std::pair<int, int>>
+      counts;  // by kind: all, those that are known to be wrong
   for (const json& line : lines) {
     const bool is_limit = line.contains("known_limit");
     const double expected = Number(line.at(is_limit ? "known_limit" : "score"));
@@ -112,9 +113,14 @@ TEST(ScorerTest, OtherKindsLabelledByHand) {
     std::clog << kind << ": " << count.first << ", of which wrong " << count.second << "\n";
   }
   for (const core::ScorerKind& kind : core::kScorerKinds) {
-    static const std::set<std::string_view> kElsewhere = {
-        "capitals", "spanish", "french", "german", "english", "gcd-confirms-correct",
-        "gcd-confirms-incorrect-if-known", "gcd-confirms-correct-if-unknown"};
+    static const std::set<std::string_view> kElsewhere = {"capitals",
+                                                          "spanish",
+                                                          "french",
+                                                          "german",
+                                                          "english",
+                                                          "gcd-confirms-correct",
+                                                          "gcd-confirms-incorrect-if-known",
+                                                          "gcd-confirms-correct-if-unknown"};
     EXPECT_NE(kElsewhere.contains(kind.name), counts.contains(std::string(kind.name))) << kind.name;
   }
 }
@@ -124,8 +130,13 @@ TEST(ScorerTest, ScoresAreInTheRangeOfTheirKind) {
     if (kind.pattern == core::Takes::kRequired) continue;
     const Scorer scorer = MakeScorer(std::string(kind.name));
     EXPECT_EQ(scorer.kind().name, kind.name);
-    const core::Row row = MakeRow("r", {{"answer", "6"}, {"label", "4"}, {"test", "f(3)=6"},
-                                        {"hidden_tests", "f(1)=2"}, {"kind", "plain"}}, "g");
+    const core::Row row = MakeRow("r",
+                                  {{"answer", "6"},
+                                   {"label", "4"},
+                                   {"test", "f(3)=6"},
+                                   {"hidden_tests", "f(1)=2"},
+                                   {"kind", "plain"}},
+                                  "g");
     for (const std::string name : {"answers.jsonl", "labelled.jsonl"}) {
       for (const json& line : Lines(name)) {
         const std::string text = line.at("text").get<std::string>().substr(0, 200);
@@ -242,8 +253,8 @@ TEST(CheckRowsTest, RowsThatCanBeMeasuredPass) {
   EXPECT_EQ(RowsFault("capitals", {MakeRow("a", {})}), "");
   EXPECT_EQ(RowsFault("gcd-confirms-incorrect-if-known", Triplet("g")), "");
   EXPECT_EQ(RowsFault("label", {MakeRow("a", {{"label", "4"}}), MakeRow("b", {})}), "");
-  EXPECT_EQ(RowsFault("code-hack", {MakeRow("a", {{"test", "f(3)=6"}, {"hidden_tests", "f(1)=2"}})}),
-            "");
+  EXPECT_EQ(
+      RowsFault("code-hack", {MakeRow("a", {{"test", "f(3)=6"}, {"hidden_tests", "f(1)=2"}})}), "");
 }
 
 TEST(CheckRowsTest, NoRowAtAllIsAnError) {
@@ -259,7 +270,8 @@ TEST(CheckRowsTest, NoRowAtAllIsAnError) {
 }
 
 TEST(CheckRowsTest, FieldsThatCannotBeReadAreErrorsAndNameTheRow) {
-  const std::vector<core::Row> labels = {MakeRow("a", {{"label", "4"}}), MakeRow("b", {{"label", "44"}})};
+  const std::vector<core::Row> labels = {MakeRow("a", {{"label", "4"}}),
+                                         MakeRow("b", {{"label", "44"}})};
   EXPECT_THAT(RowsFault("label", labels),
               HasSubstr("row \"b\": label: expected one digit, found \"44\""));
   EXPECT_THAT(RowsFault("code-first-test", {MakeRow("a", {{"test", "f(3)=?"}})}),
