@@ -31,7 +31,7 @@ class DryRunTest(unittest.TestCase):
         cls.log = (root / "server.log").open("w")
         cls.server = subprocess.Popen(
             [SERVER, "--data-dir", root / "data", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0",
-             "--port-file", port_file], stderr=cls.log)
+             "--port-file", port_file], stdout=cls.log, stderr=cls.log)
         deadline = time.monotonic() + 60
         while not (port_file.exists() and port_file.read_text().strip()):
             if cls.server.poll() is not None or time.monotonic() > deadline:
