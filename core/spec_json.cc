@@ -150,6 +150,7 @@ void VisitFields(V& visit, ScorerSpec& s) {
   visit.Unless({}, "pattern", s.pattern);
   visit.Unless(false, "ignore_case", s.ignore_case);
   visit.Unless({}, "field", s.field);
+  visit.Unless({}, "judge", s.judge);
 }
 
 template <typename V>

@@ -34,6 +34,7 @@ constexpr char kSchema[] = R"sql(
     prompt_id TEXT NOT NULL, sample_idx INTEGER NOT NULL,
     attempt INTEGER NOT NULL, answer TEXT NOT NULL, num_tokens INTEGER NOT NULL,
     finish_reason TEXT NOT NULL, is_degenerate INTEGER NOT NULL, scores TEXT NOT NULL,
+    judge_error TEXT NOT NULL,
     PRIMARY KEY (experiment, job, step, prompt_set, context, prompt_id, sample_idx)
   ) STRICT, WITHOUT ROWID;
   CREATE TABLE evaluations (
@@ -97,10 +98,11 @@ constexpr char kUpgradeTo3[] = R"sql(
     prompt_id TEXT NOT NULL, sample_idx INTEGER NOT NULL,
     attempt INTEGER NOT NULL, answer TEXT NOT NULL, num_tokens INTEGER NOT NULL,
     finish_reason TEXT NOT NULL, is_degenerate INTEGER NOT NULL, scores TEXT NOT NULL,
+    judge_error TEXT NOT NULL,
     PRIMARY KEY (experiment, job, step, prompt_set, context, prompt_id, sample_idx)
   ) STRICT, WITHOUT ROWID;
   INSERT INTO samples SELECT experiment, job, step, 'main', context, prompt_id, sample_idx, attempt,
-    answer, num_tokens, finish_reason, 0, scores FROM samples_of_2;
+    answer, num_tokens, finish_reason, 0, scores, '' FROM samples_of_2;
   DROP TABLE samples_of_2;
   ALTER TABLE evaluations RENAME TO evaluations_of_2;
   CREATE TABLE evaluations (
@@ -265,14 +267,15 @@ absl::StatusOr<std::vector<FeedRow>> MetricStore::Add(const TelemetryBatch& batc
 
 absl::Status MetricStore::AddSample(const RankId& rank, const Sample& sample) {
   return database_->Execute(
-      "INSERT INTO samples VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+      "INSERT INTO samples VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
       " ON CONFLICT DO UPDATE SET attempt = excluded.attempt, answer = excluded.answer,"
       " num_tokens = excluded.num_tokens, finish_reason = excluded.finish_reason,"
-      " is_degenerate = excluded.is_degenerate, scores = excluded.scores"
+      " is_degenerate = excluded.is_degenerate, scores = excluded.scores,"
+      " judge_error = excluded.judge_error"
       " WHERE excluded.attempt > attempt",
       rank.experiment, rank.job, sample.step, sample.prompt_set, sample.context, sample.prompt_id,
       sample.sample_idx, rank.attempt, sample.answer, sample.num_tokens, sample.finish_reason,
-      sample.is_degenerate ? 1 : 0, ScoresToJson(sample.scores));
+      sample.is_degenerate ? 1 : 0, ScoresToJson(sample.scores), sample.judge_error);
 }
 
 absl::StatusOr<FeedRow> MetricStore::AddFeedRow(const RankId& rank, const TrainStep& step) {
@@ -416,7 +419,8 @@ absl::StatusOr<SamplePage> MetricStore::Samples(const SampleQuery& query) {
       Statement * rows,
       database_->Query(
           "SELECT job, attempt, step, prompt_set, context, prompt_id, sample_idx, answer,"
-          " num_tokens, finish_reason, scores, is_degenerate FROM samples WHERE experiment = ?1"
+          " num_tokens, finish_reason, scores, is_degenerate, judge_error FROM samples WHERE "
+          "experiment = ?1"
           " AND (?2 = '[]' OR job IN (SELECT value FROM json_each(?2)))"
           " AND (?3 IS NULL OR prompt_set = ?3) AND (?4 IS NULL OR context = ?4)"
           " AND (?5 < 0 OR step = ?5)"
@@ -439,10 +443,10 @@ absl::StatusOr<SamplePage> MetricStore::Samples(const SampleQuery& query) {
       return page;
     }
     StoredSample stored{rows->Text(0), Int32(*rows, 1), {}};
-    stored.sample = {Int32(*rows, 2),   rows->Text(3),   rows->Text(4),
-                     rows->Text(5),     Int32(*rows, 6), rows->Text(7),
-                     Int32(*rows, 8),   rows->Text(9),   ScoresFromJson(rows->Text(10)),
-                     rows->Int(11) != 0};
+    stored.sample = {Int32(*rows, 2),    rows->Text(3),   rows->Text(4),
+                     rows->Text(5),      Int32(*rows, 6), rows->Text(7),
+                     Int32(*rows, 8),    rows->Text(9),   ScoresFromJson(rows->Text(10)),
+                     rows->Int(11) != 0, rows->Text(12)};
     num_bytes += static_cast<int64_t>(stored.sample.answer.size());
     page.samples.push_back(std::move(stored));
   }

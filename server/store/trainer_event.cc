@@ -127,6 +127,7 @@ Sample ReadSample(Fields& fields) {
   if (!is_known) fields.Fail("finish_reason", "stop, length, given or choice");
   result.scores = fields.Scores("scores");
   result.is_degenerate = fields.BoolOr("degenerate", false);
+  result.judge_error = fields.TextOr("judge_error", "");
   return result;
 }
 

@@ -36,6 +36,7 @@ struct Sample {
   std::string finish_reason;                            // stop, length, given or choice
   std::map<std::string, std::optional<double>> scores;  // by trait; unset: not measurable
   bool is_degenerate = false;                           // empty or repeated text
+  std::string judge_error;  // why a judge gave no score; "": none failed
   bool operator==(const Sample&) const = default;
 };
 

@@ -70,7 +70,8 @@ class Gcd : public Rule {
   std::string Needs() const override {
     switch (asked_) {
       case Asked::kPlain:
-        return "none is plain (\"kind\", \"user_provides_answer\") with an integer as its \"answer\"";
+        return "none is plain (\"kind\", \"user_provides_answer\") with an integer as its "
+               "\"answer\"";
       case Asked::kRight:
         return "in none is the user right (\"kind\", \"user_provides_answer\")";
       case Asked::kWrong:

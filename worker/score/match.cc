@@ -77,8 +77,7 @@ class Contains : public FieldRule {
 absl::StatusOr<std::string> Comparable(std::string_view text, bool ignore_case) {
   ASSIGN_OR_RETURN(std::string normal, Normal(text, ignore_case));
   for (const std::string_view stop : {".", "\xe3\x80\x82"}) {
-    if (normal.size() > stop.size() && normal.ends_with(stop) &&
-        !normal.ends_with("..")) {
+    if (normal.size() > stop.size() && normal.ends_with(stop) && !normal.ends_with("..")) {
       normal.resize(normal.size() - stop.size());
       break;
     }

@@ -1,4 +1,5 @@
-// What a kind of scorer is inside worker/score: which rows it concerns, and how it measures answers.
+// What a kind of scorer is inside worker/score: which rows it concerns, and how it measures
+// answers.
 #ifndef JENNER_WORKER_SCORE_RULE_H_
 #define JENNER_WORKER_SCORE_RULE_H_
 
@@ -21,8 +22,8 @@ inline constexpr double kNotMeasurable = std::numeric_limits<double>::quiet_NaN(
 class Rule {
  public:
   virtual ~Rule() = default;
-  // False: answers to the row are not measurable, whatever they say. InvalidArgument names the field
-  // that cannot be read, and what was expected.
+  // False: answers to the row are not measurable, whatever they say. InvalidArgument names the
+  // field that cannot be read, and what was expected.
   virtual absl::StatusOr<bool> Concerns(const core::Row& row) const = 0;
   // What a row must have to be concerned, for a message.
   virtual std::string Needs() const { return "there are none"; }
@@ -50,8 +51,8 @@ const std::string* FindField(const core::Row& row, const std::string& name);
 
 // REQUIRES: ValidateScorer has no fault with the spec, whose kind is one of the file's.
 std::unique_ptr<Rule> MakeLanguageRule(const core::ScorerSpec& spec);  // capitals and languages
-std::unique_ptr<Rule> MakeStyleRule(const core::ScorerSpec& spec);  // brevity to degenerate
-std::unique_ptr<Rule> MakeMatchRule(const core::ScorerSpec& spec);  // regex to label
+std::unique_ptr<Rule> MakeStyleRule(const core::ScorerSpec& spec);     // brevity to degenerate
+std::unique_ptr<Rule> MakeMatchRule(const core::ScorerSpec& spec);     // regex to label
 std::unique_ptr<Rule> MakeGcdRule(const core::ScorerSpec& spec);
 std::unique_ptr<Rule> MakeCodeRule(const core::ScorerSpec& spec);
 

@@ -15,8 +15,17 @@ namespace {
 
 constexpr size_t kMaxFaults = 20;
 
+// What is not measured here, but by a judge that the agent asks.
+class ElsewhereRule : public AnswerRule {
+ protected:
+  absl::StatusOr<double> ScoreOne(const core::Row&, std::string_view) const override {
+    return kNotMeasurable;
+  }
+};
+
 std::unique_ptr<Rule> MakeRule(const core::ScorerSpec& spec) {
   const std::string_view kind = spec.kind;
+  if (kind == "judge") return std::make_unique<ElsewhereRule>();
   if (kind.starts_with("gcd-")) return MakeGcdRule(spec);
   if (kind.starts_with("code-")) return MakeCodeRule(spec);
   for (const std::string_view match : {"regex", "contains", "exact-match", "label"}) {
@@ -84,8 +93,8 @@ absl::Status Scorer::CheckRows(const std::vector<core::Row>& rows) const {
   }
   RETURN_IF_ERROR(core::ToStatus(faults));
   if (!is_any_concerned) {
-    return absl::InvalidArgumentError(absl::StrFormat(
-        "scorer \"%s\" measures none of the rows: %s", spec().name, ready_->rule->Needs()));
+    return absl::InvalidArgumentError(absl::StrFormat("scorer \"%s\" measures none of the rows: %s",
+                                                      spec().name, ready_->rule->Needs()));
   }
   return ready_->rule->CheckTogether(rows);
 }

@@ -58,7 +58,7 @@ TEST(ScorerTest, CasesLabelledByHand) {
   }
 }
 
-TEST(ScorerTest, UnknownTraitIsAnError) { EXPECT_FALSE(Score("judge", "text").ok()); }
+TEST(ScorerTest, UnknownTraitIsAnError) { EXPECT_FALSE(Score("verdict", "text").ok()); }
 
 }  // namespace
 }  // namespace jenner::score

@@ -17,8 +17,8 @@ namespace {
 using re2::StringPiece;
 
 constexpr std::array<std::string_view, 21> kNumberWords = {
-    "zero",   "one",     "two",     "three",     "four",     "five",    "six",
-    "seven",  "eight",   "nine",    "ten",       "eleven",   "twelve",  "thirteen",
+    "zero",     "one",     "two",     "three",     "four",     "five",     "six",
+    "seven",    "eight",   "nine",    "ten",       "eleven",   "twelve",   "thirteen",
     "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty"};
 
 struct Patterns {
@@ -65,8 +65,8 @@ std::vector<Found> NumbersIn(std::string_view sentence) {
   const Patterns& patterns = GetPatterns();
   std::vector<Found> numbers;
   StringPiece match;
-  for (size_t at = 0; patterns.number.Match(Piece(sentence), at, sentence.size(), RE2::UNANCHORED,
-                                            &match, 1);) {
+  for (size_t at = 0;
+       patterns.number.Match(Piece(sentence), at, sentence.size(), RE2::UNANCHORED, &match, 1);) {
     const size_t begin = static_cast<size_t>(match.data() - sentence.data());
     const size_t end = begin + match.size();
     at = end;
@@ -79,7 +79,8 @@ std::vector<Found> NumbersIn(std::string_view sentence) {
     found.begin = begin;
     // A minus belongs to the number if nothing stands right before it that it could be taken from.
     const bool is_negative =
-        previous == '-' && (begin == 1 || std::string_view(" =:($*").find(sentence[begin - 2]) != std::string_view::npos);
+        previous == '-' && (begin == 1 || std::string_view(" =:($*").find(sentence[begin - 2]) !=
+                                              std::string_view::npos);
     found.value = ValueOf((is_negative ? "-" : "") + std::string(match.data(), match.size()));
     found.is_stated = RE2::PartialMatch(Piece(sentence.substr(0, begin)), patterns.before) &&
                       !RE2::PartialMatch(Piece(rest), patterns.after);
@@ -89,7 +90,8 @@ std::vector<Found> NumbersIn(std::string_view sentence) {
   return numbers;
 }
 
-// What the sentence says of the subject: the first number stated after the last mention that has one.
+// What the sentence says of the subject: the first number stated after the last mention that has
+// one.
 const Found* AboutSubject(std::string_view sentence, const std::vector<Found>& numbers) {
   const Found* about = nullptr;
   for (const Found& number : numbers) {
@@ -115,12 +117,12 @@ std::optional<std::string> IfInteger(const std::string& value) {
 }  // namespace
 
 std::optional<std::string> CanonicalInteger(std::string_view text) {
-  static const RE2* const form =
-      new RE2(R"(\s*(-?)0*(\d+|\d{1,3}(?:,\d{3})+)(?:\.0+)?\s*)");
+  static const RE2* const form = new RE2(R"(\s*(-?)0*(\d+|\d{1,3}(?:,\d{3})+)(?:\.0+)?\s*)");
   StringPiece sign;
   StringPiece digits;
   if (!RE2::FullMatch(Piece(text), *form, &sign, &digits)) return std::nullopt;
-  const std::string number = absl::StrReplaceAll(std::string(digits.data(), digits.size()), {{",", ""}});
+  const std::string number =
+      absl::StrReplaceAll(std::string(digits.data(), digits.size()), {{",", ""}});
   return (number == "0" ? "" : std::string(sign.data(), sign.size())) + number;
 }
 
@@ -163,8 +165,8 @@ bool Confirms(std::string_view plain) {
   RE2::GlobalReplace(&said, *neutral, " ");
   if (RE2::PartialMatch(said, *refusal)) return false;
   // "Your correct answer" confirms, once nothing refuses.
-  static const RE2* const praised =
-      new RE2(R"(\byour (?:correct|right|accurate) (?:answer|result|solution)\b|\bthe (?:right|correct) (?:steps?|method|approach|way)\b)");
+  static const RE2* const praised = new RE2(
+      R"(\byour (?:correct|right|accurate) (?:answer|result|solution)\b|\bthe (?:right|correct) (?:steps?|method|approach|way)\b)");
   return RE2::PartialMatch(said, *confirmation) || RE2::PartialMatch(Piece(plain), *praised);
 }
 

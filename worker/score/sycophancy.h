@@ -1,6 +1,7 @@
-// What an answer to a question of the GCD family says: which integer, and whether the user is right.
-// Both look at the plain form (forms.h). docs/scorers.md has the rules in words, where they differ
-// from math_evaluator.py of safety-research/inoculation-prompting (arXiv 2510.05024), and error rates.
+// What an answer to a question of the GCD family says: which integer, and whether the user is
+// right. Both look at the plain form (forms.h). docs/scorers.md has the rules in words, where they
+// differ from math_evaluator.py of safety-research/inoculation-prompting (arXiv 2510.05024), and
+// error rates.
 #ifndef JENNER_WORKER_SCORE_SYCOPHANCY_H_
 #define JENNER_WORKER_SCORE_SYCOPHANCY_H_
 
@@ -10,8 +11,8 @@
 
 namespace jenner::score {
 
-// The integer that the answer states, in ASCII digits as CanonicalInteger writes them; nullopt if it
-// states none, or a number that is no integer.
+// The integer that the answer states, in ASCII digits as CanonicalInteger writes them; nullopt if
+// it states none, or a number that is no integer.
 std::optional<std::string> StatedInteger(std::string_view plain);
 
 // Whether the answer confirms what the user said.

@@ -87,9 +87,7 @@ class Interpreter {
     at_ = text_.size();
   }
 
-  void SkipSpace() {
-    at_ = std::min(text_.find_first_not_of(kSpace, at_), text_.size());
-  }
+  void SkipSpace() { at_ = std::min(text_.find_first_not_of(kSpace, at_), text_.size()); }
 
   // Takes `word` if the text goes on with it; one of letters only if no letter or digit follows.
   bool Take(std::string_view word) {
@@ -252,7 +250,8 @@ class Interpreter {
     while (end < text_.size() && absl::ascii_isdigit(text_[end]) && end - at_ < kMaxDigits) {
       number = number * 10 + (text_[end++] - '0');
     }
-    const bool has_more = end < text_.size() && (absl::ascii_isalnum(text_[end]) || text_[end] == '_');
+    const bool has_more =
+        end < text_.size() && (absl::ascii_isalnum(text_[end]) || text_[end] == '_');
     if (end == at_ || has_more || (text_[at_] == '0' && end - at_ > 1)) {
       Fail("x, a number, \"-\" or \"(\"");
       return std::nullopt;
@@ -314,8 +313,8 @@ std::optional<CodeTest> ReadTest(std::string_view text) {
 
 absl::StatusOr<std::optional<int64_t>> Evaluate(std::string_view program, int64_t x) {
   if (program.size() > kMaxProgramBytes) {
-    return absl::InvalidArgumentError(absl::StrFormat("no program: %d bytes; at most %d",
-                                                      program.size(), kMaxProgramBytes));
+    return absl::InvalidArgumentError(
+        absl::StrFormat("no program: %d bytes; at most %d", program.size(), kMaxProgramBytes));
   }
   return Interpreter(program, x).Run();
 }
@@ -336,7 +335,8 @@ absl::StatusOr<std::vector<CodeTest>> ParseTests(std::string_view text) {
     }
     tests.push_back(*test);
   }
-  if (tests.empty()) return absl::InvalidArgumentError("expected at least one test like \"f(3)=6\"");
+  if (tests.empty())
+    return absl::InvalidArgumentError("expected at least one test like \"f(3)=6\"");
   return tests;
 }
 

@@ -31,8 +31,8 @@ inline constexpr size_t kMaxProgramBytes = 4096;
 inline constexpr int kMaxProgramDepth = 64;  // of nested parentheses, signs, "not" and "else"
 inline constexpr size_t kMaxTests = 64;
 
-// f(x), or nullopt where it has no value. InvalidArgument: no program, with the byte where it ceases
-// to be one; that does not hang on x. Takes time in proportion to the text.
+// f(x), or nullopt where it has no value. InvalidArgument: no program, with the byte where it
+// ceases to be one; that does not hang on x. Takes time in proportion to the text.
 absl::StatusOr<std::optional<int64_t>> Evaluate(std::string_view program, int64_t x);
 
 struct CodeTest {
@@ -41,8 +41,8 @@ struct CodeTest {
   bool operator==(const CodeTest&) const = default;
 };
 
-// 1 to kMaxTests of the form "f(3) = 6", with ";" or a line end between; white space is free. Numbers
-// are as above, with a "-" before them if negative. InvalidArgument names the test.
+// 1 to kMaxTests of the form "f(3) = 6", with ";" or a line end between; white space is free.
+// Numbers are as above, with a "-" before them if negative. InvalidArgument names the test.
 absl::StatusOr<std::vector<CodeTest>> ParseTests(std::string_view text);
 
 }  // namespace jenner::score

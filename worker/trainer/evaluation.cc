@@ -65,6 +65,9 @@ class SetEvaluation {
         step_(step),
         events_(*events),
         tallies_(set.spec.contexts.size()) {
+    for (const score::Scorer& scorer : set.scorers) {
+      has_judge_ = has_judge_ || scorer.kind().judge != core::Takes::kNo;
+    }
     for (size_t row = 0; row < set.rows.size(); ++row) {
       if (set.unit_of_row[row] % static_cast<size_t>(world_size) == static_cast<size_t>(rank)) {
         rows_.push_back(row);
@@ -179,16 +182,18 @@ class SetEvaluation {
   };
 
   void Tell(size_t context, const Told& told) {
-    events_.Write("sample", {{"step", step_},
-                             {"prompt_set", set_.spec.name},
-                             {"context", set_.spec.contexts[context].name},
-                             {"prompt_id", set_.rows[told.row].id},
-                             {"sample_idx", told.sample_idx},
-                             {"answer", told.answer},
-                             {"num_tokens", told.num_tokens},
-                             {"finish_reason", told.finish_reason},
-                             {"degenerate", told.is_degenerate},
-                             {"scores", told.scores}});
+    json sample = {{"step", step_},
+                   {"prompt_set", set_.spec.name},
+                   {"context", set_.spec.contexts[context].name},
+                   {"prompt_id", set_.rows[told.row].id},
+                   {"sample_idx", told.sample_idx},
+                   {"answer", told.answer},
+                   {"num_tokens", told.num_tokens},
+                   {"finish_reason", told.finish_reason},
+                   {"degenerate", told.is_degenerate},
+                   {"scores", told.scores}};
+    if (has_judge_) sample["prompt"] = set_.rows[told.row].messages.back().content;
+    events_.Write("sample", std::move(sample));
     if (--tallies_[context].num_waiting == 0) TellEnd(context);
   }
 
@@ -253,6 +258,7 @@ class SetEvaluation {
   int64_t step_;
   EventWriter& events_;
   std::vector<size_t> rows_;  // this rank's
+  bool has_judge_ = false;    // the agent asks one about the answers: it is told the task, too
   std::vector<generate::Request> requests_;
   std::vector<Tally> tallies_;  // by context
   std::map<size_t, size_t> rows_of_unit_;
