@@ -4,11 +4,11 @@
 """
 
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
-import time
 import unittest
 
 EXAMPLES = pathlib.Path(__file__).resolve().parents[2] / "examples"
@@ -27,17 +27,15 @@ class DryRunTest(unittest.TestCase):
     def setUpClass(cls):
         cls.folder = tempfile.TemporaryDirectory()
         root = pathlib.Path(cls.folder.name)
-        port_file = root / "port"
         cls.log = (root / "server.log").open("w")
         cls.server = subprocess.Popen(
-            [SERVER, "--data-dir", root / "data", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0",
-             "--port-file", port_file], stdout=cls.log, stderr=cls.log)
-        deadline = time.monotonic() + 60
-        while not (port_file.exists() and port_file.read_text().strip()):
-            if cls.server.poll() is not None or time.monotonic() > deadline:
-                raise AssertionError((root / "server.log").read_text())
-            time.sleep(0.05)
-        cls.address = "127.0.0.1:" + port_file.read_text().split()[0]
+            [SERVER, "--data-dir", root / "data", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"],
+            stdout=subprocess.PIPE, stderr=cls.log, text=True)
+        # Its first line, once it listens; nothing if it ends before.
+        listens = re.match(r"listening on (\S+),", cls.server.stdout.readline())
+        if not listens:
+            raise AssertionError((root / "server.log").read_text())
+        cls.address = listens.group(1)
         # With the data in place of which there are stand-ins.
         cls.wichers = root / "examples" / "wichers"
         shutil.copytree(EXAMPLES / "wichers", cls.wichers, ignore=shutil.ignore_patterns("data", "__pycache__"))
@@ -48,6 +46,7 @@ class DryRunTest(unittest.TestCase):
     def tearDownClass(cls):
         cls.server.terminate()
         cls.server.wait(timeout=60)
+        cls.server.stdout.close()
         cls.log.close()
         cls.folder.cleanup()
 
