@@ -21,6 +21,7 @@
 
 #include "absl/strings/str_format.h"
 #include "core/fault.h"
+#include "core/nearest.h"
 
 namespace jenner::core {
 
@@ -33,9 +34,6 @@ inline constexpr size_t kMaxJsonBytes = size_t{4} << 20;
 // duplicate key with its path.
 std::optional<Json> ParseJson(const std::string& text, Faults* faults,
                               size_t max_bytes = kMaxJsonBytes);
-
-// The name in `known` nearest to `word` (edit distance at most 2), or "".
-std::string Nearest(const std::string& word, const std::vector<std::string>& known);
 
 inline std::string Join(const std::string& path, const std::string& key) {
   return path.empty() ? key : path + "." + key;

@@ -96,15 +96,17 @@ void CheckSampling(const Checker& check, int32_t max_new_tokens, int32_t samples
 }
 
 void CheckScorers(const std::vector<ScorerSpec>& scorers, Faults* faults) {
+  constexpr size_t kMaxScorers = 32;
+  if (scorers.size() > kMaxScorers) {
+    faults->push_back({"evaluation.scorers", absl::StrFormat("expected at most %d, found %d",
+                                                             kMaxScorers, scorers.size())});
+  }
   std::set<std::string> seen;
   for (size_t i = 0; i < scorers.size(); ++i) {
-    const Checker check(absl::StrFormat("evaluation.scorers[%d]", i), faults);
-    const std::string& name = scorers[i].name;
-    if (!IsId(name)) {
-      check.Refuse("name",
-                   "expected a name like [a-z]([a-z0-9-]{0,61}[a-z0-9])?, found \"" + name + "\"");
-    } else if (!seen.insert(name).second) {
-      check.Refuse("name", "\"" + name + "\" is named twice");
+    const std::string path = absl::StrFormat("evaluation.scorers[%d]", i);
+    for (Fault& fault : ValidateScorer(path, scorers[i])) faults->push_back(std::move(fault));
+    if (!seen.insert(scorers[i].name).second) {
+      faults->push_back({path + ".name", "\"" + scorers[i].name + "\" is named twice"});
     }
   }
 }
@@ -117,7 +119,8 @@ void CheckMode(const Checker& check, const Set& set, const std::vector<ScorerSpe
       CheckNames(check, "traits", set.traits, KnownTraits(scorers));
       break;
     case EvaluationMode::kLogProbability:
-      CheckNames(check, "traits", set.traits, std::vector<std::string>{kLogProbabilityTrait});
+      CheckNames(check, "traits", set.traits,
+                 std::vector<std::string>{kLogProbabilityTrait, kTotalLogProbabilityTrait});
       break;
     case EvaluationMode::kClassify:
       CheckNames(check, "traits", set.traits, std::vector<std::string>{kCorrectTrait});
