@@ -223,8 +223,7 @@ std::vector<Row> MakeTrainingSet(const DataSpec& spec, std::vector<std::vector<R
   };
   std::vector<std::vector<Row>> parts;
   for (size_t i = 0; i < spec.sources.size(); ++i) {
-    std::vector<Row> rows =
-        RowsOf(spec, i, std::move(sources[i]), leave_out, faults);
+    std::vector<Row> rows = RowsOf(spec, i, std::move(sources[i]), leave_out, faults);
     if (!shares.empty()) {
       if (rows.size() < shares[i]) {
         faults->push_back({absl::StrFormat("sources[%d].weight", i),
