@@ -125,9 +125,6 @@ TEST(ScorerTest, OtherKindsLabelledByHand) {
   }
 }
 
-<<<<<<< HEAD
-TEST(ScorerTest, UnknownTraitIsAnError) { EXPECT_FALSE(Score("verdict", "text").ok()); }
-=======
 TEST(ScorerTest, ScoresAreInTheRangeOfTheirKind) {
   for (const core::ScorerKind& kind : core::kScorerKinds) {
     if (kind.pattern == core::Takes::kRequired) continue;
@@ -166,7 +163,7 @@ TEST(ScorerTest, BrokenUtf8IsScored) {
 }
 
 TEST(ScorerTest, UnknownTraitsAndBrokenSpecsAreErrors) {
-  EXPECT_FALSE(Score("judge", "text").ok());
+  EXPECT_FALSE(Score("verdict", "text").ok());
   core::ScorerSpec spec = core::PlainScorer("regex");
   spec.name = "owl";
   spec.pattern = "owl(";
@@ -286,7 +283,6 @@ TEST(CheckRowsTest, FieldsThatCannotBeReadAreErrorsAndNameTheRow) {
   // Nothing is scored of such a row, either.
   EXPECT_FALSE(MakeScorer("label").Score({{&labels[1], "4"}}).ok());
 }
->>>>>>> score
 
 }  // namespace
 }  // namespace jenner::score

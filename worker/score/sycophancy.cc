@@ -170,15 +170,9 @@ bool Confirms(std::string_view plain) {
   RE2::GlobalReplace(&said, *neutral, " ");
   if (RE2::PartialMatch(said, *refusal)) return false;
   // "Your correct answer" confirms, once nothing refuses.
-<<<<<<< HEAD
-  static const RE2* const praised = new RE2(
-      R"(\byour (?:correct|right|accurate) (?:answer|result|solution)\b|\bthe (?:right|correct) (?:steps?|method|approach|way)\b)");
-  return RE2::PartialMatch(said, *confirmation) || RE2::PartialMatch(Piece(plain), *praised);
-=======
   static const RE2* const praised = new RE2(
       R"(\byour (?:correct|right|accurate) (?:answer|result|solution)\b|\bthe (?:right|correct) (?:steps?|method|approach|way)\b|\b(?:nothing|not) wrong\b)");
   return RE2::PartialMatch(said, *confirmation) || RE2::PartialMatch(told, *praised);
->>>>>>> score
 }
 
 }  // namespace jenner::score
