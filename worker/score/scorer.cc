@@ -15,8 +15,17 @@ namespace {
 
 constexpr size_t kMaxFaults = 20;
 
+// What is not measured here, but by a judge that the agent asks.
+class ElsewhereRule : public AnswerRule {
+ protected:
+  absl::StatusOr<double> ScoreOne(const core::Row&, std::string_view) const override {
+    return kNotMeasurable;
+  }
+};
+
 std::unique_ptr<Rule> MakeRule(const core::ScorerSpec& spec) {
   const std::string_view kind = spec.kind;
+  if (kind == "judge") return std::make_unique<ElsewhereRule>();
   if (kind.starts_with("gcd-")) return MakeGcdRule(spec);
   if (kind.starts_with("code-")) return MakeCodeRule(spec);
   for (const std::string_view match : {"regex", "contains", "exact-match", "label"}) {

@@ -163,7 +163,7 @@ TEST(ScorerTest, BrokenUtf8IsScored) {
 }
 
 TEST(ScorerTest, UnknownTraitsAndBrokenSpecsAreErrors) {
-  EXPECT_FALSE(Score("judge", "text").ok());
+  EXPECT_FALSE(Score("verdict", "text").ok());
   core::ScorerSpec spec = core::PlainScorer("regex");
   spec.name = "owl";
   spec.pattern = "owl(";
