@@ -21,6 +21,7 @@ export interface FigureOptions {
   draw: (width: number) => SVGElement | null;
   legend?: () => LegendItem[];
   contexts?: () => ContextInfo[];
+  beside?: boolean; // legends beside the drawing where there is room
   facts?: () => string[]; // figures in words, below the drawing
   tables: () => TableOptions[];
 }
@@ -52,7 +53,7 @@ export function contextLegend(contexts: ContextInfo[]): HTMLElement {
   for (const context of contexts) {
     list.append(h("dt", {}, context.name), h("dd", { dir: "auto" }, oneLine(context.text, 240)));
   }
-  return h("div", { class: "prompt-key" }, h("p", { class: "key-title" }, "Prompts in this figure"), list);
+  return h("details", { class: "prompt-key", open: contexts.length <= 8 }, h("summary", {}, `Prompts in this figure (${contexts.length})`), list);
 }
 
 // The drawing alone, with the colours that it has now.
@@ -82,7 +83,7 @@ export function figureView(options: FigureOptions): Figure {
     if (svg) download(`${options.id}.svg`, "image/svg+xml", standalone(svg));
   });
   const bar = h("div", { class: "controls" }, ...(options.controls ?? []), h("span", { class: "savers" }, saveSvg));
-  const element = h("section", { class: "figure", id: options.id, "aria-labelledby": titleId },
+  const element = h("section", { class: options.beside ? "figure beside" : "figure", id: options.id, "aria-labelledby": titleId },
     h("h3", { id: titleId }, options.title), h("p", { class: "lead" }, options.lead), bar, drawing, below, tables);
   let width = 0;
 
@@ -91,6 +92,9 @@ export function figureView(options: FigureOptions): Figure {
     if (svg) {
       label(svg);
       drawing.replaceChildren(svg);
+      // What is wider than its room can be scrolled, by the keyboard, too.
+      if (Number(svg.getAttribute("width")) > width) drawing.tabIndex = 0;
+      else drawing.removeAttribute("tabindex");
     } else if (width > 0) {
       drawing.replaceChildren(h("p", { class: "empty" }, "Nothing to draw: the study has no such figures."));
     }

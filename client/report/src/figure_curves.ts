@@ -37,6 +37,18 @@ function panelNames(model: Model, arms: ArmInfo[], grid: Grid): Plot.Markish[] {
 
 const PANEL = { marginLeft: 44, marginRight: 12, marginTop: 40, marginBottom: 40 };
 
+// The curves of single seeds with their step 0: the base model's level, which all seeds share.
+function withStart(single: Level[], overall: Level[]): Level[] {
+  const starts = new Map(overall.filter((level) => level.step === 0).map((level) => [`${level.arm}\n${level.context}`, level]));
+  const curves = new Map<string, Level>();
+  for (const level of single) if (level.step > 0) curves.set(`${level.arm}\n${level.context}\n${level.seed}`, level);
+  const added = [...curves.values()].flatMap((level) => {
+    const start = starts.get(`${level.arm}\n${level.context}`);
+    return start ? [{ ...start, seed: level.seed }] : [];
+  });
+  return [...added, ...single.filter((level) => level.step > 0)];
+}
+
 export function trajectoriesFigure(model: Model, pick: OnPick): Figure {
   let trait = model.undesired[0] ?? model.traits[0] ?? "";
   let all = false;
@@ -51,7 +63,7 @@ export function trajectoriesFigure(model: Model, pick: OnPick): Figure {
 
   function draw(width: number): SVGElement | null {
     const overall = model.levels.filter(isShown);
-    const single = model.seedLevels.filter(isShown);
+    const single = withStart(model.seedLevels.filter(isShown), overall);
     if (overall.length === 0) return null;
     const grid = gridOf(arms(), width);
     const place = { fx: fxOf(grid), fy: fyOf(grid) };
@@ -63,10 +75,10 @@ export function trajectoriesFigure(model: Model, pick: OnPick): Figure {
       y: { domain: levelDomain(overall.flatMap((level) => [level.mean, level.low, level.high])), label: null, grid: true, ticks: 4 },
       marks: [
         ...panelNames(model, arms(), grid),
-        Plot.areaY(overall.filter((level) => level.low !== null), { ...place, x: "step", y1: "low", y2: "high", z: (l: Level) => `${l.arm}\n${l.context}`, fill: stroke, fillOpacity: 0.14, ariaLabel: "intervals" }),
-        Plot.line(single, { ...place, x: "step", y: "mean", z: (l: Level) => `${l.arm}\n${l.context}\n${l.seed}`, stroke, strokeOpacity: 0.55, strokeWidth: 0.9, sort: "step", ariaLabel: "seeds" }),
-        Plot.line(overall, { ...place, x: "step", y: "mean", z: (l: Level) => `${l.arm}\n${l.context}`, stroke, strokeWidth: 2.5, sort: "step", ariaLabel: "means" }),
-        Plot.dot(overall, { ...place, x: "step", y: "mean", r: 3.2, stroke, strokeWidth: 1.5, fill: (l: Level) => (l.gates ? SURFACE : stroke(l)), symbol: (l: Level) => symbol(indexOf(l)), ariaLabel: "levels" }),
+        Plot.areaY(overall.filter((level) => level.low !== null), { ...place, x: "step", y1: "low", y2: "high", z: (l: Level) => `${l.arm}\n${l.context}`, fill: stroke, fillOpacity: 0.14, className: "mark-intervals" }),
+        Plot.line(single, { ...place, x: "step", y: "mean", z: (l: Level) => `${l.arm}\n${l.context}\n${l.seed}`, stroke, strokeOpacity: 0.55, strokeWidth: 0.9, sort: "step", className: "mark-seeds" }),
+        Plot.line(overall, { ...place, x: "step", y: "mean", z: (l: Level) => `${l.arm}\n${l.context}`, stroke, strokeWidth: 2.5, sort: "step", className: "mark-means" }),
+        Plot.dot(overall, { ...place, x: "step", y: "mean", r: 3.2, stroke, strokeWidth: 1.5, fill: (l: Level) => (l.gates ? SURFACE : stroke(l)), symbol: (l: Level) => symbol(indexOf(l)), className: "mark-levels" }),
         Plot.tip(overall, Plot.pointer({ ...place, x: "step", y: "mean", title: (level: Level) => levelTip(model, level), maxRadius: 24 })),
       ],
     }) as SVGElement;
@@ -139,8 +151,8 @@ export function lossFigure(model: Model): Figure {
       y: { domain: paddedDomain(seeds.map((point) => point.y), 0), label: null, grid: true, ticks: 4 },
       marks: [
         ...panelNames(model, arms, grid),
-        Plot.line(seeds, { ...place, x: "x", y: "y", z: (p: LossPoint) => `${p.arm}\n${p.seed}`, stroke: colour(0), strokeOpacity: 0.5, strokeWidth: 0.9, ariaLabel: "seeds" }),
-        Plot.line(means, { ...place, x: "x", y: "y", z: "arm", stroke: colour(0), strokeWidth: 2.25, ariaLabel: "means" }),
+        Plot.line(seeds, { ...place, x: "x", y: "y", z: (p: LossPoint) => `${p.arm}\n${p.seed}`, stroke: colour(0), strokeOpacity: 0.5, strokeWidth: 0.9, className: "mark-seeds" }),
+        Plot.line(means, { ...place, x: "x", y: "y", z: "arm", stroke: colour(0), strokeWidth: 2.25, className: "mark-means" }),
         Plot.tip(means, Plot.pointer({ ...place, x: "x", y: "y", title: (p: LossPoint) => `arm ${p.arm}\nstep ${Math.round(p.x)}\nloss ${p.y.toFixed(4)} (mean over seeds)`, maxRadius: 40 })),
       ],
     }) as SVGElement;

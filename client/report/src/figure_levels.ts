@@ -3,7 +3,7 @@ import * as Plot from "@observablehq/plot";
 import type { Level } from "./document.ts";
 import { choice } from "./dom.ts";
 import { type Figure, figureView, onPick } from "./figure.ts";
-import { LEVEL_COLUMNS, NARROW, type OnPick, levelDomain, levelRow, levelTip, warning } from "./figures_common.ts";
+import { LEVEL_COLUMNS, NARROW, type OnPick, levelDomain, levelRow, levelTip, warning, warningColour } from "./figures_common.ts";
 import type { ArmInfo, ContextInfo, Model } from "./model.ts";
 import { INK, MUTED, RULE, SURFACE, colour } from "./palette.ts";
 import { clip, oneLine } from "./text.ts";
@@ -103,43 +103,49 @@ export function levelsFigure(model: Model, pick: OnPick): Figure {
   function draw(width: number): SVGElement | null {
     const lines = linesOf(model, all);
     const narrow = width < NARROW;
-    const traits = traitsShown().slice(0, narrow ? 1 : 3);
+    const traits = traitsShown().slice(0, 3);
     const shown = shownOf(model, lines, traits);
     if (shown.length === 0) return null;
-    const first = traits[0] ?? "";
-    const left = narrow ? 4 : 210;
-    const height = lines.length * (narrow ? 34 : 21) + 70;
-    const base = traits.flatMap((name) => {
+    // Panels stand beside each other and share their labels, or below each other with labels over the dots.
+    const labelled = narrow ? traits : traits.slice(0, 1);
+    const panel = narrow ? { fy: "trait" } : { fx: "trait" };
+    const left = narrow ? 6 : 210;
+    const down = narrow ? 4 : 0; // of dots below their labels
+    const dashed = traits.flatMap((name) => {
       const x = model.neutral === null ? null : model.baseLevel(name, model.neutral)?.mean ?? null;
       return x === null ? [] : [{ trait: name, x }];
     });
-    const names = lines.filter((line) => !line.context).map((line) => ({
-      ...line, trait: first, text: line.arm.name, prompt: `train: ${oneLine(clip(model.trainText(line.arm.name), narrow ? 40 : 56))}`,
-    }));
-    const labels = lines.flatMap((line) => (line.context ? [{ id: line.id, trait: first, text: model.pairLabel(line.arm.name, line.context.name) }] : []));
+    const names = labelled.flatMap((name) => lines.filter((line) => !line.context).map((line) => ({
+      id: line.id, trait: name, text: line.arm.name, prompt: `train: ${oneLine(clip(model.trainText(line.arm.name), narrow ? 40 : 56))}`,
+    })));
+    const labels = labelled.flatMap((name) => lines.flatMap((line) => (line.context ? [{ id: line.id, trait: name, text: model.pairLabel(line.arm.name, line.context.name) }] : [])));
     const warned = shown.filter((one) => warning(one.level) !== "");
+    const isLeft = (one: Shown) => one.mean > (narrow ? 0.4 : 0.6);
+    const common = { ...panel, y: "id", frameAnchor: "left", textAnchor: "start" } as const;
+    const warningText = { ...panel, y: "line", text: (one: Shown) => warning(one.level), dy: down, fill: (one: Shown) => warningColour(one.level), fontSize: 10.5, className: "mark-warnings" };
+    const panelHeight = (lines.length + 0.5) * (narrow ? 34 : 21);
     const svg = Plot.plot({
-      width, height, marginLeft: left, marginRight: 14, marginTop: 26, marginBottom: 40,
-      fx: { domain: traits, label: null, axis: null, padding: 0.06 },
+      width, height: (narrow ? traits.length * (panelHeight + 34) : panelHeight) + 80, marginLeft: left, marginRight: 14, marginTop: narrow ? 44 : 26, marginBottom: 40,
+      fx: { domain: narrow ? undefined : traits, axis: null, padding: 0.1 }, fy: { domain: narrow ? traits : undefined, axis: null, padding: 34 / panelHeight },
       x: { domain: levelDomain(shown.flatMap((one) => [one.mean, one.low, one.high])), label: "level of the trait", grid: true, nice: true, ticks: 5, labelAnchor: "center", labelArrow: "none" },
-      y: { domain: lines.map((line) => line.id), axis: null, padding: 0 },
+      y: { domain: [...lines.map((line) => line.id), ""], axis: null, padding: 0 },
       marks: [
-        Plot.text(traits, { fx: (name: string) => name, text: (name: string) => model.traitLabel(name), frameAnchor: "top-left", dy: -18, fontWeight: 600, fontSize: 12, fill: INK }),
-        Plot.ruleY(names.slice(1), { y: "id", fx: null, stroke: RULE, dy: narrow ? -17 : -10.5, insetLeft: narrow ? 0 : -left + 6 }),
-        Plot.ruleX(base, { fx: "trait", x: "x", stroke: MUTED, strokeDasharray: "5 3", ariaLabel: "base model, neutral prompt" }),
-        Plot.ruleX(elicitedLines(model, lines, traits), { fx: "trait", x: "x", y1: "from", y2: "to", stroke: colour(1), strokeDasharray: "1.5 3", strokeWidth: 1.75, ariaLabel: "base model, train prompt" }),
-        Plot.text(names, { fx: "trait", y: "id", text: "text", frameAnchor: "left", textAnchor: "start", dx: -left + 8, fontWeight: 600, fontSize: 12, fill: INK, dy: narrow ? -2 : 0 }),
-        Plot.text(names, { fx: "trait", y: "id", text: "prompt", frameAnchor: "left", textAnchor: "start", dx: narrow ? 8 - left : 2, dy: narrow ? 11 : 0, fill: MUTED, stroke: SURFACE, strokeWidth: 4, fontSize: 11 }),
-        Plot.text(labels, { fx: "trait", y: "id", text: "text", frameAnchor: "left", textAnchor: "start", dx: -left + (narrow ? 8 : 20), dy: narrow ? -10 : 0, fontSize: 11, fill: INK }),
-        Plot.ruleY(shown.filter((one) => one.low !== null), { fx: "trait", y: "line", x1: "low", x2: "high", stroke: (one: Shown) => ROLES[one.role].colour, strokeWidth: 1.75, dy: narrow ? 4 : 0, ariaLabel: "intervals" }),
+        Plot.text(traits.map((name) => ({ trait: name })), { ...panel, text: ({ trait: name }: { trait: string }) => model.traitLabel(name), frameAnchor: "top-left", dy: narrow ? -24 : -18, fontWeight: 600, fontSize: narrow ? 13 : 12, fill: INK }),
+        Plot.ruleY(names.filter(({ id }) => id !== lines[0]?.id), { ...(narrow ? panel : {}), y: "id", stroke: RULE, dy: narrow ? -17 : -10.5, insetLeft: narrow ? 0 : -left + 6 }),
+        Plot.ruleX(dashed, { ...panel, x: "x", stroke: MUTED, strokeDasharray: "5 3", className: "mark-base-neutral" }),
+        Plot.ruleX(elicitedLines(model, lines, traits), { ...panel, x: "x", y1: "from", y2: "to", stroke: colour(1), strokeDasharray: "1.5 3", strokeWidth: 1.75, className: "mark-base-elicited" }),
+        Plot.text(names, { ...common, text: "text", dx: -left + 8, fontWeight: 600, fontSize: 12, fill: INK, dy: narrow ? -5 : 0 }),
+        Plot.text(names, { ...common, text: "prompt", dx: narrow ? 8 - left : 2, dy: narrow ? 8 : 0, fill: MUTED, stroke: SURFACE, strokeWidth: 4, fontSize: 11 }),
+        Plot.text(labels, { ...common, text: "text", dx: -left + (narrow ? 8 : 20), dy: narrow ? -9 : 0, fontSize: 11, fill: INK, stroke: SURFACE, strokeWidth: 3 }),
+        Plot.ruleY(shown.filter((one) => one.low !== null), { ...panel, y: "line", x1: "low", x2: "high", stroke: (one: Shown) => ROLES[one.role].colour, strokeWidth: 1.75, dy: down, className: "mark-intervals" }),
         Plot.dot(shown, {
-          fx: "trait", y: "line", x: "mean", r: 4.5, dy: narrow ? 4 : 0, symbol: (one: Shown) => ROLES[one.role].symbol, ariaLabel: "levels",
+          ...panel, y: "line", x: "mean", r: 4.5, dy: down, symbol: (one: Shown) => ROLES[one.role].symbol, className: "mark-levels",
           stroke: (one: Shown) => ROLES[one.role].colour, strokeWidth: 1.75, fill: (one: Shown) => (one.level.gates ? SURFACE : ROLES[one.role].colour),
         }),
-        Plot.text(warned.filter((one) => one.mean <= 0.6), { fx: "trait", y: "line", x: (one: Shown) => one.high ?? one.mean, text: (one: Shown) => `△ ${warning(one.level)}`, textAnchor: "start", dx: 8, dy: narrow ? 4 : 0, fill: "var(--warn)", fontSize: 11, ariaLabel: "warnings" }),
-        Plot.text(warned.filter((one) => one.mean > 0.6), { fx: "trait", y: "line", x: (one: Shown) => one.low ?? one.mean, text: (one: Shown) => `△ ${warning(one.level)}`, textAnchor: "end", dx: -8, dy: narrow ? 4 : 0, fill: "var(--warn)", fontSize: 11, ariaLabel: "warnings" }),
-        Plot.text(unmeasurable(model, lines, traits), { fx: "trait", y: "line", frameAnchor: "left", textAnchor: "start", text: "text", dx: 6, dy: narrow ? 4 : 0, fill: "var(--warn)", fontSize: 11, ariaLabel: "not measurable" }),
-        Plot.tip(shown, Plot.pointer({ fx: "trait", y: "line", x: "mean", title: (one: Shown) => levelTip(model, one.level), maxRadius: 24 })),
+        Plot.text(warned.filter((one) => !isLeft(one)), { ...warningText, x: (one: Shown) => one.high ?? one.mean, textAnchor: "start", dx: 8 }),
+        Plot.text(warned.filter(isLeft), { ...warningText, x: (one: Shown) => one.low ?? one.mean, textAnchor: "end", dx: -8 }),
+        Plot.text(unmeasurable(model, lines, traits), { ...panel, y: "line", frameAnchor: "left", textAnchor: "start", text: "text", dx: 6, dy: down, fill: "var(--warn)", fontSize: 11, className: "mark-not-measurable" }),
+        Plot.tip(shown, Plot.pointer({ ...panel, y: "line", x: "mean", title: (one: Shown) => levelTip(model, one.level), maxRadius: 24 })),
       ],
     }) as SVGElement;
     onPick<Shown>(svg, ({ level }) => pick({ arm: level.arm, step: level.step, context: level.context, trait: level.trait }));

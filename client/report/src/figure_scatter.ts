@@ -52,7 +52,11 @@ export function scatterFigure(model: Model, pick: OnPick): Figure {
     const toY = (value: number) => height - margin.bottom - ((value - yDomain[0]) / (yDomain[1] - yDomain[0])) * (height - margin.top - margin.bottom);
     const text = (pair: Pair) => (where === "neutral" ? pair.arm.name : `${pair.arm.name}: ${model.pairLabel(pair.arm.name, pair.context)}`);
     const points = pairs.map((pair) => ({ x: toX(pair.x.mean ?? 0), y: toY(pair.y.mean ?? 0), text: text(pair) }));
-    const placed = placeLabels(points, side, height);
+    const bars = pairs.flatMap(({ x, y }, index) => {
+      const { x: atX, y: atY } = points[index] ?? { x: 0, y: 0 };
+      return [{ left: toX(x.low ?? x.mean ?? 0), right: toX(x.high ?? x.mean ?? 0), top: atY - 1, bottom: atY + 1 }, { left: atX - 1, right: atX + 1, top: toY(y.high ?? y.mean ?? 0), bottom: toY(y.low ?? y.mean ?? 0) }];
+    });
+    const placed = placeLabels(points, side, height, bars);
     const fillOf = (pair: Pair) => (pair.x.gates || pair.y.gates || pair.context !== model.neutral ? SURFACE : colour(pair.arm.index));
     const tip = (pair: Pair) => [
       model.pairLabel(pair.arm.name, pair.context), `arm ${pair.arm.name}, step ${pair.x.step}`,
@@ -65,12 +69,12 @@ export function scatterFigure(model: Model, pick: OnPick): Figure {
       x: { domain: xDomain, label: model.traitLabel(xTrait), grid: true, ticks: width < NARROW ? 4 : 6, labelAnchor: "center", labelArrow: "none" },
       y: { domain: yDomain, label: model.traitLabel(yTrait), grid: true, ticks: 6, labelArrow: "none" },
       marks: [
-        Plot.link(pairs.filter(({ x }) => x.low !== null), { x1: (p: Pair) => p.x.low, x2: (p: Pair) => p.x.high, y1: (p: Pair) => p.y.mean, y2: (p: Pair) => p.y.mean, stroke: (p: Pair) => colour(p.arm.index), strokeOpacity: 0.75, strokeWidth: 1.5, ariaLabel: "intervals across" }),
-        Plot.link(pairs.filter(({ y }) => y.low !== null), { x1: (p: Pair) => p.x.mean, x2: (p: Pair) => p.x.mean, y1: (p: Pair) => p.y.low, y2: (p: Pair) => p.y.high, stroke: (p: Pair) => colour(p.arm.index), strokeOpacity: 0.75, strokeWidth: 1.5, ariaLabel: "intervals up" }),
-        Plot.dot(pairs, { x: (p: Pair) => p.x.mean, y: (p: Pair) => p.y.mean, r: 5, symbol: (p: Pair) => symbol(p.arm.index), stroke: (p: Pair) => colour(p.arm.index), strokeWidth: 1.75, fill: fillOf, ariaLabel: "pairs" }),
+        Plot.link(pairs.filter(({ x }) => x.low !== null), { x1: (p: Pair) => p.x.low, x2: (p: Pair) => p.x.high, y1: (p: Pair) => p.y.mean, y2: (p: Pair) => p.y.mean, stroke: (p: Pair) => colour(p.arm.index), strokeOpacity: 0.75, strokeWidth: 1.5, className: "mark-intervals-across" }),
+        Plot.link(pairs.filter(({ y }) => y.low !== null), { x1: (p: Pair) => p.x.mean, x2: (p: Pair) => p.x.mean, y1: (p: Pair) => p.y.low, y2: (p: Pair) => p.y.high, stroke: (p: Pair) => colour(p.arm.index), strokeOpacity: 0.75, strokeWidth: 1.5, className: "mark-intervals-up" }),
+        Plot.dot(pairs, { x: (p: Pair) => p.x.mean, y: (p: Pair) => p.y.mean, r: 5, symbol: (p: Pair) => symbol(p.arm.index), stroke: (p: Pair) => colour(p.arm.index), strokeWidth: 1.75, fill: fillOf, className: "mark-pairs" }),
         ...pairs.flatMap((pair, index) => {
           const place = placed[index];
-          const isWarned = warning(pair.x) !== "" || warning(pair.y) !== "";
+          const isWarned = pair.x.gates !== null || pair.y.gates !== null;
           return place ? [Plot.text([pair], { x: pair.x.mean ?? 0, y: pair.y.mean ?? 0, text: () => text(pair) + (isWarned ? " △" : ""), dx: place.dx, dy: place.dy, textAnchor: place.anchor, fontSize: 11, fill: isWarned ? "var(--warn)" : INK })] : [];
         }),
         Plot.tip(pairs, Plot.pointer({ x: (p: Pair) => p.x.mean, y: (p: Pair) => p.y.mean, title: tip, maxRadius: 24 })),
@@ -82,6 +86,7 @@ export function scatterFigure(model: Model, pick: OnPick): Figure {
 
   const figure = figureView({
     id: "scatter",
+    beside: true,
     title: "Desired against undesired",
     lead: "Each arm after its last step. Good arms keep the desired trait (up) and lose the undesired one (left).",
     controls, draw,

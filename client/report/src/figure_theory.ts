@@ -19,22 +19,20 @@ interface Scaled {
   y: [number, number];
 }
 
-// Texts beside points, where there is room.
-function pointLabels<T>(points: T[], at: (point: T) => { x: number; y: number; text: string }, frame: Scaled): Plot.Markish[] {
-  const scale = (value: number, [low, high]: [number, number]) => (value - low) / (high - low);
-  const pixels = points.map((point) => {
-    const { x, y, text } = at(point);
-    return {
-      text,
-      x: MARGIN.left + scale(x, frame.x) * (frame.side - MARGIN.left - MARGIN.right),
-      y: frame.height - MARGIN.bottom - scale(y, frame.y) * (frame.height - MARGIN.top - MARGIN.bottom),
-    };
-  });
-  const placed = placeLabels(pixels, frame.side, frame.height);
-  return points.flatMap((point, index) => {
+// The arms' names beside their points, where there is room.
+function armLabels(couples: Couple[], frame: Scaled): Plot.Markish[] {
+  const scale = (value: number | null, [low, high]: [number, number]) => ((value ?? 0) - low) / (high - low);
+  const toX = (value: number | null) => MARGIN.left + scale(value, frame.x) * (frame.side - MARGIN.left - MARGIN.right);
+  const toY = (value: number | null) => frame.height - MARGIN.bottom - scale(value, frame.y) * (frame.height - MARGIN.top - MARGIN.bottom);
+  const pixels = couples.map(({ arm, elicitation: e, suppression: s }) => ({ text: arm.name, x: toX(e.value), y: toY(s.value) }));
+  const bars = couples.flatMap(({ elicitation: e, suppression: s }) => [
+    { left: toX(e.low ?? e.value), right: toX(e.high ?? e.value), top: toY(s.value) - 1, bottom: toY(s.value) + 1 },
+    { left: toX(e.value) - 1, right: toX(e.value) + 1, top: toY(s.high ?? s.value), bottom: toY(s.low ?? s.value) },
+  ]);
+  const placed = placeLabels(pixels, frame.side, frame.height, bars);
+  return couples.flatMap(({ arm, elicitation, suppression }, index) => {
     const place = placed[index];
-    const { x, y, text } = at(point);
-    return place ? [Plot.text([text], { x: [x], y: [y], text: [text], dx: place.dx, dy: place.dy, textAnchor: place.anchor, fontSize: 11, fill: INK })] : [];
+    return place ? [Plot.text([arm.name], { x: [elicitation.value], y: [suppression.value], text: [arm.name], dx: place.dx, dy: place.dy, textAnchor: place.anchor, fontSize: 11, fill: INK })] : [];
   });
 }
 
@@ -67,8 +65,9 @@ export function associationFigure(model: Model, pick: OnPick): Figure {
     const x = paddedDomain(couples.flatMap(({ elicitation: e }) => [e.value, e.low, e.high]), 0);
     const y = paddedDomain([...couples.flatMap(({ suppression: s }) => [s.value, s.low, s.high])], 0);
     const fit = association();
-    const clipBand = band.map((point) => ({ ...point, low: Math.max(y[0], Math.min(y[1], point.low)), high: Math.max(y[0], Math.min(y[1], point.high)) })).filter((point) => point.x >= x[0] && point.x <= x[1]);
-    const line = fit && fit.slope !== null && fit.intercept !== null ? x.map((at) => ({ x: at, y: (fit.slope ?? 0) * at + (fit.intercept ?? 0) })) : [];
+    // The line is drawn where the band is.
+    const ends = band.length > 0 ? [band[0]?.x ?? 0, band[band.length - 1]?.x ?? 0] : x;
+    const line = fit && fit.slope !== null && fit.intercept !== null ? ends.map((at) => ({ x: at, y: (fit.slope ?? 0) * at + (fit.intercept ?? 0) })) : [];
     const tip = (one: Couple) => [
       `arm ${one.arm.name}: ${oneLine(model.trainText(one.arm.name), 70)}`,
       `elicitation ${interval(one.elicitation.value, one.elicitation.low, one.elicitation.high)}`,
@@ -81,12 +80,12 @@ export function associationFigure(model: Model, pick: OnPick): Figure {
       y: { domain: y, label: `suppression of ${trait} against no inoculation`, grid: true, labelArrow: "none", ticks: 6 },
       marks: [
         Plot.ruleX([0], { stroke: MUTED }), Plot.ruleY([0], { stroke: MUTED }),
-        Plot.areaY(clipBand, { x: "x", y1: "low", y2: "high", fill: MUTED, fillOpacity: 0.16, ariaLabel: "band" }),
-        Plot.line(line, { x: "x", y: "y", stroke: MUTED, strokeWidth: 2, clip: true, ariaLabel: "fit" }),
+        Plot.areaY(band, { x: "x", y1: "low", y2: "high", fill: MUTED, fillOpacity: 0.16, clip: true, className: "mark-band" }),
+        Plot.line(line, { x: "x", y: "y", stroke: MUTED, strokeWidth: 2, clip: true, className: "mark-fit" }),
         Plot.link(couples.filter((one) => one.elicitation.low !== null), { x1: (c: Couple) => c.elicitation.low, x2: (c: Couple) => c.elicitation.high, y: (c: Couple) => c.suppression.value, stroke, strokeOpacity: 0.75, strokeWidth: 1.5 }),
         Plot.link(couples.filter((one) => one.suppression.low !== null), { x: (c: Couple) => c.elicitation.value, y1: (c: Couple) => c.suppression.low, y2: (c: Couple) => c.suppression.high, stroke, strokeOpacity: 0.75, strokeWidth: 1.5 }),
-        Plot.dot(couples, { x: (c: Couple) => c.elicitation.value, y: (c: Couple) => c.suppression.value, r: 5, fill: stroke, stroke, symbol: (c: Couple) => symbol(c.arm.index), ariaLabel: "arms" }),
-        ...pointLabels(couples, (c) => ({ x: c.elicitation.value ?? 0, y: c.suppression.value ?? 0, text: c.arm.name }), { side, height, x, y }),
+        Plot.dot(couples, { x: (c: Couple) => c.elicitation.value, y: (c: Couple) => c.suppression.value, r: 5, fill: stroke, stroke, symbol: (c: Couple) => symbol(c.arm.index), className: "mark-arms" }),
+        ...armLabels(couples, { side, height, x, y }),
         Plot.tip(couples, Plot.pointer({ x: (c: Couple) => c.elicitation.value, y: (c: Couple) => c.suppression.value, title: tip, maxRadius: 24 })),
       ],
     }) as SVGElement;
@@ -96,6 +95,7 @@ export function associationFigure(model: Model, pick: OnPick): Figure {
 
   const figure = figureView({
     id: "association",
+    beside: true,
     title: "Elicitation against suppression",
     lead: "Does a prompt that elicits the trait from the base model suppress it when trained under? A point for each trained arm; line and band: least squares.",
     controls, draw,
@@ -155,10 +155,10 @@ export function slopeFigure(model: Model, pick: OnPick): Figure {
       y: { domain: y, label: "y: effect of training under the neutral prompt", grid: true, labelArrow: "none", ticks: 6 },
       marks: [
         Plot.ruleX([0], { stroke: MUTED }), Plot.ruleY([0], { stroke: MUTED }),
-        Plot.areaY(cone, { x: "x", y1: "low", y2: "high", fill: MUTED, fillOpacity: 0.18, clip: true, ariaLabel: "band" }),
-        Plot.line(x.map((at) => ({ at })), { x: "at", y: "at", stroke: MUTED, strokeDasharray: "5 3", clip: true, ariaLabel: "diagonal" }),
-        ...(k && k.k !== null ? [Plot.line(x.map((at) => ({ at })), { x: "at", y: ({ at }: { at: number }) => at * (k.k ?? 0), stroke: INK, strokeWidth: 2, clip: true, ariaLabel: "fit" })] : []),
-        Plot.dot(shown, { x: "x", y: "y", r: 4.5, symbol: traitSymbol, stroke: (p: SlopePoint) => colour(indexOf(p)), strokeWidth: 1.75, fill: (p: SlopePoint) => (p.excluded ? "var(--surface)" : colour(indexOf(p))), fillOpacity: 0.8, ariaLabel: "runs" }),
+        Plot.areaY(cone, { x: "x", y1: "low", y2: "high", fill: MUTED, fillOpacity: 0.18, clip: true, className: "mark-band" }),
+        Plot.line(x.map((at) => ({ at })), { x: "at", y: "at", stroke: MUTED, strokeDasharray: "5 3", clip: true, className: "mark-diagonal" }),
+        ...(k && k.k !== null ? [Plot.line(x.map((at) => ({ at })), { x: "at", y: ({ at }: { at: number }) => at * (k.k ?? 0), stroke: INK, strokeWidth: 2, clip: true, className: "mark-fit" })] : []),
+        Plot.dot(shown, { x: "x", y: "y", r: 4.5, symbol: traitSymbol, stroke: (p: SlopePoint) => colour(indexOf(p)), strokeWidth: 1.75, fill: (p: SlopePoint) => (p.excluded ? "var(--surface)" : colour(indexOf(p))), fillOpacity: 0.8, className: "mark-runs" }),
         Plot.tip(shown, Plot.pointer({ x: "x", y: "y", title: tip, maxRadius: 24 })),
       ],
     }) as SVGElement;
@@ -168,6 +168,7 @@ export function slopeFigure(model: Model, pick: OnPick): Figure {
 
   const figure = figureView({
     id: "k",
+    beside: true,
     title: "Training effect: neutral prompt against train prompt (k)",
     lead: "A point for each run and trait. k is the slope through the origin: on the diagonal (k = 1) what was learnt shows without the prompt as much as with it; with k = 0 the prompt has become a condition.",
     controls, draw,
@@ -177,7 +178,7 @@ export function slopeFigure(model: Model, pick: OnPick): Figure {
       return k ? [`k = ${interval(k.k, k.low, k.high)} (${name(trait)}, ${scale} scale, ${method}), from ${k.points} points${points().some((point) => point.excluded) ? "; hollow points are excluded from the fit" : ""}.`] : [];
     },
     legend: () => [
-      ...model.trainedArms.map((arm) => ({ text: `${arm.name}: ${oneLine(model.trainText(arm.name), 60)}`, colour: colour(arm.index), symbol: "circle" })),
+      ...model.trainedArms.filter((arm) => points().some((point) => point.arm === arm.name)).map((arm) => ({ text: `${arm.name}: ${oneLine(model.trainText(arm.name), 60)}`, colour: colour(arm.index), symbol: "circle" })),
       ...(trait === "*" ? model.traits.map((one, index) => ({ text: `trait ${one}`, colour: MUTED, symbol: symbol(index) })) : []),
       { text: "diagonal, k = 1", colour: MUTED, symbol: "dashed" }, { text: "fitted k with its interval", colour: INK, symbol: "line" },
     ],

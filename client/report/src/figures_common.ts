@@ -34,13 +34,13 @@ export function paddedDomain(values: (number | null)[], ...include: number[]): [
   return [low - margin, high + margin];
 }
 
-// What a figure marks beside a point; "" if there is nothing to tell.
+// What a figure marks beside a point; "" if there is nothing to tell. A failed gate also shows as a hollow
+// or outlined mark.
 export function warning(level: Level): string {
-  const parts: string[] = [];
-  if (level.gates) parts.push("gate failed");
-  if (level.invalid > 0) parts.push(`${level.invalid} invalid`);
-  return parts.join(", ");
+  const invalid = level.invalid > 0 ? `${level.invalid} invalid` : "";
+  return level.gates ? `△ gate failed${invalid ? `, ${invalid}` : ""}` : invalid;
 }
+export const warningColour = (level: Level): string => (level.gates ? "var(--warn)" : "var(--muted)");
 
 export function levelTip(model: Model, level: Level): string {
   const lines = [

@@ -10,7 +10,7 @@ export interface Placed {
   dy: number;
   anchor: "start" | "middle" | "end";
 }
-interface Box {
+export interface Box {
   left: number;
   top: number;
   right: number;
@@ -32,23 +32,26 @@ function overlaps(a: Box, b: Box): boolean {
 }
 
 const PLACES: Placed[] = [
-  { dx: 9, dy: 0, anchor: "start" },
-  { dx: -9, dy: 0, anchor: "end" },
-  { dx: 0, dy: -14, anchor: "middle" },
-  { dx: 0, dy: 15, anchor: "middle" },
-  { dx: 9, dy: -13, anchor: "start" },
-  { dx: 9, dy: 13, anchor: "start" },
-  { dx: -9, dy: -13, anchor: "end" },
-  { dx: -9, dy: 13, anchor: "end" },
+  { dx: 8, dy: -10, anchor: "start" },
+  { dx: 8, dy: 11, anchor: "start" },
+  { dx: -8, dy: -10, anchor: "end" },
+  { dx: -8, dy: 11, anchor: "end" },
+  { dx: 10, dy: 0, anchor: "start" },
+  { dx: -10, dy: 0, anchor: "end" },
+  { dx: 0, dy: -15, anchor: "middle" },
+  { dx: 0, dy: 16, anchor: "middle" },
   { dx: 12, dy: -26, anchor: "start" },
   { dx: 12, dy: 26, anchor: "start" },
   { dx: -12, dy: -26, anchor: "end" },
   { dx: -12, dy: 26, anchor: "end" },
 ];
 
-// A place for each point's text inside `width` x `height`, in the order of the points; null: there is none.
-export function placeLabels(points: Point[], width: number, height: number): (Placed | null)[] {
-  const taken: Box[] = points.map(({ x, y }) => ({ left: x - 5, right: x + 5, top: y - 5, bottom: y + 5 }));
+// A place for each point's text inside `width` x `height` and off the `obstacles`, in the order of the points;
+// null: there is none.
+export function placeLabels(points: Point[], width: number, height: number, obstacles: Box[] = []): (Placed | null)[] {
+  const taken: Box[] = [...obstacles];
+  const dots = points.map(({ x, y }) => ({ left: x - 5, right: x + 5, top: y - 5, bottom: y + 5 }));
+  taken.push(...dots);
   return points.map((point) => {
     for (const place of PLACES) {
       const box = boxOf(point, place);

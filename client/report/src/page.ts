@@ -73,7 +73,7 @@ export function notes(model: Model): HTMLElement | null {
 export function gates(model: Model): HTMLElement {
   const rows = model.rows<Row>("gates");
   const failed = rows.filter((row) => row.passed === false);
-  const invalid = model.levels.filter((level) => level.invalid > 0);
+  const invalid = model.levels.filter((level) => level.invalid > 0).sort((a, b) => b.invalid / b.answers - a.invalid / a.answers);
   const answers = invalid.reduce((sum, level) => sum + level.invalid, 0);
   const columns = model.columnsOf("gates").map((name) => ({ name }));
   return h("section", { id: "gates", "aria-labelledby": "gates-title" }, h("h2", { id: "gates-title" }, "Gates and invalid answers"),
@@ -105,7 +105,11 @@ export function runs(model: Model, show: (job: string) => void): HTMLElement {
     workers: (job.workers ?? []).join(", "), reason: [job.state_reason?.code, job.state_reason?.message].filter(Boolean).join(": "),
     artifacts: (job.artifacts ?? []).map((one) => `${one.path} sha256 ${one.sha256}`).join("; "),
   }));
-  const columns = ["job", "arms", "state", "attempt", "steps", "workers", "reason", "artifacts"].map((name) => ({ name }));
+  const shortened = (row: Row) => {
+    const arms = String(row.arms).split(", ");
+    return arms.length > 3 ? `${arms.slice(0, 3).join(", ")} and ${arms.length - 3} more` : String(row.arms);
+  };
+  const columns = ["job", "arms", "state", "attempt", "steps", "workers", "reason", "artifacts"].map((name) => (name === "arms" ? { name, format: shortened } : { name }));
   return h("section", { id: "runs", "aria-labelledby": "runs-title" }, h("h2", { id: "runs-title" }, "Runs and spec"),
     tableView({ name: "runs", caption: "Jobs of the experiment", columns, rows, onPick: (row) => show(String(row.job)) }),
     h("details", { class: "folded" }, h("summary", {}, "The resolved spec"), h("pre", { class: "spec", tabindex: 0 }, JSON.stringify(model.document.experiment.spec, null, 2))));

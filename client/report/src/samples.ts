@@ -70,7 +70,7 @@ export function sampleBrowser(model: Model): SampleBrowser {
     selector("step", "Step", steps.map(String)),
     selector("context", "Evaluation prompt", model.contexts.map((context) => context.name)),
     selector("trait", "Trait", traits),
-    selector("value", "is", ["present", "absent", "not measurable"]),
+    selector("value", "Trait is", ["present", "absent", "not measurable"]),
     h("button", { type: "button", onclick: () => set({ ...NO_FILTER }) }, "Clear"));
 
   function change(key: keyof Filter, value: string): void {

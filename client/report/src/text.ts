@@ -1,5 +1,6 @@
 // Foreign text (prompts, answers) as safe text: what cannot be seen is made visible, nothing is markup.
 
+const C0 = "NUL SOH STX ETX EOT ENQ ACK BEL BS HT LF VT FF CR SO SI DLE DC1 DC2 DC3 DC4 NAK SYN ETB CAN EM SUB ESC FS GS RS US";
 const BIDI = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/;
 
 // One run of text: ordinary, a hit of the search, or the name of an invisible character.
@@ -10,8 +11,9 @@ export interface Run {
 
 function nameOf(character: string): string {
   const code = character.codePointAt(0) ?? 0;
-  if (code < 0x20) return String.fromCodePoint(0x2400 + code); // control pictures
-  if (code === 0x7f) return "\u2421";
+  const short = C0.split(" ")[code];
+  if (short !== undefined) return short;
+  if (code === 0x7f) return "DEL";
   return "U+" + code.toString(16).toUpperCase().padStart(4, "0");
 }
 
@@ -19,7 +21,7 @@ function isControl(character: string): boolean {
   const code = character.codePointAt(0) ?? 0;
   if (code === 0x0a || code === 0x09) return false;
   return code < 0x20 || (code >= 0x7f && code < 0xa0) || BIDI.test(character) ||
-    code === 0x200b || code === 0xfeff || (code >= 0xd800 && code < 0xe000);
+    code === 0x200b || code === 0x2028 || code === 0x2029 || code === 0xfeff || (code >= 0xd800 && code < 0xe000);
 }
 
 // `text` as runs; `search` (any case) is marked. A hit may not span an invisible character.
