@@ -33,6 +33,14 @@ export interface Figure {
 const SVG = "http://www.w3.org/2000/svg";
 const WIDEST = 1080;
 
+// Plot names its groups by attributes that ARIA does not allow there; the image has its own name.
+function dropGroupNames(svg: SVGElement): void {
+  for (const group of svg.querySelectorAll("g[aria-label], g[aria-description]")) {
+    group.removeAttribute("aria-label");
+    group.removeAttribute("aria-description");
+  }
+}
+
 function legendMark(item: LegendItem): SVGElement {
   const isLine = item.symbol === "line" || item.symbol === "dashed" || item.symbol === "dotted";
   const mark = isLine
@@ -40,6 +48,7 @@ function legendMark(item: LegendItem): SVGElement {
     : Plot.dot([0], { x: 0, y: 0, r: 5, symbol: (item.symbol ?? "circle") as Plot.SymbolType, fill: item.hollow ? "var(--surface)" : item.colour, stroke: item.colour, strokeWidth: 1.75 });
   const svg = Plot.plot({ width: 24, height: 16, margin: 0, axis: null, x: { domain: [-1, 1] }, y: { domain: [-1, 1] }, marks: [mark] }) as SVGElement;
   svg.setAttribute("aria-hidden", "true");
+  dropGroupNames(svg);
   return svg;
 }
 
@@ -108,6 +117,7 @@ export function figureView(options: FigureOptions): Figure {
     description.id = `${options.id}-svg-description`;
     title.textContent = options.title;
     description.textContent = options.describe();
+    dropGroupNames(svg);
     svg.prepend(title, description);
     svg.setAttribute("role", "img");
     svg.removeAttribute("aria-label");

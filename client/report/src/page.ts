@@ -85,7 +85,7 @@ export function gates(model: Model): HTMLElement {
 }
 
 export function prompts(model: Model): HTMLElement {
-  const list = h("div", { class: "scroller", tabindex: 0, role: "region", "aria-label": "Prompts" });
+  const list = h("div", { class: "scroller", tabindex: 0, role: "region", "aria-label": "Table of prompts" });
   const body = h("tbody");
   for (const context of model.contexts) {
     const parts = context.parts.length === 0 ? [h("p", {}, "nothing: the chat template's own default")] : context.parts.flatMap(({ what, text }) => [h("p", { class: "part" }, what), text ? foreign(text, "") : null]);
