@@ -102,13 +102,13 @@ def test_the_server_says_what_is_wrong_and_the_client_where(client: jenner.Clien
     client.submit(path, id="twice")
     with pytest.raises(jenner.AlreadyExistsError):
         client.submit(path, id="twice")
-    path.write_text(SPEC + "ranks: 0\nstudy: {neutral: nowhere}\n")
+    path.write_text(SPEC + "ranks: 0\nstudy: {resamples: 1}\n")
     with pytest.raises(jenner.InvalidArgumentError) as caught:
         client.submit(path, overrides=["arms[1]={name: b, train_context: x}", "training.epochs=0"])
     faults = {fault.field: fault.message for fault in caught.value.faults}
     assert faults["ranks"] == f"expected 1 to 64, found 0 ({path}:9)"
     assert faults["training.epochs"] == "expected 1 to 1000, found 0 (override training.epochs=0)"
-    assert faults["study.neutral"].endswith(f"({path}:10)")
+    assert faults["study.resamples"].endswith(f"({path}:10)")
     (folder / "rows.jsonl").write_text('{"prompt": "a"}\n{"prompt": "a", "completion": "b"}\n')
     with pytest.raises(jenner.InvalidArgumentError, match=r"dataset: .*rows\.jsonl: line 1: .*\(.*:2\)"):
         client.submit(path)
