@@ -227,7 +227,7 @@ def test_the_example_prints_its_tables(folder: Path, server: Server, worker: Wor
     example = ROOT / "client" / "python" / "examples"
     shutil.copy(example / "study.py", folder)
     shutil.copy(example / "study.yaml", folder)
-    settings = "base_model=model dataset=rows.jsonl evaluation.prompts=prompts.jsonl training.max_steps=4"
+    settings = "base_model=model dataset=rows.jsonl evaluation.prompts=prompts.jsonl training.max_steps=4 training.epochs=2"
     run = subprocess.run(
         [sys.executable, str(folder / "study.py")],
         env={**os.environ, "JENNER_SERVER": server.address, "STUDY_SET": settings + " evaluation.max_new_tokens=8"},
