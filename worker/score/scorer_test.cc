@@ -114,6 +114,7 @@ TEST(ScorerTest, OtherKindsLabelledByHand) {
   }
   for (const core::ScorerKind& kind : core::kScorerKinds) {
     static const std::set<std::string_view> kElsewhere = {"capitals",
+                                                          "judge",
                                                           "spanish",
                                                           "french",
                                                           "german",
