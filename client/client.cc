@@ -277,6 +277,21 @@ absl::StatusOr<std::string> Client::UploadDataset(const std::string& bytes, v1::
   return "sha256:" + hash;
 }
 
+absl::StatusOr<std::string> Client::DownloadDataset(const std::string& ref) {
+  constexpr char kPrefix[] = "sha256:";
+  v1::DownloadDatasetRequest request;
+  request.set_name("datasets/" +
+                   (ref.rfind(kPrefix, 0) == 0 ? ref.substr(sizeof kPrefix - 1) : ref));
+  std::string bytes;
+  RETURN_IF_ERROR(Retry([&](grpc::ClientContext* context) {
+    bytes.clear();
+    auto reader = datasets_->DownloadDataset(context, request);
+    for (v1::DownloadDatasetResponse response; reader->Read(&response);) bytes += response.chunk();
+    return reader->Finish();
+  }));
+  return bytes;
+}
+
 struct Watch::Stream {
   std::mutex mutex;  // guards context and cancelled against Cancel()
   std::unique_ptr<grpc::ClientContext> context;

@@ -66,6 +66,9 @@ class Client {
   // Uploads `bytes` unless the server has them. Returns the DatasetRef "sha256:<hex>".
   absl::StatusOr<std::string> UploadDataset(const std::string& bytes, v1::DatasetUse use);
 
+  // The bytes of the dataset `ref`, "sha256:<hex>".
+  absl::StatusOr<std::string> DownloadDataset(const std::string& ref);
+
   // Follows an experiment from `cursor` ("": from the beginning). The client must outlive it.
   std::unique_ptr<Watch> WatchExperiment(const std::string& name, const std::string& cursor);
 
