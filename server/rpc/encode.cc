@@ -6,7 +6,7 @@
 #include "core/names.h"
 #include "core/sha256.h"
 #include "core/spec_json.h"
-#include "core/statistics.h"
+#include "core/statistics/wilson.h"
 #include "server/coordinator/decide.h"
 #include "wire/convert.h"
 
@@ -183,8 +183,8 @@ v1::Cell Encode(const std::string& experiment, const store::Cell& cell,
     trait->set_num_not_measurable(count.num_not_measurable);
     if (count.num_measured == 0) continue;
     trait->set_ratio(static_cast<double>(count.num_present) / count.num_measured);
-    if (!core::HasWilson(answers_per_prompt, count.num_measured)) continue;
-    const core::Interval interval = core::Wilson(count.num_present, count.num_measured);
+    if (!statistics::HasWilson(answers_per_prompt, count.num_measured)) continue;
+    const statistics::Interval interval = statistics::Wilson(count.num_present, count.num_measured);
     trait->set_low(interval.low);
     trait->set_high(interval.high);
   }

@@ -1,11 +1,11 @@
-#include "core/statistics.h"
+#include "core/statistics/wilson.h"
 
 #include <gtest/gtest.h>
 
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-namespace jenner::core {
+namespace jenner::statistics {
 namespace {
 
 TEST(WilsonTest, NeedsIndependentAnswers) {
@@ -43,4 +43,4 @@ TEST(WilsonDeathTest, RefusesCountsThatCannotBe) {
 }
 
 }  // namespace
-}  // namespace jenner::core
+}  // namespace jenner::statistics
