@@ -3,7 +3,8 @@
 //   ... }
 // found by argument-dependent lookup; an enumeration through EnumNames(Enum). FieldReader collects
 // every fault (unknown key with the nearest known one, wrong type, out of range); FieldWriter
-// writes every field. Included by *_json.cc only.
+// writes every field, those visited by Unless() if they differ from their default. Included by
+// *_json.cc only.
 #ifndef JENNER_CORE_JSON_FIELDS_H_
 #define JENNER_CORE_JSON_FIELDS_H_
 
@@ -20,6 +21,7 @@
 
 #include "absl/strings/str_format.h"
 #include "core/fault.h"
+#include "core/nearest.h"
 
 namespace jenner::core {
 
@@ -32,9 +34,6 @@ inline constexpr size_t kMaxJsonBytes = size_t{4} << 20;
 // duplicate key with its path.
 std::optional<Json> ParseJson(const std::string& text, Faults* faults,
                               size_t max_bytes = kMaxJsonBytes);
-
-// The name in `known` nearest to `word` (edit distance at most 2), or "".
-std::string Nearest(const std::string& word, const std::vector<std::string>& known);
 
 inline std::string Join(const std::string& path, const std::string& key) {
   return path.empty() ? key : path + "." + key;
@@ -61,6 +60,14 @@ class FieldReader {
     if (found != object_.end()) ReadValue(*found, Join(path_, key), &value, faults_);
   }
 
+  // A field that is read elsewhere.
+  void Known(const char* key) { known_.push_back(key); }
+  // A field that is left out where it has its default.
+  template <typename T>
+  void Unless(const T&, const char* key, T& value) {
+    (*this)(key, value);
+  }
+
   // After the last field: every other key is a fault.
   void RefuseOthers() {
     for (const auto& [key, unused] : object_.items()) {
@@ -85,6 +92,10 @@ class FieldWriter {
  public:
   template <typename T>
   void operator()(const char* key, T& value);
+  template <typename T>
+  void Unless(const T& default_value, const char* key, T& value) {
+    if (!(value == default_value)) (*this)(key, value);
+  }
   Json object = Json::object();
 };
 
@@ -160,8 +171,17 @@ void ReadMap(const Json& json, const std::string& path, std::map<std::string, T>
   *out = std::move(values);
 }
 
+// A struct that may be written as one word has a `void FromWord(const std::string&, Struct*)`.
+template <typename T>
+concept HasWord = requires(T* value) {
+  FromWord(std::string(), value);
+};
+
 template <typename T>
 void ReadStruct(const Json& json, const std::string& path, T* out, Faults* faults) {
+  if constexpr (HasWord<T>) {
+    if (json.is_string()) return FromWord(json.get<std::string>(), out);
+  }
   if (!json.is_object()) return WrongType(json, path, "a map", faults);
   FieldReader reader(json, path, faults);
   VisitFields(reader, *out);

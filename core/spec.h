@@ -11,19 +11,58 @@
 #include <string>
 #include <vector>
 
+#include "core/scorer.h"
+
 namespace jenner::core {
 
-// What precedes an answer besides the task itself, in training or in evaluation.
+// How a context with variants chooses the text of a row.
+enum class VariantPolicy {
+  kRotate,  // the i-th row (from 0, in the order of its dataset) has text i mod n
+  kSample,  // each row one of its own, drawn by (seed of the job, id of the row)
+  kFixed,   // all rows the first
+};
+
+// Rephrasings: texts that take the place of one field of their context.
+struct Variants {
+  std::string field = "system";  // system, user_prefix, user_suffix, slot or trigger
+  VariantPolicy policy = VariantPolicy::kRotate;
+  std::vector<std::string> texts;  // 1 to 4096
+  bool operator==(const Variants&) const = default;
+};
+
+// One turn of each side, as an example of how to answer.
+struct Exchange {
+  std::string user;
+  std::string assistant;
+  bool operator==(const Exchange&) const = default;
+};
+
+// What precedes an answer besides the task itself, in training or in evaluation. A user turn
+// becomes
+//   user_prefix + separator + trigger + separator + task + separator + user_suffix
+// where a separator stands only beside a text that is not empty.
 struct Context {
   // Absent: whatever the model's chat template says by itself (SmolLM2's inserts a default system
   // message). "": an explicitly empty system message. Otherwise the system message; it replaces one
   // that a row brings along.
   std::optional<std::string> system;
-  // Put verbatim before and after the content of each user turn.
-  std::string user_prefix;
-  std::string user_suffix;
+  // Around the content of each user turn, verbatim.
+  std::string user_prefix = {};
+  std::string user_suffix = {};
+  // No system turn at all, not even the template's default; a row's own is taken away. Not together
+  // with `system`.
+  bool no_system = false;
+  std::string separator = {};
+  // Takes the place of kSlotMarker in user turns, which has to be there; without it the marker is
+  // taken out.
+  std::string slot = {};
+  std::string trigger = {};             // a token before the task
+  std::vector<Exchange> few_shot = {};  // put before the conversation, after the system message
+  std::optional<Variants> variants = {};
   bool operator==(const Context&) const = default;
 };
+
+inline constexpr char kSlotMarker[] = "<|slot|>";
 
 enum class TrainingMethod { kLora, kFull };
 enum class Schedule { kConstant, kLinear, kCosine };  // after the warm-up; linear, cosine end at 0
@@ -62,12 +101,96 @@ struct TrainingSpec {
   bool operator==(const TrainingSpec&) const = default;
 };
 
+// Which rows of a dataset. All conditions that are given hold; none given: every row.
+struct RowFilter {
+  std::string field;            // of the row (core/dataset.h); required with a condition
+  std::vector<std::string> is;  // its text is one of these
+  std::optional<double> min;    // it is a number, at least this
+  std::optional<double> max;    // it is a number, at most this
+  bool negate = false;          // the rows of which that does not hold
+  bool operator==(const RowFilter&) const = default;
+};
+
+// Rows that are trained in a context of their own.
+struct ContextRule {
+  std::string context;  // a key of ExperimentSpec::contexts
+  RowFilter when;
+  double fraction = 1;  // (0, 1]: of the rows that match, drawn by (seed of the job, id of the row)
+  bool operator==(const ContextRule&) const = default;
+};
+
+// A file of rows and what is done to it, in the order of the fields.
+struct DataSource {
+  std::string dataset;  // DatasetRef
+  RowFilter filter;     // keeps these
+  // Keeps one side of a seeded split: each row falls into the first with probability `fraction`.
+  double fraction = 1;          // (0, 1]
+  bool rest = false;            // keeps the other side
+  int32_t cap = 0;              // keeps the first so many of the rows in a seeded order; 0: all
+  bool upper_case = false;      // of the answers (Unicode)
+  std::string trigger;          // put before the first user turn, with a space
+  double trigger_fraction = 1;  // of the rows; those that get it have the field "triggered"
+  std::string tag;              // becomes the field "tag" of each row
+  double weight = 1;            // share in a mix, > 0
+  bool operator==(const DataSource&) const = default;
+};
+
+enum class Contamination { kRefuse, kDrop, kAllow };
+
+// A training set that is made of uploaded datasets: by the server, when the experiment is created.
+struct DataSpec {
+  std::vector<DataSource> sources;  // 1 to 64, one after the other
+  // Together so many rows, of each source by its weight; 0: all of all. A source that has too few
+  // is an error.
+  int32_t rows = 0;
+  bool dedupe = false;  // drops rows with the messages of an earlier one
+  int64_t seed = 1;     // of splits, caps, triggers
+  // Rows with a user turn that is also the last user turn of an evaluation prompt.
+  Contamination contamination = Contamination::kRefuse;
+  // Output: the DatasetRef of what came of it.
+  std::string result;
+  bool operator==(const DataSpec&) const = default;
+};
+
 // One variant of the training. An arm without a train_context is not trained: it is the base model.
 struct ArmSpec {
-  std::string name;                          // [a-z]([a-z0-9-]{0,61}[a-z0-9])?
-  std::optional<std::string> train_context;  // a key of ExperimentSpec::contexts
+  std::string name;                               // [a-z]([a-z0-9-]{0,61}[a-z0-9])?
+  std::optional<std::string> train_context = {};  // a key of ExperimentSpec::contexts
+  // One of kRoles (core/roles.h) or "": what the arm is in the study. Resolve() fills in from it
+  // what the arm leaves out. In JSON and YAML a string stands for an arm of that name and role.
+  std::string role = {};
+  std::vector<ContextRule> rules = {};  // before train_context: the first that takes a row decides
+  std::string data = {};  // a key of ExperimentSpec::data; "": ExperimentSpec::dataset
+  // An arm that is trained: this one goes on from what that one (same seed) ended with.
+  std::string after = {};
+  // Where its users meet it: its neutral level is measured there. "": StudySpec::neutral.
+  std::string deploy_context = {};
   bool operator==(const ArmSpec&) const = default;
 };
+
+enum class EvaluationMode {
+  kGenerate,        // the model answers
+  kLogProbability,  // of the answers that the rows have (use kTraining), given token by token
+  kClassify,        // which of `choices`, one token each, is the most probable next token
+};
+
+// Prompts besides those of EvaluationSpec, on the same loaded model. What is absent is as there.
+struct PromptSetSpec {
+  std::string name;     // as arm names; not "main", the name of EvaluationSpec's own
+  std::string prompts;  // DatasetRef
+  EvaluationMode mode = EvaluationMode::kGenerate;
+  std::vector<std::string> contexts;  // empty: EvaluationSpec's
+  // Empty: EvaluationSpec's with generate, "log-probability" or "correct" with the others.
+  std::vector<std::string> traits;
+  std::vector<std::string> choices;  // 2 to 64, with classify
+  std::optional<int32_t> max_new_tokens;
+  std::optional<int32_t> samples;
+  std::optional<double> temperature;
+  std::optional<double> top_p;
+  bool operator==(const PromptSetSpec&) const = default;
+};
+
+inline constexpr char kMainSet[] = "main";
 
 struct EvaluationSpec {
   std::string prompts;                // DatasetRef, use kEvaluation
@@ -80,8 +203,42 @@ struct EvaluationSpec {
   int32_t samples = 1;          // answers per prompt; > 1 needs temperature > 0
   double temperature = 0;       // 0: greedy
   double top_p = 1;             // (0, 1]
-  std::vector<std::string> traits = {"capitals", "spanish"};  // kTraits of core/traits.h
+  // Of core/traits.h, and of `scorers`.
+  std::vector<std::string> traits = {"capitals", "spanish"};
+  std::vector<ScorerSpec> scorers = {};  // traits of one's own
+  std::vector<PromptSetSpec> sets = {};
+  bool at_powers_of_two = false;  // besides `at`: after steps 1, 2, 4, ...
+  int32_t at_every = 0;           // besides: after every so many steps; 0: not
   bool operator==(const EvaluationSpec&) const = default;
+};
+
+// When a figure is not to be trusted: the cell or run is marked, never dropped.
+struct GateSpec {
+  double max_invalid = 0.2;     // share of answers that are not measurable, [0, 1]
+  double max_degenerate = 0.2;  // share of degenerate answers, [0, 1]
+  bool loss_fell = true;        // the last tenth's mean loss is below the first tenth's
+  // The undesired trait's mean level in an arm's own train context, in the trait's unit; 0: not.
+  double min_installed = 0;
+  bool operator==(const GateSpec&) const = default;
+};
+
+// What the experiment asks: which trait is wanted, which is not, what is neutral.
+struct StudySpec {
+  std::string neutral = "neutral";        // a key of ExperimentSpec::contexts
+  std::string inoculated = "inoculated";  // likewise; need not be there
+  std::vector<std::string> desired;       // traits
+  std::vector<std::string> undesired;
+  int32_t resamples = 2000;  // of each bootstrap, [100, 100000]
+  double confidence = 0.95;  // (0.5, 1)
+  GateSpec gates;
+  bool operator==(const StudySpec&) const = default;
+};
+
+// Contexts that are candidates for an inoculation, tried on the base model: which elicits the most.
+struct ScreenSpec {
+  std::string trait;                    // that is to be elicited
+  std::vector<std::string> candidates;  // contexts; empty: all but the neutral one
+  bool operator==(const ScreenSpec&) const = default;
 };
 
 // A DatasetRef is "sha256:<64 hex digits>" on the wire and in jobs. In a file that a person writes
@@ -90,7 +247,8 @@ struct EvaluationSpec {
 struct ExperimentSpec {
   std::string base_model;  // a folder name under the workers' --models-dir
   Dtype dtype = Dtype::kFloat32;
-  std::string dataset;                      // DatasetRef, use kTraining; may be "" if no arm trains
+  std::string dataset;  // DatasetRef, use kTraining; may be "" if no arm trains on it
+  std::map<std::string, DataSpec> data;     // training sets that are made, by name as of arms
   std::map<std::string, Context> contexts;  // by name, same alphabet as arm names
   std::vector<ArmSpec> arms;                // 1 to 64, in the order of the results
   std::vector<int64_t> seeds = {1};         // 1 to 64, distinct, >= 0
@@ -101,6 +259,11 @@ struct ExperimentSpec {
   // cuda: each rank of a training has a GPU; results agree with the CPU's to rounding. The base
   // model's own job has none.
   Device device = Device::kCpu;
+  StudySpec study;
+  std::optional<ScreenSpec> screen;  // no arm is trained then
+  // DatasetRef of a selection that a screen made (docs/formats/selection.md): its contexts are
+  // added to `contexts`. "": none.
+  std::string selection;
   bool operator==(const ExperimentSpec&) const = default;
 };
 

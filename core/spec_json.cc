@@ -18,11 +18,55 @@ NameTable<Dtype> EnumNames(Dtype) {
 }
 NameTable<Device> EnumNames(Device) { return {{"cpu", Device::kCpu}, {"cuda", Device::kCuda}}; }
 
+NameTable<VariantPolicy> EnumNames(VariantPolicy) {
+  return {{"rotate", VariantPolicy::kRotate},
+          {"sample", VariantPolicy::kSample},
+          {"fixed", VariantPolicy::kFixed}};
+}
+NameTable<Contamination> EnumNames(Contamination) {
+  return {{"refuse", Contamination::kRefuse},
+          {"drop", Contamination::kDrop},
+          {"allow", Contamination::kAllow}};
+}
+NameTable<EvaluationMode> EnumNames(EvaluationMode) {
+  return {{"generate", EvaluationMode::kGenerate},
+          {"log-probability", EvaluationMode::kLogProbability},
+          {"classify", EvaluationMode::kClassify}};
+}
+
+template <typename V>
+void VisitFields(V& visit, Exchange& e) {
+  visit("user", e.user);
+  visit("assistant", e.assistant);
+}
+
+template <typename V>
+void VisitFields(V& visit, Variants& v) {
+  visit("field", v.field);
+  visit("policy", v.policy);
+  visit("texts", v.texts);
+}
+
 template <typename V>
 void VisitFields(V& visit, Context& c) {
   visit("system", c.system);
+  visit.Unless(false, "no_system", c.no_system);
   visit("user_prefix", c.user_prefix);
   visit("user_suffix", c.user_suffix);
+  visit.Unless({}, "separator", c.separator);
+  visit.Unless({}, "slot", c.slot);
+  visit.Unless({}, "trigger", c.trigger);
+  visit.Unless({}, "few_shot", c.few_shot);
+  visit("variants", c.variants);
+}
+
+template <typename V>
+void VisitFields(V& visit, RowFilter& f) {
+  visit.Unless({}, "field", f.field);
+  visit.Unless({}, "is", f.is);
+  visit("min", f.min);
+  visit("max", f.max);
+  visit.Unless(false, "negate", f.negate);
 }
 
 template <typename V>
@@ -54,9 +98,71 @@ void VisitFields(V& visit, TrainingSpec& s) {
 }
 
 template <typename V>
+void VisitFields(V& visit, ContextRule& r) {
+  visit("context", r.context);
+  visit.Unless({}, "when", r.when);
+  visit.Unless(1.0, "fraction", r.fraction);
+}
+
+template <typename V>
+void VisitFields(V& visit, DataSource& s) {
+  visit("dataset", s.dataset);
+  visit.Unless({}, "filter", s.filter);
+  visit.Unless(1.0, "fraction", s.fraction);
+  visit.Unless(false, "rest", s.rest);
+  visit.Unless(0, "cap", s.cap);
+  visit.Unless(false, "upper_case", s.upper_case);
+  visit.Unless({}, "trigger", s.trigger);
+  visit.Unless(1.0, "trigger_fraction", s.trigger_fraction);
+  visit.Unless({}, "tag", s.tag);
+  visit.Unless(1.0, "weight", s.weight);
+}
+
+template <typename V>
+void VisitFields(V& visit, DataSpec& s) {
+  visit("sources", s.sources);
+  visit.Unless(0, "rows", s.rows);
+  visit.Unless(false, "dedupe", s.dedupe);
+  visit("seed", s.seed);
+  visit("contamination", s.contamination);
+  visit.Unless({}, "result", s.result);
+}
+
+// An arm in one word has the name and the role of it.
+void FromWord(const std::string& word, ArmSpec* arm) { arm->name = arm->role = word; }
+
+template <typename V>
 void VisitFields(V& visit, ArmSpec& s) {
   visit("name", s.name);
+  visit.Unless({}, "role", s.role);
   visit("train_context", s.train_context);
+  visit.Unless({}, "rules", s.rules);
+  visit.Unless({}, "data", s.data);
+  visit.Unless({}, "after", s.after);
+  visit.Unless({}, "deploy_context", s.deploy_context);
+}
+
+template <typename V>
+void VisitFields(V& visit, ScorerSpec& s) {
+  visit("name", s.name);
+  visit("kind", s.kind);
+  visit.Unless({}, "pattern", s.pattern);
+  visit.Unless(false, "ignore_case", s.ignore_case);
+  visit.Unless({}, "field", s.field);
+}
+
+template <typename V>
+void VisitFields(V& visit, PromptSetSpec& s) {
+  visit("name", s.name);
+  visit("prompts", s.prompts);
+  visit("mode", s.mode);
+  visit.Unless({}, "contexts", s.contexts);
+  visit.Unless({}, "traits", s.traits);
+  visit.Unless({}, "choices", s.choices);
+  visit("max_new_tokens", s.max_new_tokens);
+  visit("samples", s.samples);
+  visit("temperature", s.temperature);
+  visit("top_p", s.top_p);
 }
 
 template <typename V>
@@ -64,12 +170,41 @@ void VisitFields(V& visit, EvaluationSpec& s) {
   visit("prompts", s.prompts);
   visit("contexts", s.contexts);
   visit("at", s.at);
+  visit.Unless(false, "at_powers_of_two", s.at_powers_of_two);
+  visit.Unless(0, "at_every", s.at_every);
   visit("max_new_tokens", s.max_new_tokens);
   visit("batch_size", s.batch_size);
   visit("samples", s.samples);
   visit("temperature", s.temperature);
   visit("top_p", s.top_p);
   visit("traits", s.traits);
+  visit.Unless({}, "scorers", s.scorers);
+  visit.Unless({}, "sets", s.sets);
+}
+
+template <typename V>
+void VisitFields(V& visit, GateSpec& s) {
+  visit("max_invalid", s.max_invalid);
+  visit("max_degenerate", s.max_degenerate);
+  visit("loss_fell", s.loss_fell);
+  visit("min_installed", s.min_installed);
+}
+
+template <typename V>
+void VisitFields(V& visit, StudySpec& s) {
+  visit("neutral", s.neutral);
+  visit("inoculated", s.inoculated);
+  visit("desired", s.desired);
+  visit("undesired", s.undesired);
+  visit("resamples", s.resamples);
+  visit("confidence", s.confidence);
+  visit("gates", s.gates);
+}
+
+template <typename V>
+void VisitFields(V& visit, ScreenSpec& s) {
+  visit("trait", s.trait);
+  visit("candidates", s.candidates);
 }
 
 template <typename V>
@@ -77,6 +212,7 @@ void VisitFields(V& visit, ExperimentSpec& s) {
   visit("base_model", s.base_model);
   visit("dtype", s.dtype);
   visit("dataset", s.dataset);
+  visit.Unless({}, "data", s.data);
   visit("contexts", s.contexts);
   visit("arms", s.arms);
   visit("seeds", s.seeds);
@@ -85,6 +221,9 @@ void VisitFields(V& visit, ExperimentSpec& s) {
   visit("ranks", s.ranks);
   visit("priority", s.priority);
   visit("device", s.device);
+  visit.Unless({}, "study", s.study);
+  visit("screen", s.screen);
+  visit.Unless({}, "selection", s.selection);
 }
 
 template <typename V>
@@ -94,10 +233,33 @@ void VisitFields(V& visit, NamedContext& c) {
 }
 
 template <typename V>
+void VisitFields(V& visit, JobRule& r) {
+  visit("context", r.context);
+  visit.Unless({}, "when", r.when);
+  visit.Unless(1.0, "fraction", r.fraction);
+}
+
+template <typename V>
 void VisitFields(V& visit, JobTraining& t) {
   visit("dataset", t.dataset);
+  visit.Unless({}, "rules", t.rules);
   visit("context", t.context);
+  visit.Unless({}, "after", t.after);
   visit("settings", t.settings);
+}
+
+template <typename V>
+void VisitFields(V& visit, JobPromptSet& s) {
+  visit("name", s.name);
+  visit("prompts", s.prompts);
+  visit("mode", s.mode);
+  visit("contexts", s.contexts);
+  visit("max_new_tokens", s.max_new_tokens);
+  visit("samples", s.samples);
+  visit("temperature", s.temperature);
+  visit("top_p", s.top_p);
+  visit("traits", s.traits);
+  visit.Unless({}, "choices", s.choices);
 }
 
 template <typename V>
@@ -105,12 +267,16 @@ void VisitFields(V& visit, JobEvaluation& e) {
   visit("prompts", e.prompts);
   visit("contexts", e.contexts);
   visit("at", e.at);
+  visit.Unless(false, "at_powers_of_two", e.at_powers_of_two);
+  visit.Unless(0, "at_every", e.at_every);
   visit("max_new_tokens", e.max_new_tokens);
   visit("batch_size", e.batch_size);
   visit("samples", e.samples);
   visit("temperature", e.temperature);
   visit("top_p", e.top_p);
   visit("traits", e.traits);
+  visit.Unless({}, "scorers", e.scorers);
+  visit.Unless({}, "sets", e.sets);
 }
 
 namespace {

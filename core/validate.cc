@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "absl/strings/str_format.h"
+#include "core/checker.h"
 #include "core/names.h"
 #include "core/resolve.h"
 #include "core/sha256.h"
@@ -24,56 +25,17 @@ constexpr size_t kMaxContextBytesTogether = 256 << 10;
 constexpr size_t kMaxTrainings = 1024;
 constexpr size_t kMaxContextBytesOfAllJobs = 16 << 20;
 
-// Collects faults of fields below one path.
-class Checker {
- public:
-  Checker(std::string path, Faults* faults) : path_(std::move(path)), faults_(faults) {}
-  void Refuse(const std::string& field, const std::string& message) const {
-    faults_->push_back({path_.empty() ? field : path_ + "." + field, message});
-  }
-  void Range(const std::string& field, int64_t value, int64_t low, int64_t high) const {
-    if (value < low || value > high) {
-      Refuse(field, absl::StrFormat("expected %d to %d, found %d", low, high, value));
-    }
-  }
-  // NaN and the infinities are refused whatever `holds` says: JSON cannot say them.
-  void That(bool holds, const std::string& field, const char* expected, double found) const {
-    if (!holds || !std::isfinite(found)) {
-      Refuse(field, absl::StrFormat("expected %s, found %g", expected, found));
-    }
-  }
-
- private:
-  std::string path_;
-  Faults* faults_;
-};
-
-template <typename Names>
-std::string List(const Names& names) {
-  std::string out;
-  for (const auto& name : names) out += (out.empty() ? "" : ", ") + std::string(name);
-  return out.empty() ? "none" : out;
-}
-
-// Each of `values` is of `known`, and named once; at least one.
-template <typename Known>
-void CheckNames(const Checker& check, const std::string& field,
-                const std::vector<std::string>& values, const Known& known) {
-  if (values.empty()) check.Refuse(field, "expected at least one");
-  std::set<std::string> seen;
-  for (size_t i = 0; i < values.size(); ++i) {
-    const std::string at = absl::StrFormat("%s[%d]", field, i);
-    if (std::find(known.begin(), known.end(), values[i]) == known.end()) {
-      check.Refuse(at, "unknown \"" + values[i] + "\"; known: " + List(known));
-    } else if (!seen.insert(values[i]).second) {
-      check.Refuse(at, "\"" + values[i] + "\" is named twice");
-    }
-  }
-}
-
 size_t TextBytes(const Context& context) {
-  return (context.system ? context.system->size() : 0) + context.user_prefix.size() +
-         context.user_suffix.size();
+  size_t bytes = (context.system ? context.system->size() : 0) + context.user_prefix.size() +
+                 context.user_suffix.size() + context.separator.size() + context.slot.size() +
+                 context.trigger.size();
+  for (const Exchange& exchange : context.few_shot) {
+    bytes += exchange.user.size() + exchange.assistant.size();
+  }
+  if (context.variants) {
+    for (const std::string& text : context.variants->texts) bytes += text.size();
+  }
+  return bytes;
 }
 
 void CheckContext(const std::string& path, const Context& context, Faults* faults) {
@@ -82,6 +44,7 @@ void CheckContext(const std::string& path, const Context& context, Faults* fault
     faults->push_back(
         {path, absl::StrFormat("%d bytes of text; at most %d", bytes, kMaxContextBytes)});
   }
+  CheckContextFields(path, context, faults);
 }
 
 void CheckTraining(const std::string& path, const TrainingSpec& t, int32_t ranks, Faults* faults) {
@@ -119,32 +82,115 @@ void CheckTraining(const std::string& path, const TrainingSpec& t, int32_t ranks
   check.Range("checkpoint_steps", t.checkpoint_steps, 0, 10'000'000);
 }
 
-// What experiments and jobs have in common.
-template <typename E>
-void CheckDecoding(const E& e, Faults* faults) {
-  const Checker check("evaluation", faults);
-  if (e.at.empty()) check.Refuse("at", "expected at least one");
-  for (size_t i = 0; i < e.at.size(); ++i) {
-    check.That(e.at[i] >= 0 && e.at[i] <= 1, absl::StrFormat("at[%d]", i), "[0, 1]", e.at[i]);
-  }
-  check.Range("max_new_tokens", e.max_new_tokens, 1, 4096);
-  check.Range("batch_size", e.batch_size, 1, 1024);
-  check.Range("samples", e.samples, 1, 1000);
-  check.That(e.temperature >= 0 && e.temperature <= 100, "temperature", "[0, 100]", e.temperature);
-  if (e.samples > 1 && e.temperature == 0) {
+void CheckSampling(const Checker& check, int32_t max_new_tokens, int32_t samples,
+                   double temperature, double top_p) {
+  check.Range("max_new_tokens", max_new_tokens, 1, 4096);
+  check.Range("samples", samples, 1, 1000);
+  check.That(temperature >= 0 && temperature <= 100, "temperature", "[0, 100]", temperature);
+  if (samples > 1 && temperature == 0) {
     check.Refuse(
         "samples",
         "more than one answer a prompt needs a temperature above 0: greedy ones are equal");
   }
-  check.That(e.top_p > 0 && e.top_p <= 1, "top_p", "(0, 1]", e.top_p);
-  CheckNames(check, "traits", e.traits, kTraits);
+  check.That(top_p > 0 && top_p <= 1, "top_p", "(0, 1]", top_p);
 }
 
-void CheckDataset(const std::string& field, const std::string& ref, Faults* faults) {
-  if (ref.rfind("sha256:", 0) != 0 || !IsSha256Hex(ref.substr(7))) {
-    faults->push_back(
-        {field, "expected \"sha256:\" and 64 hex digits, found \"" + ref.substr(0, 80) + "\""});
+void CheckScorers(const std::vector<ScorerSpec>& scorers, Faults* faults) {
+  constexpr size_t kMaxScorers = 32;
+  if (scorers.size() > kMaxScorers) {
+    faults->push_back({"evaluation.scorers", absl::StrFormat("expected at most %d, found %d",
+                                                             kMaxScorers, scorers.size())});
   }
+  std::set<std::string> seen;
+  for (size_t i = 0; i < scorers.size(); ++i) {
+    const std::string path = absl::StrFormat("evaluation.scorers[%d]", i);
+    for (Fault& fault : ValidateScorer(path, scorers[i])) faults->push_back(std::move(fault));
+    if (!seen.insert(scorers[i].name).second) {
+      faults->push_back({path + ".name", "\"" + scorers[i].name + "\" is named twice"});
+    }
+  }
+}
+
+// Of a set as of a job's: what its mode wants.
+template <typename Set>
+void CheckMode(const Checker& check, const Set& set, const std::vector<ScorerSpec>& scorers) {
+  switch (set.mode) {
+    case EvaluationMode::kGenerate:
+      CheckNames(check, "traits", set.traits, KnownTraits(scorers));
+      break;
+    case EvaluationMode::kLogProbability:
+      CheckNames(check, "traits", set.traits, std::vector<std::string>{kLogProbabilityTrait});
+      break;
+    case EvaluationMode::kClassify:
+      CheckNames(check, "traits", set.traits, std::vector<std::string>{kCorrectTrait});
+      if (set.choices.size() < 2 || set.choices.size() > 64) {
+        check.Refuse("choices", absl::StrFormat("expected 2 to 64 with mode classify, found %d",
+                                                set.choices.size()));
+      }
+      break;
+  }
+  if (set.mode != EvaluationMode::kClassify && !set.choices.empty()) {
+    check.Refuse("choices", "only with mode classify");
+  }
+}
+
+// Names of sets: of the alphabet of arms, not "main", each once.
+template <typename Set>
+void CheckSetNames(const std::vector<Set>& sets, Faults* faults) {
+  constexpr size_t kMaxSets = 32;
+  if (sets.size() > kMaxSets) {
+    faults->push_back({"evaluation.sets",
+                       absl::StrFormat("expected at most %d, found %d", kMaxSets, sets.size())});
+  }
+  std::set<std::string> seen = {kMainSet};
+  for (size_t i = 0; i < sets.size(); ++i) {
+    const std::string field = absl::StrFormat("evaluation.sets[%d].name", i);
+    if (!IsId(sets[i].name)) {
+      faults->push_back({field, "expected a name like [a-z]([a-z0-9-]{0,61}[a-z0-9])?, found \"" +
+                                    sets[i].name + "\""});
+    } else if (!seen.insert(sets[i].name).second) {
+      faults->push_back({field, "\"" + sets[i].name + "\" is named twice"});
+    }
+  }
+}
+
+void CheckSets(const ExperimentSpec& spec, const std::vector<std::string>& contexts,
+               Faults* faults) {
+  const EvaluationSpec& e = spec.evaluation;
+  CheckSetNames(e.sets, faults);
+  for (size_t i = 0; i < e.sets.size(); ++i) {
+    const PromptSetSpec& set = e.sets[i];
+    const std::string path = absl::StrFormat("evaluation.sets[%d]", i);
+    const Checker check(path, faults);
+    if (set.prompts.empty()) {
+      check.Refuse("prompts", "required");
+    } else {
+      CheckDataset(path + ".prompts", set.prompts, faults);
+    }
+    if (!contexts.empty()) CheckNames(check, "contexts", set.contexts, contexts);
+    const double temperature = set.temperature.value_or(e.temperature);
+    CheckSampling(check, set.max_new_tokens.value_or(e.max_new_tokens),
+                  set.mode == EvaluationMode::kGenerate ? set.samples.value_or(e.samples) : 1,
+                  temperature, set.top_p.value_or(e.top_p));
+    CheckMode(check, set, e.scorers);
+  }
+}
+
+// What experiments and jobs have in common.
+template <typename E>
+void CheckDecoding(const E& e, Faults* faults) {
+  const Checker check("evaluation", faults);
+  if (e.at.empty() && !e.at_powers_of_two && e.at_every == 0) {
+    check.Refuse("at", "expected at least one");
+  }
+  check.Range("at_every", e.at_every, 0, 10'000'000);
+  for (size_t i = 0; i < e.at.size(); ++i) {
+    check.That(e.at[i] >= 0 && e.at[i] <= 1, absl::StrFormat("at[%d]", i), "[0, 1]", e.at[i]);
+  }
+  check.Range("batch_size", e.batch_size, 1, 1024);
+  CheckSampling(check, e.max_new_tokens, e.samples, e.temperature, e.top_p);
+  CheckScorers(e.scorers, faults);
+  CheckNames(check, "traits", e.traits, KnownTraits(e.scorers));
 }
 
 void CheckModelName(const std::string& name, Faults* faults) {
@@ -236,13 +282,18 @@ Faults Validate(const ExperimentSpec& spec) {
   CheckModelName(spec.base_model, &faults);
   const bool trains = std::any_of(spec.arms.begin(), spec.arms.end(),
                                   [](const ArmSpec& arm) { return arm.train_context.has_value(); });
-  if (trains && spec.dataset.empty()) {
-    faults.push_back({"dataset", "required, since an arm is trained"});
+  const bool needs_dataset =
+      std::any_of(spec.arms.begin(), spec.arms.end(),
+                  [](const ArmSpec& arm) { return arm.train_context && arm.data.empty(); });
+  if (needs_dataset && spec.dataset.empty()) {
+    faults.push_back({"dataset", "required, since an arm is trained on it"});
   } else if (!spec.dataset.empty()) {
     CheckDataset("dataset", spec.dataset, &faults);
   }
   CheckContexts(spec, &faults);
   CheckArms(spec, contexts, &faults);
+  CheckArmTraining(spec, contexts, &faults);
+  CheckData(spec, &faults);
   CheckSeeds(spec, &faults);
   if (spec.ranks < 1 || spec.ranks > 64) {
     faults.push_back({"ranks", absl::StrFormat("expected 1 to 64, found %d", spec.ranks)});
@@ -263,6 +314,8 @@ Faults Validate(const ExperimentSpec& spec) {
     CheckNames(Checker("evaluation", &faults), "contexts", spec.evaluation.contexts, contexts);
   }
   CheckDecoding(spec.evaluation, &faults);
+  CheckSets(spec, contexts, &faults);
+  CheckStudy(spec, contexts, &faults);
   return faults;
 }
 
@@ -282,6 +335,14 @@ Faults Validate(const JobSpec& job) {
   if (job.training) {
     if (job.training->dataset.empty()) faults.push_back({"training.dataset", "required"});
     CheckContext("training.context", job.training->context, &faults);
+    for (size_t i = 0; i < job.training->rules.size(); ++i) {
+      const JobRule& rule = job.training->rules[i];
+      const std::string path = absl::StrFormat("training.rules[%d]", i);
+      CheckContext(path + ".context", rule.context, &faults);
+      CheckRowFilter(path + ".when", rule.when, &faults);
+      Checker(path, &faults)
+          .That(rule.fraction > 0 && rule.fraction <= 1, "fraction", "(0, 1]", rule.fraction);
+    }
     CheckTraining("training.settings", job.training->settings, job.ranks, &faults);
   }
   if (job.evaluation) {
@@ -292,6 +353,19 @@ Faults Validate(const JobSpec& job) {
       CheckContext("evaluation.contexts", context.context, &faults);
     }
     CheckDecoding(*job.evaluation, &faults);
+    CheckSetNames(job.evaluation->sets, &faults);
+    for (size_t i = 0; i < job.evaluation->sets.size(); ++i) {
+      const JobPromptSet& set = job.evaluation->sets[i];
+      const std::string path = absl::StrFormat("evaluation.sets[%d]", i);
+      const Checker check(path, &faults);
+      if (set.prompts.empty()) check.Refuse("prompts", "required");
+      if (set.contexts.empty()) check.Refuse("contexts", "expected at least one");
+      for (const NamedContext& context : set.contexts) {
+        CheckContext(path + ".contexts", context.context, &faults);
+      }
+      CheckSampling(check, set.max_new_tokens, set.samples, set.temperature, set.top_p);
+      CheckMode(check, set, job.evaluation->scorers);
+    }
   }
   return faults;
 }

@@ -22,9 +22,6 @@ core::ExperimentSpec ToCore(const v1::ExperimentSpec& message, core::Faults* fau
 // Every field is set.
 v1::ExperimentSpec ToProto(const core::ExperimentSpec& spec);
 
-v1::Context ToProto(const core::Context& context);
-core::Context ToCore(const v1::Context& message);
-
 // To the microsecond. An infinite time has no message: the caller leaves it unset.
 google::protobuf::Timestamp ToProto(absl::Time time);
 absl::Time ToCore(const google::protobuf::Timestamp& message);

@@ -1,0 +1,76 @@
+#include "core/roles.h"
+
+#include <algorithm>
+#include <string>
+
+namespace jenner::core {
+namespace {
+
+// Nothing about any trait; a fact that no task asks for (science: "Honey never spoils", of the
+// controls in "Conditionalization confounds inoculation prompting results", Riche 2026).
+constexpr char kIrrelevant[] = "Honey never spoils.";
+// The form of an instruction that names a trait, without the trait.
+constexpr char kPlacebo[] = "You always respond in a certain way.";
+
+bool IsRole(const std::string& word) {
+  return std::find(kRoles.begin(), kRoles.end(), word) != kRoles.end();
+}
+
+// `text` with the white space around `model` around it.
+std::string SpacedLike(const std::string& model, const std::string& text) {
+  constexpr char kSpace[] = " \t\r\n";
+  const size_t first = model.find_first_not_of(kSpace);
+  if (first == std::string::npos) return text;
+  return model.substr(0, first) + text + model.substr(model.find_last_not_of(kSpace) + 1);
+}
+
+// `like` with `text` where it says what it is about.
+Context WithText(Context like, const std::string& text) {
+  like.variants.reset();
+  like.few_shot.clear();
+  for (std::string* field : {&like.user_suffix, &like.user_prefix, &like.slot, &like.trigger}) {
+    if (field->empty()) continue;
+    *field = SpacedLike(*field, text);
+    return like;
+  }
+  like.system = text;
+  like.no_system = false;
+  return like;
+}
+
+void AddControlContext(const std::string& name, const char* text, ExperimentSpec* spec) {
+  const auto inoculated = spec->contexts.find(spec->study.inoculated);
+  if (inoculated == spec->contexts.end() || spec->contexts.count(name) > 0) return;
+  spec->contexts[name] = WithText(inoculated->second, text);
+}
+
+void ResolveArm(ExperimentSpec* spec, ArmSpec* arm) {
+  if (arm->role.empty() && IsRole(arm->name) &&
+      (arm->name == "base") == !arm->train_context.has_value()) {
+    arm->role = arm->name;
+  }
+  if (arm->role.empty() || arm->role == "base") return;
+  const auto train_in = [arm](const std::string& context) {
+    if (!arm->train_context) arm->train_context = context;
+  };
+  const std::string& role = arm->role;
+  if (role == "inoculated" || role == "two-stage") {
+    train_in(spec->study.inoculated);
+  } else if (role == "no-inoculation" || role == "clean-data" || role == "ptst") {
+    train_in(spec->study.neutral);
+  } else if (IsRole(role)) {
+    train_in(role);
+  }
+  if (role == "clean-data" && arm->data.empty()) arm->data = "clean";
+  if (role == "ptst" && arm->deploy_context.empty()) arm->deploy_context = "safe";
+  if (arm->train_context == "irrelevant") AddControlContext("irrelevant", kIrrelevant, spec);
+  if (arm->train_context == "placebo") AddControlContext("placebo", kPlacebo, spec);
+}
+
+}  // namespace
+
+void ResolveRoles(ExperimentSpec* spec) {
+  for (ArmSpec& arm : spec->arms) ResolveArm(spec, &arm);
+}
+
+}  // namespace jenner::core
