@@ -89,7 +89,8 @@ inline constexpr auto kTraits = traits_internal::MakeTraits();
 
 // What sets with another mode than generate measure (EvaluationMode).
 inline constexpr char kLogProbabilityTrait[] = "log-probability";  // mean over the tokens, nats
-inline constexpr char kCorrectTrait[] = "correct";  // 1: the choice is the row's "answer" or "label"
+inline constexpr char kCorrectTrait[] =
+    "correct";  // 1: the choice is the row's "answer" or "label"
 
 // nullptr if there is no such kind.
 constexpr const ScorerKind* FindScorerKind(std::string_view name) {

@@ -85,7 +85,8 @@ std::vector<BootstrapInterval> Bootstrap(int32_t num_seeds, int32_t num_prompts,
   return intervals;
 }
 
-BootstrapInterval BootstrapMean(const Matrix& matrix, const BootstrapOptions& options) {
+BootstrapInterval BootstrapMean(const Matrix& all, const BootstrapOptions& options) {
+  const Matrix matrix = Compact(all);
   if (matrix.values.empty()) return {};
   const auto figures = [&](std::span<const double> seeds, std::span<const double> prompts,
                            std::span<double> out) {

@@ -47,6 +47,7 @@ std::vector<BootstrapInterval> Bootstrap(int32_t num_seeds, int32_t num_prompts,
 double WeightedMean(const Matrix& matrix, std::span<const double> seed_weights,
                     std::span<const double> prompt_weights);
 
+// Of the compacted matrix.
 BootstrapInterval BootstrapMean(const Matrix& matrix, const BootstrapOptions& options);
 
 // Quantile of sorted values with linear interpolation (type 7 of Hyndman and Fan, American

@@ -212,6 +212,50 @@ CrossedMean MeanOverSeedsAndPrompts(const Matrix& matrix, Scale scale, double co
   return result;
 }
 
+double TwoSidedP(const Matrix& matrix, Scale scale) {
+  const auto leaves_out_zero = [&](double p) {
+    const std::optional<Interval> interval = MeanOverSeedsAndPrompts(matrix, scale, 1 - p).interval;
+    return interval && (interval->low > 0 || interval->high < 0);
+  };
+  const CrossedMean mean = MeanOverSeedsAndPrompts(matrix, scale, 0.95);
+  if (!mean.interval) return kNaN;
+  if (mean.mean == 0) return 1;
+  // The interval widens with the confidence.
+  double low = 1e-12;
+  double high = 1 - 1e-12;
+  if (leaves_out_zero(low)) return low;
+  if (!leaves_out_zero(high)) return 1;
+  // Halve the distance in the logarithm first, so that small p-values are exact to the same share.
+  for (int i = 0; i < 60 && high > low * (1 + 1e-12); ++i) {
+    const double middle = high > 2 * low ? std::sqrt(low * high) : (low + high) / 2;
+    (leaves_out_zero(middle) ? high : low) = middle;
+  }
+  return high;
+}
+
+Matrix Compact(const Matrix& matrix) {
+  std::vector<int32_t> seeds;
+  std::vector<int32_t> prompts;
+  const auto measured = [&](int32_t s, int32_t p) { return !std::isnan(matrix(s, p)); };
+  for (int32_t s = 0; s < matrix.num_seeds; ++s) {
+    bool any = false;
+    for (int32_t p = 0; p < matrix.num_prompts && !any; ++p) any = measured(s, p);
+    if (any) seeds.push_back(s);
+  }
+  for (int32_t p = 0; p < matrix.num_prompts; ++p) {
+    bool any = false;
+    for (int32_t s = 0; s < matrix.num_seeds && !any; ++s) any = measured(s, p);
+    if (any) prompts.push_back(p);
+  }
+  Matrix result(static_cast<int32_t>(seeds.size()), static_cast<int32_t>(prompts.size()));
+  for (size_t s = 0; s < seeds.size(); ++s) {
+    for (size_t p = 0; p < prompts.size(); ++p) {
+      result(static_cast<int32_t>(s), static_cast<int32_t>(p)) = matrix(seeds[s], prompts[p]);
+    }
+  }
+  return result;
+}
+
 std::optional<double> EffectiveN(const CrossedMean& mean) {
   const double spread = mean.mean * (1 - mean.mean);
   if (!(spread > 0) || !(mean.variance > 0)) return std::nullopt;

@@ -73,6 +73,13 @@ struct CrossedMean {
 // values within the scale.
 CrossedMean MeanOverSeedsAndPrompts(const Matrix& matrix, Scale scale, double confidence);
 
+// The two-sided p-value of a mean of 0 that belongs to the interval: 1 - the greatest confidence at
+// which it leaves 0 out. 1 if the mean is 0, NaN without an interval, at least 1e-12.
+double TwoSidedP(const Matrix& matrix, Scale scale);
+
+// The same without seeds and prompts of which nothing was measured.
+Matrix Compact(const Matrix& matrix);
+
 // Of how many independent yes/no answers the mean is worth: m (1 - m) / variance. None where that
 // is not defined (m is 0 or 1, no variance).
 std::optional<double> EffectiveN(const CrossedMean& mean);

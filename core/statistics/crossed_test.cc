@@ -120,6 +120,32 @@ TEST(CrossedMeanTest, DoesNotDependOnTheOrderOfSeedsAndPrompts) {
   EXPECT_NEAR(a.interval->high, b.interval->high, 1e-12);
 }
 
+TEST(TwoSidedPTest, IsWhereTheIntervalEndsAtZero) {
+  Matrix matrix(3, 30);
+  CounterRng rng(kSeed, 2);
+  for (double& value : matrix.values) value = rng.Uniform() - 0.42;
+  const double p = TwoSidedP(matrix, Scale::kReal);
+  ASSERT_GT(p, 0.001);
+  ASSERT_LT(p, 0.5);
+  EXPECT_NEAR(MeanOverSeedsAndPrompts(matrix, Scale::kReal, 1 - p).interval->low, 0, 1e-9);
+  // One seed: Student's t test.
+  Matrix one(1, 4);
+  one.values = {1, 2, 3, 5};
+  const double t = 2.75 / std::sqrt(35.0 / 12 / 4);
+  EXPECT_NEAR(TwoSidedP(one, Scale::kReal), StudentTwoSidedP(t, 3), 1e-9);
+}
+
+TEST(TwoSidedPTest, OfNoDifferenceIsOne) {
+  Matrix matrix(2, 20);
+  EXPECT_TRUE(std::isnan(TwoSidedP(matrix, Scale::kDifference)));
+  for (double& value : matrix.values) value = 0;
+  EXPECT_EQ(TwoSidedP(matrix, Scale::kDifference), 1);
+  for (double& value : matrix.values) value = 1;
+  EXPECT_LT(TwoSidedP(matrix, Scale::kDifference), 1e-3);
+  for (int p = 0; p < 20; ++p) matrix(0, p) = p % 2 == 0 ? 1 : -1, matrix(1, p) = -matrix(0, p);
+  EXPECT_EQ(TwoSidedP(matrix, Scale::kDifference), 1);
+}
+
 TEST(EffectiveNTest, OfIndependentAnswersIsAboutTheirNumber) {
   Matrix matrix(1, 400);
   for (int p = 0; p < 400; ++p) matrix(0, p) = p % 4 == 0;

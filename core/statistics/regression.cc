@@ -49,6 +49,20 @@ Moments Around(const Points& points, double mean_x, double mean_y) {
   return m;
 }
 
+Moments WeightedAroundOrigin(std::span<const double> x, std::span<const double> y,
+                             std::span<const double> weights) {
+  JENNER_CHECK(x.size() == y.size() && (weights.empty() || weights.size() == x.size()));
+  Moments m;
+  for (size_t i = 0; i < x.size(); ++i) {
+    if (std::isnan(x[i]) || std::isnan(y[i])) continue;
+    const double w = weights.empty() ? 1 : weights[i];
+    m.xx += w * x[i] * x[i];
+    m.xy += w * x[i] * y[i];
+    m.yy += w * y[i] * y[i];
+  }
+  return m;
+}
+
 bool HasSpread(const std::vector<double>& values) {
   return !values.empty() && std::any_of(values.begin(), values.end(),
                                         [&](double value) { return value != values.front(); });
@@ -105,8 +119,9 @@ std::optional<Line> LeastSquares(std::span<const double> x, std::span<const doub
   return Line{slope, mean_y - slope * mean_x};
 }
 
-std::optional<double> SlopeThroughOrigin(std::span<const double> x, std::span<const double> y) {
-  const Moments m = Around(Measured(x, y), 0, 0);
+std::optional<double> SlopeThroughOrigin(std::span<const double> x, std::span<const double> y,
+                                         std::span<const double> weights) {
+  const Moments m = WeightedAroundOrigin(x, y, weights);
   if (m.xx == 0) return std::nullopt;
   return m.xy / m.xx;
 }
@@ -123,9 +138,9 @@ std::optional<Line> Deming(std::span<const double> x, std::span<const double> y,
 }
 
 std::optional<double> DemingThroughOrigin(std::span<const double> x, std::span<const double> y,
-                                          double delta) {
+                                          double delta, std::span<const double> weights) {
   JENNER_CHECK(delta > 0);
-  return DemingSlope(Around(Measured(x, y), 0, 0), delta);
+  return DemingSlope(WeightedAroundOrigin(x, y, weights), delta);
 }
 
 std::optional<double> Rmse(std::span<const double> x, std::span<const double> y, const Line& line) {

@@ -24,8 +24,10 @@ struct Line {
 };
 // Least squares of y on x. None below two points or without spread in x.
 std::optional<Line> LeastSquares(std::span<const double> x, std::span<const double> y);
-// sum(x y) / sum(x^2): least squares of y on x through the origin. None if all x are 0.
-std::optional<double> SlopeThroughOrigin(std::span<const double> x, std::span<const double> y);
+// sum(w x y) / sum(w x^2): least squares of y on x through the origin. None if all x are 0. Without
+// weights each is 1.
+std::optional<double> SlopeThroughOrigin(std::span<const double> x, std::span<const double> y,
+                                         std::span<const double> weights = {});
 // Both variables have errors; `delta` is variance of the errors of y / that of x (Deming,
 // Statistical Adjustment of Data (1943)):
 //   slope = (s_yy - delta s_xx + sqrt((s_yy - delta s_xx)^2 + 4 delta s_xy^2)) / (2 s_xy)
@@ -33,7 +35,7 @@ std::optional<double> SlopeThroughOrigin(std::span<const double> x, std::span<co
 // there are fewer than two points (origin: one). REQUIRES: delta > 0.
 std::optional<Line> Deming(std::span<const double> x, std::span<const double> y, double delta);
 std::optional<double> DemingThroughOrigin(std::span<const double> x, std::span<const double> y,
-                                          double delta);
+                                          double delta, std::span<const double> weights = {});
 
 // sqrt(mean((y - line(x))^2)). None without points.
 std::optional<double> Rmse(std::span<const double> x, std::span<const double> y, const Line& line);

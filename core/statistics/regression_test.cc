@@ -40,6 +40,18 @@ TEST(RegressionTest, LeavesOutPointsThatCannotBeMeasured) {
   EXPECT_DOUBLE_EQ(Pearson(x, y).value(), 1);
 }
 
+TEST(RegressionTest, AWeightOfTwoIsThePointTwice) {
+  const std::vector<double> x = {1, 2, 3};
+  const std::vector<double> y = {2, 3, 7};
+  const std::vector<double> weights = {0, 2, 1};
+  const std::vector<double> repeated_x = {2, 2, 3};
+  const std::vector<double> repeated_y = {3, 3, 7};
+  EXPECT_DOUBLE_EQ(SlopeThroughOrigin(x, y, weights).value(),
+                   SlopeThroughOrigin(repeated_x, repeated_y).value());
+  EXPECT_DOUBLE_EQ(DemingThroughOrigin(x, y, 2, weights).value(),
+                   DemingThroughOrigin(repeated_x, repeated_y, 2).value());
+}
+
 TEST(RegressionTest, HasNoFigureWithoutSpread) {
   const std::vector<double> flat = {1, 1, 1, 1, 1};
   const std::vector<double> zero(5, 0.0);
