@@ -52,7 +52,7 @@ struct Level {
   int64_t num_invalid = 0;  // answers that are not measurable
 };
 
-enum class PromptTestKind { kNone, kMcNemar, kSignFlip };
+enum class PromptTestKind { kUntested, kMcNemar, kSignFlip };
 
 // arm - control, the same seeds and prompts, both at their final step. In the trait's unit.
 struct Contrast {
@@ -70,7 +70,7 @@ struct Contrast {
   std::optional<double> p_holm;
   // Of these seeds: McNemar's exact test with one seed and one binary answer a prompt, else sign
   // flips of the prompts' differences (mean over seeds).
-  PromptTestKind prompt_test = PromptTestKind::kNone;
+  PromptTestKind prompt_test = PromptTestKind::kUntested;
   std::optional<double> prompt_p;
   std::optional<double> prompt_p_holm;
 };
