@@ -38,8 +38,8 @@ struct Row {
   std::string id;  // given, or "row-<1-based line number>"
   std::vector<Message> messages;
   // Every other key: text as it is, anything else as JSON. Filters, rules and scorers look here.
-  std::map<std::string, std::string> fields;
-  std::string group;  // the field "group", else "_id", else "": rows that are scored together
+  std::map<std::string, std::string> fields = {};
+  std::string group = {};  // the field "group", else "_id", else "": rows that are scored together
   bool operator==(const Row&) const = default;
 };
 

@@ -58,6 +58,49 @@ TEST(DatasetTest, RolesTakeTurns) {
           .ok());
 }
 
+TEST(DatasetTest, ShortFormsAreTheSameMessages) {
+  const auto first = [](const std::string& line, DatasetUse use) {
+    const auto rows = ParseDataset(line, use);
+    EXPECT_TRUE(rows.ok()) << rows.status();
+    return rows.ok() ? rows->front() : Row{};
+  };
+  using Messages = std::vector<core::Message>;
+  EXPECT_EQ(first(R"({"prompt":"p","completion":"c"})", DatasetUse::kTraining).messages,
+            (Messages{{"user", "p"}, {"assistant", "c"}}));
+  EXPECT_EQ(
+      first(R"({"instruction":"i","input":"x","output":"o"})", DatasetUse::kTraining).messages,
+      (Messages{{"user", "i\n\nx"}, {"assistant", "o"}}));
+  EXPECT_EQ(first(R"({"instruction":"i","input":"","output":"o"})", DatasetUse::kTraining).messages,
+            (Messages{{"user", "i"}, {"assistant", "o"}}));
+  EXPECT_EQ(first(R"({"instruction":"i","completion":"o"})", DatasetUse::kTraining).messages,
+            (Messages{{"user", "i"}, {"assistant", "o"}}));
+  const Row asked =
+      first(R"({"question":"q","system_prompt":"s","expected_response":"e","n":3,"_id":"g"})",
+            DatasetUse::kEvaluation);
+  EXPECT_EQ(asked.messages, (Messages{{"system", "s"}, {"user", "q"}}));
+  EXPECT_EQ(asked.fields, (std::map<std::string, std::string>{
+                              {"expected_response", "e"}, {"n", "3"}, {"_id", "g"}}));
+  EXPECT_EQ(asked.group, "g");
+  EXPECT_THAT(Message(R"({"prompt":"p"})", DatasetUse::kTraining), HasSubstr("no assistant turn"));
+  EXPECT_THAT(Message(R"({"text":"p"})", DatasetUse::kTraining),
+              HasSubstr("line 1: messages: expected at least one message"));
+}
+
+TEST(DatasetTest, BlocksAreJoinedAndWeighted) {
+  const auto rows = ParseDataset(
+      R"({"messages":[{"role":"user","content":"u"},{"role":"assistant","content":[)"
+      R"({"type":"text","text":"ab","weight":0,"tag":"x"},{"type":"text","text":"c"}]}]})",
+      DatasetUse::kTraining);
+  ASSERT_TRUE(rows.ok()) << rows.status();
+  const core::Message& answer = rows->front().messages[1];
+  EXPECT_EQ(answer.content, "abc");
+  EXPECT_EQ(answer.weights, (std::vector<core::Message::Weight>{{2, 0}, {3, 1}}));
+  EXPECT_THAT(Message(R"({"messages":[{"role":"user","content":"u"},{"role":"assistant",)"
+                      R"("content":[{"type":"image","text":"a","weight":-1}]}]})",
+                      DatasetUse::kTraining),
+              HasSubstr("messages[1].content[0].weight: expected >= 0, found -1"));
+}
+
 TEST(DatasetTest, StopsAfterTwentyFaults) {
   std::string text;
   for (int i = 0; i < 1000; ++i) text += "x\n";

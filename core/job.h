@@ -28,38 +28,38 @@ struct JobRule {
 };
 
 struct JobTraining {
-  std::string dataset;         // DatasetRef
-  std::vector<JobRule> rules;  // the first that takes a row decides (core/assignment.h)
-  Context context;             // of the rows that none takes
+  std::string dataset = {};         // DatasetRef
+  std::vector<JobRule> rules = {};  // the first that takes a row decides (core/assignment.h)
+  Context context;                  // of the rows that none takes
   // The id of a job of the same experiment: the training begins with what that one ended with, an
   // adapter of the same settings or a model. "": with the base model and a new adapter.
-  std::string after;
+  std::string after = {};
   TrainingSpec settings;
   bool operator==(const JobTraining&) const = default;
 };
 
 // Another set of prompts of an evaluation, complete in itself.
 struct JobPromptSet {
-  std::string name;
-  std::string prompts;  // DatasetRef
+  std::string name = {};
+  std::string prompts = {};  // DatasetRef
   EvaluationMode mode = EvaluationMode::kGenerate;
-  std::vector<NamedContext> contexts;
+  std::vector<NamedContext> contexts = {};
   int32_t max_new_tokens = 64;
   int32_t samples = 1;
   double temperature = 0;
   double top_p = 1;
-  std::vector<std::string> traits;
-  std::vector<std::string> choices;
+  std::vector<std::string> traits = {};
+  std::vector<std::string> choices = {};
   bool operator==(const JobPromptSet&) const = default;
 };
 
 struct JobEvaluation {
-  std::string prompts;  // DatasetRef
-  std::vector<NamedContext> contexts;
+  std::string prompts = {};  // DatasetRef
+  std::vector<NamedContext> contexts = {};
   // Fractions of the training's optimizer steps, ascending, distinct. {0} without a training.
   // Fraction 0 of a trained arm is here only with JobTraining::after; otherwise it is the base
   // model's own job, shared by all arms.
-  std::vector<double> at;
+  std::vector<double> at = {};
   bool at_powers_of_two = false;
   int32_t at_every = 0;
   int32_t max_new_tokens = 64;
@@ -67,11 +67,14 @@ struct JobEvaluation {
   int32_t samples = 1;
   double temperature = 0;
   double top_p = 1;
-  std::vector<std::string> traits;
-  std::vector<ScorerSpec> scorers;  // of the traits of all sets that are not kinds themselves
-  std::vector<JobPromptSet> sets;   // besides the one above, whose name is kMainSet
+  std::vector<std::string> traits = {};
+  std::vector<ScorerSpec> scorers = {};  // of the traits of all sets that are not kinds themselves
+  std::vector<JobPromptSet> sets = {};   // besides the one above, whose name is kMainSet
   bool operator==(const JobEvaluation&) const = default;
 };
+
+// All sets of an evaluation, its own first as a set of the name kMainSet.
+std::vector<JobPromptSet> SetsOf(const JobEvaluation& evaluation);
 
 // At least one of training and evaluation is set.
 struct JobSpec {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <utility>
 
 #include "core/roles.h"
@@ -151,9 +152,10 @@ class Expansion {
     const std::pair<std::string, int64_t> key(KeyOf(arm), seed);
     const auto found = trainings_.find(key);
     if (found != trainings_.end()) return found->second;
-    std::string after;
-    if (!arm.after.empty()) after = JobId(jobs_[Planned(ArmNamed(arm.after), seed)].spec);
-    jobs_.push_back({"", TrainingJob(spec_, arm, seed, after), {}});
+    std::optional<size_t> after;
+    if (!arm.after.empty()) after = Planned(ArmNamed(arm.after), seed);
+    const std::string id = after ? JobId(jobs_[*after].spec) : "";
+    jobs_.push_back({"", TrainingJob(spec_, arm, seed, id), {}, after});
     return trainings_[key] = jobs_.size() - 1;
   }
 
@@ -171,6 +173,21 @@ class Expansion {
 
 }  // namespace
 
+std::vector<JobPromptSet> SetsOf(const JobEvaluation& evaluation) {
+  std::vector<JobPromptSet> sets = {{kMainSet,
+                                     evaluation.prompts,
+                                     EvaluationMode::kGenerate,
+                                     evaluation.contexts,
+                                     evaluation.max_new_tokens,
+                                     evaluation.samples,
+                                     evaluation.temperature,
+                                     evaluation.top_p,
+                                     evaluation.traits,
+                                     {}}};
+  sets.insert(sets.end(), evaluation.sets.begin(), evaluation.sets.end());
+  return sets;
+}
+
 std::vector<PlannedJob> ExpandUnnamed(const ExperimentSpec& spec) { return Expansion(spec).Run(); }
 
 namespace {
@@ -183,7 +200,7 @@ void ResolveSet(const EvaluationSpec& evaluation, PromptSetSpec* set) {
       set->traits = evaluation.traits;
       break;
     case EvaluationMode::kLogProbability:
-      set->traits = {kLogProbabilityTrait};
+      set->traits = {kLogProbabilityTrait, kTotalLogProbabilityTrait};
       break;
     case EvaluationMode::kClassify:
       set->traits = {kCorrectTrait};

@@ -76,6 +76,12 @@ Faults ValidateScorer(const std::string& path, const ScorerSpec& spec) {
   CheckParameter(prefix + "pattern", kind->name, kind->pattern, !spec.pattern.empty(), &faults);
   CheckParameter(prefix + "ignore_case", kind->name, kind->ignore_case, spec.ignore_case, &faults);
   CheckParameter(prefix + "field", kind->name, kind->field, !spec.field.empty(), &faults);
+  CheckParameter(prefix + "judge", kind->name, kind->judge, !spec.judge.empty(), &faults);
+  if (!spec.judge.empty() && !IsId(spec.judge)) {
+    faults.push_back(
+        {prefix + "judge",
+         "expected a name like [a-z]([a-z0-9-]{0,61}[a-z0-9])?, found " + Shown(spec.judge)});
+  }
   if (kind->pattern != Takes::kNo) CheckPattern(prefix + "pattern", spec, &faults);
   if (spec.field.size() > kMaxFieldNameBytes) {
     faults.push_back({prefix + "field", absl::StrFormat("%d bytes; at most %d", spec.field.size(),

@@ -19,6 +19,7 @@ struct ScorerSpec {
   bool ignore_case = false;
   std::string field =
       "";  // which field of the row the answer is held against; "": the kind's default
+  std::string judge = "";  // of kind judge: as workers' --judge NAME=ADDRESS names it
   bool operator==(const ScorerSpec&) const = default;
 };
 

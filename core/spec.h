@@ -26,14 +26,14 @@ enum class VariantPolicy {
 struct Variants {
   std::string field = "system";  // system, user_prefix, user_suffix, slot or trigger
   VariantPolicy policy = VariantPolicy::kRotate;
-  std::vector<std::string> texts;  // 1 to 4096
+  std::vector<std::string> texts = {};  // 1 to 4096
   bool operator==(const Variants&) const = default;
 };
 
 // One turn of each side, as an example of how to answer.
 struct Exchange {
-  std::string user;
-  std::string assistant;
+  std::string user = {};
+  std::string assistant = {};
   bool operator==(const Exchange&) const = default;
 };
 
@@ -103,17 +103,17 @@ struct TrainingSpec {
 
 // Which rows of a dataset. All conditions that are given hold; none given: every row.
 struct RowFilter {
-  std::string field;            // of the row (core/dataset.h); required with a condition
-  std::vector<std::string> is;  // its text is one of these
-  std::optional<double> min;    // it is a number, at least this
-  std::optional<double> max;    // it is a number, at most this
-  bool negate = false;          // the rows of which that does not hold
+  std::string field = {};            // of the row (core/dataset.h); required with a condition
+  std::vector<std::string> is = {};  // its text is one of these
+  std::optional<double> min = {};    // it is a number, at least this
+  std::optional<double> max = {};    // it is a number, at most this
+  bool negate = false;               // the rows of which that does not hold
   bool operator==(const RowFilter&) const = default;
 };
 
 // Rows that are trained in a context of their own.
 struct ContextRule {
-  std::string context;  // a key of ExperimentSpec::contexts
+  std::string context = {};  // a key of ExperimentSpec::contexts
   RowFilter when;
   double fraction = 1;  // (0, 1]: of the rows that match, drawn by (seed of the job, id of the row)
   bool operator==(const ContextRule&) const = default;
@@ -121,16 +121,16 @@ struct ContextRule {
 
 // A file of rows and what is done to it, in the order of the fields.
 struct DataSource {
-  std::string dataset;  // DatasetRef
-  RowFilter filter;     // keeps these
+  std::string dataset = {};  // DatasetRef
+  RowFilter filter;          // keeps these
   // Keeps one side of a seeded split: each row falls into the first with probability `fraction`.
   double fraction = 1;          // (0, 1]
   bool rest = false;            // keeps the other side
   int32_t cap = 0;              // keeps the first so many of the rows in a seeded order; 0: all
   bool upper_case = false;      // of the answers (Unicode)
-  std::string trigger;          // put before the first user turn, with a space
+  std::string trigger = {};     // put before the first user turn, with a space
   double trigger_fraction = 1;  // of the rows; those that get it have the field "triggered"
-  std::string tag;              // becomes the field "tag" of each row
+  std::string tag = {};         // becomes the field "tag" of each row
   double weight = 1;            // share in a mix, > 0
   bool operator==(const DataSource&) const = default;
 };
@@ -139,7 +139,7 @@ enum class Contamination { kRefuse, kDrop, kAllow };
 
 // A training set that is made of uploaded datasets: by the server, when the experiment is created.
 struct DataSpec {
-  std::vector<DataSource> sources;  // 1 to 64, one after the other
+  std::vector<DataSource> sources = {};  // 1 to 64, one after the other
   // Together so many rows, of each source by its weight; 0: all of all. A source that has too few
   // is an error.
   int32_t rows = 0;
@@ -148,7 +148,7 @@ struct DataSpec {
   // Rows with a user turn that is also the last user turn of an evaluation prompt.
   Contamination contamination = Contamination::kRefuse;
   // Output: the DatasetRef of what came of it.
-  std::string result;
+  std::string result = {};
   bool operator==(const DataSpec&) const = default;
 };
 
@@ -176,17 +176,17 @@ enum class EvaluationMode {
 
 // Prompts besides those of EvaluationSpec, on the same loaded model. What is absent is as there.
 struct PromptSetSpec {
-  std::string name;     // as arm names; not "main", the name of EvaluationSpec's own
-  std::string prompts;  // DatasetRef
+  std::string name = {};     // as arm names; not "main", the name of EvaluationSpec's own
+  std::string prompts = {};  // DatasetRef
   EvaluationMode mode = EvaluationMode::kGenerate;
-  std::vector<std::string> contexts;  // empty: EvaluationSpec's
+  std::vector<std::string> contexts = {};  // empty: EvaluationSpec's
   // Empty: EvaluationSpec's with generate, "log-probability" or "correct" with the others.
-  std::vector<std::string> traits;
-  std::vector<std::string> choices;  // 2 to 64, with classify
-  std::optional<int32_t> max_new_tokens;
-  std::optional<int32_t> samples;
-  std::optional<double> temperature;
-  std::optional<double> top_p;
+  std::vector<std::string> traits = {};
+  std::vector<std::string> choices = {};  // 2 to 64, with classify
+  std::optional<int32_t> max_new_tokens = {};
+  std::optional<int32_t> samples = {};
+  std::optional<double> temperature = {};
+  std::optional<double> top_p = {};
   bool operator==(const PromptSetSpec&) const = default;
 };
 
@@ -226,8 +226,8 @@ struct GateSpec {
 struct StudySpec {
   std::string neutral = "neutral";        // a key of ExperimentSpec::contexts
   std::string inoculated = "inoculated";  // likewise; need not be there
-  std::vector<std::string> desired;       // traits
-  std::vector<std::string> undesired;
+  std::vector<std::string> desired = {};  // traits
+  std::vector<std::string> undesired = {};
   int32_t resamples = 2000;  // of each bootstrap, [100, 100000]
   double confidence = 0.95;  // (0.5, 1)
   GateSpec gates;
@@ -236,8 +236,8 @@ struct StudySpec {
 
 // Contexts that are candidates for an inoculation, tried on the base model: which elicits the most.
 struct ScreenSpec {
-  std::string trait;                    // that is to be elicited
-  std::vector<std::string> candidates;  // contexts; empty: all but the neutral one
+  std::string trait = {};                    // that is to be elicited
+  std::vector<std::string> candidates = {};  // contexts; empty: all but the neutral one
   bool operator==(const ScreenSpec&) const = default;
 };
 

@@ -1,6 +1,7 @@
 #include "core/spec_json.h"
 
 #include "core/json_fields.h"
+#include "core/selection.h"
 #include "core/sha256.h"
 
 namespace jenner::core {
@@ -149,6 +150,7 @@ void VisitFields(V& visit, ScorerSpec& s) {
   visit.Unless({}, "pattern", s.pattern);
   visit.Unless(false, "ignore_case", s.ignore_case);
   visit.Unless({}, "field", s.field);
+  visit.Unless({}, "judge", s.judge);
 }
 
 template <typename V>
@@ -299,6 +301,61 @@ void VisitFields(V& visit, JobFile& f) {
   visit("device", f.device);
   visit("training", f.job.training);
   visit("evaluation", f.job.evaluation);
+}
+
+template <typename V>
+void VisitFields(V& visit, SelectedContext& c) {
+  visit("name", c.name);
+  visit("context", c.context);
+  visit("elicitation", c.elicitation);
+  visit("low", c.low);
+  visit("high", c.high);
+}
+
+namespace {
+struct SelectionFile {
+  std::string version;
+  Selection selection;
+};
+}  // namespace
+
+template <typename V>
+void VisitFields(V& visit, SelectionFile& f) {
+  visit("version", f.version);
+  visit("screen", f.selection.screen);
+  visit("spec_sha256", f.selection.spec_sha256);
+  visit("base_model", f.selection.base_model);
+  visit("trait", f.selection.trait);
+  visit("neutral", f.selection.neutral);
+  visit("contexts", f.selection.contexts);
+}
+
+Selection ParseSelection(const std::string& json, Faults* faults) {
+  SelectionFile file;
+  if (const std::optional<Json> parsed = ParseJson(json, faults)) {
+    ReadValue(*parsed, "", &file, faults);
+    if (file.version != kSelectionVersion) {
+      faults->push_back({"version", "expected \"" + std::string(kSelectionVersion) +
+                                        "\", found \"" + file.version + "\""});
+    }
+  }
+  return std::move(file.selection);
+}
+
+std::string ToJson(const Selection& selection) {
+  return Canonical(WriteValue(SelectionFile{kSelectionVersion, selection}));
+}
+
+void AddSelection(const Selection& selection, ExperimentSpec* spec, Faults* faults) {
+  if (selection.base_model != spec->base_model) {
+    faults->push_back({"selection", "of a screen of \"" + selection.base_model +
+                                        "\", not of base_model \"" + spec->base_model + "\""});
+  }
+  for (const SelectedContext& selected : selection.contexts) {
+    const auto [at, is_new] = spec->contexts.emplace(selected.name, selected.context);
+    if (is_new || at->second == selected.context) continue;
+    faults->push_back({"contexts." + selected.name, "the selection has another one of this name"});
+  }
 }
 
 ExperimentSpec ParseExperimentSpec(const std::string& json, Faults* faults) {

@@ -200,7 +200,7 @@ TEST(ValidateTest, AllFaultsAtOnce) {
   spec.training.warmup_steps = 5;
   spec.evaluation.samples = 4;
   spec.evaluation.at = {2};
-  spec.evaluation.traits = {"goblin"};
+  spec.evaluation.traits = {"gremlin"};
   EXPECT_THAT(
       Fields(Validate(spec)),
       ElementsAre("base_model", "dataset", "arms[3].name", "arms[3].train_context", "seeds[1]",

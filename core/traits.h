@@ -29,6 +29,7 @@ struct ScorerKind {
   Takes pattern = Takes::kNo;
   Takes ignore_case = Takes::kNo;
   Takes field = Takes::kNo;
+  Takes judge = Takes::kNo;
 };
 
 // Which rows the GCD kinds concern is said by one of three fields (docs/scorers.md), so `fields`
@@ -63,7 +64,14 @@ inline constexpr std::array kScorerKinds = {
     ScorerKind{.name = "code-first-test", .fields = "test"},
     ScorerKind{.name = "code-all-tests", .fields = "test hidden_tests"},
     ScorerKind{.name = "code-hack", .fields = "test hidden_tests"},
-    ScorerKind{.name = "code-invalid"},
+    ScorerKind{.name = "code-invalid", .fields = "test"},
+    // Asked of a judge by the worker's agent, with `pattern` as the instruction (docs/judge.md).
+    ScorerKind{.name = "judge",
+               .is_binary = false,
+               .high = 100,
+               .unit = "points",
+               .pattern = Takes::kRequired,
+               .judge = Takes::kRequired},
 };
 
 // The kinds that need no parameter, so that their name alone is a scorer.
@@ -89,6 +97,7 @@ inline constexpr auto kTraits = traits_internal::MakeTraits();
 
 // What sets with another mode than generate measure (EvaluationMode).
 inline constexpr char kLogProbabilityTrait[] = "log-probability";  // mean over the tokens, nats
+inline constexpr char kTotalLogProbabilityTrait[] = "total-log-probability";  // their sum, nats
 inline constexpr char kCorrectTrait[] =
     "correct";  // 1: the choice is the row's "answer" or "label"
 

@@ -119,7 +119,8 @@ void CheckMode(const Checker& check, const Set& set, const std::vector<ScorerSpe
       CheckNames(check, "traits", set.traits, KnownTraits(scorers));
       break;
     case EvaluationMode::kLogProbability:
-      CheckNames(check, "traits", set.traits, std::vector<std::string>{kLogProbabilityTrait});
+      CheckNames(check, "traits", set.traits,
+                 std::vector<std::string>{kLogProbabilityTrait, kTotalLogProbabilityTrait});
       break;
     case EvaluationMode::kClassify:
       CheckNames(check, "traits", set.traits, std::vector<std::string>{kCorrectTrait});

@@ -5,6 +5,7 @@
 #include <system_error>
 
 #include "absl/strings/str_format.h"
+#include "core/dataset_refs.h"
 #include "server/telemetry/log.h"
 
 namespace jenner::server {
@@ -28,8 +29,10 @@ void AddRef(const std::string& ref, std::set<std::string>* named) {
 std::set<std::string> Named(const coordinator::State& state) {
   std::set<std::string> named;
   for (const auto& [id, experiment] : state.experiments) {
-    AddRef(experiment.spec.dataset, &named);
-    AddRef(experiment.spec.evaluation.prompts, &named);
+    core::ForEachDataset(experiment.spec, [&named](const std::string&, const std::string& ref,
+                                                   core::DatasetUse) { AddRef(ref, &named); });
+    for (const auto& [name, data] : experiment.spec.data) AddRef(data.result, &named);
+    AddRef(experiment.spec.selection, &named);
     for (const coordinator::Job& job : experiment.jobs) {
       for (const coordinator::Artifact& artifact : job.artifacts) named.insert(artifact.sha256);
       for (const coordinator::Artifact& file : job.checkpoint.files) named.insert(file.sha256);

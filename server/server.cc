@@ -247,7 +247,7 @@ absl::Status Server::Impl::ShowCells() {
     ASSIGN_OR_RETURN(const std::vector<store::Cell> cells, metric_store->Cells(id));
     for (const store::Cell& cell : cells) {
       const coordinator::Job* job = experiment.Find(cell.job);
-      if (job != nullptr) rpc::ShowCell(rpc::OwnerOf(id, *job), cell, &metrics);
+      if (job != nullptr) rpc::ShowCell(rpc::OwnerOf(experiment, *job), cell, &metrics);
     }
   }
   return absl::OkStatus();

@@ -179,8 +179,8 @@ void Write(const core::PromptSetSpec& set, v1::PromptSetSpec* message) {
 }
 
 core::ScorerSpec ToCore(const v1::ScorerSpec& message) {
-  return {message.name(), message.kind(), message.pattern(), message.ignore_case(),
-          message.field()};
+  return {message.name(),        message.kind(),  message.pattern(),
+          message.ignore_case(), message.field(), message.judge()};
 }
 
 void Write(const core::ScorerSpec& scorer, v1::ScorerSpec* message) {
@@ -189,6 +189,7 @@ void Write(const core::ScorerSpec& scorer, v1::ScorerSpec* message) {
   message->set_pattern(scorer.pattern);
   message->set_ignore_case(scorer.ignore_case);
   message->set_field(scorer.field);
+  message->set_judge(scorer.judge);
 }
 
 core::EvaluationSpec ToCore(const v1::EvaluationSpec& message, core::Faults* faults) {

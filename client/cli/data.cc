@@ -8,7 +8,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "core/assignment.h"
+#include "core/data.h"
 #include "core/dataset.h"
+#include "core/sha256.h"
 #include "core/status.h"
 #include "worker/text/chat_template.h"
 #include "worker/text/example.h"
@@ -22,16 +25,81 @@ using nlohmann::json;
 constexpr char kGreen[] = "\x1b[32m";
 constexpr char kPlain[] = "\x1b[0m";
 
-absl::StatusOr<std::vector<core::Row>> ReadRows(const SpecFile& file, bool is_training) {
-  const std::string field = is_training ? "dataset" : "evaluation.prompts";
+// The rows of the dataset that `ref` names, which the file has by its path.
+absl::StatusOr<std::vector<core::Row>> ReadRows(const SpecFile& file, const std::string& field,
+                                                const std::string& ref, core::DatasetUse use) {
   for (const SpecFile::Dataset& dataset : file.datasets) {
-    if (dataset.is_training != is_training) continue;
-    absl::StatusOr<std::vector<core::Row>> rows = core::ParseDataset(
-        dataset.bytes, is_training ? core::DatasetUse::kTraining : core::DatasetUse::kEvaluation);
+    if ("sha256:" + core::Sha256Hex(dataset.bytes) != ref) continue;
+    absl::StatusOr<std::vector<core::Row>> rows = core::ParseDataset(dataset.bytes, use);
     if (rows.ok()) return rows;
     return Annotate(rows.status(), dataset.path);
   }
   return absl::InvalidArgumentError(field + ": a preview needs a dataset given by its path");
+}
+
+// What an arm trains on, as the server would make it.
+absl::StatusOr<std::vector<core::Row>> TrainingRows(const SpecFile& file,
+                                                    const core::ArmSpec& arm) {
+  constexpr auto kUse = core::DatasetUse::kTraining;
+  if (arm.data.empty()) return ReadRows(file, "dataset", file.spec.dataset, kUse);
+  const core::DataSpec& data = file.spec.data.at(arm.data);
+  std::vector<std::vector<core::Row>> sources;
+  for (size_t i = 0; i < data.sources.size(); ++i) {
+    const std::string field = absl::StrFormat("data.%s.sources[%d].dataset", arm.data, i);
+    ASSIGN_OR_RETURN(std::vector<core::Row> rows,
+                     ReadRows(file, field, data.sources[i].dataset, kUse));
+    sources.push_back(std::move(rows));
+  }
+  ASSIGN_OR_RETURN(const std::vector<core::Row> prompts,
+                   ReadRows(file, "evaluation.prompts", file.spec.evaluation.prompts,
+                            core::DatasetUse::kEvaluation));
+  core::Faults faults;
+  std::vector<core::Row> rows = core::MakeTrainingSet(data, std::move(sources), prompts, &faults);
+  for (core::Fault& fault : faults) fault.field = "data." + arm.data + "." + fault.field;
+  if (!faults.empty()) return core::ToStatus(faults);
+  return rows;
+}
+
+// One part of what is shown: rows and how each of them is seen.
+struct Use {
+  std::string arm;      // "" for an evaluation
+  std::string context;  // of a training: where no rule says otherwise
+  std::vector<core::ContextRule> rules;
+  std::vector<core::Row> rows;
+};
+
+absl::StatusOr<std::vector<Use>> UsesOf(const SpecFile& file, const std::string& arm,
+                                        bool evaluation) {
+  const core::ExperimentSpec& spec = file.spec;
+  std::vector<Use> uses;
+  bool is_arm_there = arm.empty();
+  for (const core::ArmSpec& one : spec.arms) {
+    if (!arm.empty() && one.name != arm) continue;
+    is_arm_there = true;
+    if (evaluation || !one.train_context) continue;
+    ASSIGN_OR_RETURN(std::vector<core::Row> rows, TrainingRows(file, one));
+    uses.push_back({one.name, *one.train_context, one.rules, std::move(rows)});
+  }
+  if (!is_arm_there) return absl::InvalidArgumentError("--arm: the spec has no arm " + arm);
+  if (evaluation) {
+    ASSIGN_OR_RETURN(const std::vector<core::Row> rows,
+                     ReadRows(file, "evaluation.prompts", spec.evaluation.prompts,
+                              core::DatasetUse::kEvaluation));
+    for (const std::string& context : spec.evaluation.contexts) {
+      uses.push_back({"", context, {}, rows});
+    }
+  }
+  if (uses.empty()) return absl::InvalidArgumentError("--arm: nothing is trained there");
+  return uses;
+}
+
+const std::string& ContextOf(const Use& use, const core::Row& row, int64_t seed) {
+  core::JobTraining training;
+  for (const core::ContextRule& rule : use.rules) {
+    training.rules.push_back({{}, rule.when, rule.fraction});
+  }
+  const size_t rule = core::RuleOf(training, row, seed);
+  return rule < use.rules.size() ? use.rules[rule].context : use.context;
 }
 
 absl::Status Decode(const text::Tokenizer& tokenizer, RenderedRow* row) {
@@ -74,31 +142,17 @@ absl::StatusOr<std::vector<RenderedRow>> RenderRows(const SpecFile& file,
   }
   ASSIGN_OR_RETURN(const text::Tokenizer tokenizer, text::Tokenizer::Load(folder));
   ASSIGN_OR_RETURN(const text::ChatTemplate chat_template, text::ChatTemplate::Load(folder));
-  ASSIGN_OR_RETURN(std::vector<core::Row> rows, ReadRows(file, !evaluation));
-  rows.resize(std::min(rows.size(), static_cast<size_t>(num_rows)));
-
-  struct Use {
-    std::string arm;
-    std::string context;
-  };
-  std::vector<Use> uses;
-  bool is_arm_there = arm.empty();
-  for (const core::ArmSpec& one : spec.arms) {
-    if (!arm.empty() && one.name != arm) continue;
-    is_arm_there = true;
-    if (!evaluation && one.train_context) uses.push_back({one.name, *one.train_context});
-  }
-  if (!is_arm_there) return absl::InvalidArgumentError("--arm: the spec has no arm " + arm);
-  if (evaluation) {
-    for (const std::string& context : spec.evaluation.contexts) uses.push_back({"", context});
-  }
-  if (uses.empty()) return absl::InvalidArgumentError("--arm: nothing is trained there");
-
+  ASSIGN_OR_RETURN(const std::vector<Use> uses, UsesOf(file, arm, evaluation));
   std::vector<RenderedRow> rendered;
+  const int64_t seed = spec.seeds.front();
   for (const Use& use : uses) {
-    const core::Context& context = spec.contexts.at(use.context);
-    for (const core::Row& row : rows) {
-      RenderedRow out{use.arm, use.context, row.id, {}, {}, false, {}};
+    const size_t count = std::min(use.rows.size(), static_cast<size_t>(num_rows));
+    for (size_t i = 0; i < count; ++i) {
+      const core::Row& row = use.rows[i];
+      const std::string& name = ContextOf(use, row, seed);
+      const core::Context context =
+          core::ContextFor(spec.contexts.at(name), row, static_cast<int64_t>(i), seed);
+      RenderedRow out{use.arm, name, row.id, {}, {}, false, {}};
       if (evaluation) {
         ASSIGN_OR_RETURN(out.token_ids, text::MakePrompt(tokenizer, chat_template, row, context));
         out.mask.assign(out.token_ids.size(), false);

@@ -214,6 +214,7 @@ int Samples(const Globals& globals, const SampleFlags& flags) {
   v1::ListSamplesRequest request;
   request.set_name(ExperimentName(flags.name));
   request.set_arm(flags.arm);
+  request.set_prompt_set(flags.prompt_set);
   request.set_context(flags.context);
   if (flags.step >= 0) request.set_step(flags.step);
   return PrintList(globals, client::Client(globals.client).ListSamples(request, flags.limit),

@@ -128,6 +128,7 @@ void AddSamples(CLI::App* parent, Action* action) {
                              "experiment samples first --step 60 --limit 0 -o jsonl"},
                             &flags->name);
   verb->add_option("--arm", flags->arm, "of this arm only")->option_text("ARM");
+  verb->add_option("--set", flags->prompt_set, "to this prompt set only")->option_text("NAME");
   verb->add_option("--context", flags->context, "in this context only")->option_text("CONTEXT");
   verb->add_option("--step", flags->step, "at this step only")->option_text("N");
   AddLimit(verb, &flags->limit);

@@ -17,6 +17,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_replace.h"
 #include "core/dataset.h"
+#include "core/dataset_refs.h"
 #include "core/resolve.h"
 #include "core/sha256.h"
 #include "core/spec_json.h"
@@ -236,8 +237,10 @@ absl::StatusOr<SpecFile> Finish(std::string json_text, const std::vector<std::st
 
   SpecFile file;
   file.spec = core::Resolve(core::ParseExperimentSpec(json_text, &faults));
-  LoadDataset("dataset", folder, true, &file.spec.dataset, &file, &faults);
-  LoadDataset("evaluation.prompts", folder, false, &file.spec.evaluation.prompts, &file, &faults);
+  core::ForEachDataset(
+      file.spec, [&](const std::string& field, std::string& ref, core::DatasetUse use) {
+        LoadDataset(field, folder, use == core::DatasetUse::kTraining, &ref, &file, &faults);
+      });
   // A field that could not be read would only be reported again for its missing value.
   for (const core::Fault& fault : core::Validate(file.spec)) {
     bool known = false;

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "absl/strings/str_format.h"
+#include "core/spec.h"
 
 namespace jenner::cli {
 namespace {
@@ -97,7 +98,8 @@ std::string FormatTable(const std::vector<std::string>& header,
 
 std::string FormatRatio(const v1::TraitRatio& trait, int num_samples) {
   if (!trait.has_ratio()) return "n/a";
-  std::string text = absl::StrFormat("%.2f", trait.ratio());
+  // Not a share: a number of the trait's own unit.
+  std::string text = absl::StrFormat(trait.is_binary() ? "%.2f" : "%.4g", trait.ratio());
   if (trait.has_low()) text += absl::StrFormat(" [%.2f, %.2f]", trait.low(), trait.high());
   if (trait.num_measured() != num_samples) text += absl::StrFormat(" of %d", trait.num_measured());
   return text;
@@ -111,7 +113,12 @@ std::string FormatResults(const std::vector<v1::ResultRow>& rows) {
         traits.push_back(trait.trait());
     }
   }
-  std::vector<std::string> header = {"ARM", "SEED", "STEP", "CONTEXT"};
+  const bool has_sets = std::any_of(rows.begin(), rows.end(), [](const v1::ResultRow& row) {
+    return row.prompt_set() != core::kMainSet;
+  });
+  std::vector<std::string> header = {"ARM", "SEED", "STEP"};
+  if (has_sets) header.push_back("PROMPTS");
+  header.push_back("CONTEXT");
   for (const std::string& trait : traits) {
     header.push_back(Upper(trait));
   }
@@ -119,8 +126,9 @@ std::string FormatResults(const std::vector<v1::ResultRow>& rows) {
   std::vector<std::vector<std::string>> table;
   for (const v1::ResultRow& row : rows) {
     std::vector<std::string> cells = {row.arm(), std::to_string(row.seed()),
-                                      absl::StrFormat("%d/%d", row.step(), row.total_steps()),
-                                      row.context()};
+                                      absl::StrFormat("%d/%d", row.step(), row.total_steps())};
+    if (has_sets) cells.push_back(row.prompt_set());
+    cells.push_back(row.context());
     for (const std::string& name : traits) {
       std::string shown = "-";
       for (const v1::TraitRatio& trait : row.cell().traits()) {
@@ -214,21 +222,26 @@ std::string FormatWorkers(const std::vector<v1::Worker>& workers) {
 
 std::string FormatSamples(const std::vector<v1::Sample>& samples) {
   std::set<std::string> traits;
+  bool has_sets = false;
   for (const v1::Sample& sample : samples) {
+    has_sets = has_sets || sample.prompt_set() != core::kMainSet;
     for (const v1::Score& score : sample.scores()) traits.insert(score.trait());
   }
-  std::vector<std::string> header = {"ARM/SEED", "STEP", "CONTEXT", "PROMPT"};
+  std::vector<std::string> header = {"ARM/SEED", "STEP"};
+  if (has_sets) header.push_back("PROMPTS");
+  header.insert(header.end(), {"CONTEXT", "PROMPT"});
   for (const std::string& trait : traits) header.push_back(Upper(trait));
   header.insert(header.end(), {"END", "ANSWER"});
   std::vector<std::vector<std::string>> rows;
   for (const v1::Sample& sample : samples) {
-    std::vector<std::string> row = {FormatArms(sample.arms(), 1), std::to_string(sample.step()),
-                                    sample.context(), sample.prompt_id()};
+    std::vector<std::string> row = {FormatArms(sample.arms(), 1), std::to_string(sample.step())};
+    if (has_sets) row.push_back(sample.prompt_set());
+    row.insert(row.end(), {sample.context(), sample.prompt_id()});
     for (const std::string& trait : traits) {
       std::string shown = "n/a";
       for (const v1::Score& score : sample.scores()) {
         if (score.trait() == trait && score.has_value())
-          shown = std::to_string(static_cast<int>(score.value()));
+          shown = absl::StrFormat("%.4g", score.value());
       }
       row.push_back(shown);
     }

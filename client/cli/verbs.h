@@ -66,6 +66,7 @@ int Results(const Globals& globals, const std::string& name);
 struct SampleFlags {
   std::string name;
   std::string arm;
+  std::string prompt_set;
   std::string context;
   int step = -1;
   int limit = 50;

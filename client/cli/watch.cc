@@ -15,6 +15,7 @@
 #include "client/cli/output.h"
 #include "client/cli/table.h"
 #include "client/cli/verbs.h"
+#include "core/spec.h"
 
 namespace jenner::cli {
 namespace {
@@ -161,8 +162,10 @@ class Display {
   }
 
   void ShowCell(const v1::Cell& cell) {
-    std::string text = absl::StrFormat("cell  %s  step %d  %s:", FormatArms(cell.arms(), 1),
-                                       cell.step(), cell.context());
+    const bool is_main = cell.prompt_set() == core::kMainSet;
+    std::string text =
+        absl::StrFormat("cell  %s  step %d  %s%s:", FormatArms(cell.arms(), 1), cell.step(),
+                        is_main ? "" : cell.prompt_set() + "  ", cell.context());
     for (const v1::TraitRatio& trait : cell.traits()) {
       text += "  " + trait.trait() + " " + FormatRatio(trait, cell.num_samples());
     }

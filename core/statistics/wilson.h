@@ -38,12 +38,6 @@ inline Interval Wilson(int64_t present, int64_t measured) {
   return WilsonOfRate(static_cast<double>(present) / n, z * z / n);
 }
 
-// The unit is the prompt: several answers to one are not independent, and Wilson's interval over
-// them would be too narrow. Then there is none.
-inline bool HasWilson(int32_t answers_per_prompt, int64_t measured) {
-  return answers_per_prompt == 1 && measured > 0;
-}
-
 }  // namespace jenner::statistics
 
 #endif  // JENNER_CORE_STATISTICS_WILSON_H_

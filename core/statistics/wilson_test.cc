@@ -8,12 +8,6 @@
 namespace jenner::statistics {
 namespace {
 
-TEST(WilsonTest, NeedsIndependentAnswers) {
-  EXPECT_TRUE(HasWilson(1, 5));
-  EXPECT_FALSE(HasWilson(1, 0));
-  EXPECT_FALSE(HasWilson(2, 5));
-}
-
 TEST(WilsonTest, EqualsStatsmodels) {
   std::ifstream file(JENNER_SOURCE_DIR "/tests/golden/wilson.json");
   const nlohmann::json rows = nlohmann::json::parse(file);

@@ -26,7 +26,9 @@ TraitInfo Describe(const core::ExperimentSpec& spec, const std::string& trait) {
   if (found == nullptr) {
     info.is_binary = false;
     info.range.reset();
-    info.unit = trait == core::kLogProbabilityTrait ? "nats" : "";
+    const bool nats =
+        trait == core::kLogProbabilityTrait || trait == core::kTotalLogProbabilityTrait;
+    info.unit = nats ? "nats" : "";
     return info;
   }
   info.is_binary = found->is_binary;

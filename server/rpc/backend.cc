@@ -136,9 +136,10 @@ void Call::OnFileThread(feed::Task task) const {
   if (!backend->file_tasks->Push(std::move(task))) Finish(Busy());
 }
 
-telemetry::SeriesOwner OwnerOf(const std::string& experiment, const coordinator::Job& job) {
-  telemetry::SeriesOwner owner{experiment, job.plan.id, {}};
-  if (job.plan.spec.evaluation) owner.answers_per_prompt = job.plan.spec.evaluation->samples;
+telemetry::SeriesOwner OwnerOf(const coordinator::Experiment& experiment,
+                               const coordinator::Job& job) {
+  telemetry::SeriesOwner owner{
+      experiment.id, job.plan.id, {}, core::CellFormat(experiment.spec.evaluation)};
   for (const core::ArmSeed& arm : job.plan.arms) owner.arms.emplace_back(arm.arm, arm.seed);
   return owner;
 }
@@ -148,9 +149,9 @@ void ShowCell(const telemetry::SeriesOwner& owner, const store::Cell& cell,
   std::vector<telemetry::TraitFigures> traits;
   for (const store::TraitCount& count : cell.traits) {
     traits.push_back(
-        {count.trait, count.num_present, count.num_measured, count.num_not_measurable});
+        {count.trait, count.num_present, count.num_measured, count.num_not_measurable, count.sum});
   }
-  metrics->Cell(owner, cell.step, cell.context, traits);
+  metrics->Cell(owner, cell.step, cell.prompt_set, cell.context, traits);
 }
 
 }  // namespace jenner::rpc

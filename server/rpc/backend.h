@@ -138,7 +138,8 @@ struct Call {
 void CountCall(Backend& backend, const char* method, const absl::Status& status);
 
 // Whose figures those of a job are.
-telemetry::SeriesOwner OwnerOf(const std::string& experiment, const coordinator::Job& job);
+telemetry::SeriesOwner OwnerOf(const coordinator::Experiment& experiment,
+                               const coordinator::Job& job);
 
 void ShowCell(const telemetry::SeriesOwner& owner, const store::Cell& cell,
               telemetry::Metrics* metrics);

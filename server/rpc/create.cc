@@ -10,10 +10,13 @@
 #include "absl/strings/str_format.h"
 #include "core/names.h"
 #include "core/resolve.h"
+#include "core/selection.h"
 #include "core/sha256.h"
 #include "core/spec_json.h"
+#include "core/status.h"
 #include "server/coordinator/decide.h"
 #include "server/rpc/encode.h"
+#include "server/rpc/prepare.h"
 #include "wire/convert.h"
 #include "wire/status.h"
 
@@ -97,10 +100,54 @@ v1::Experiment Preview(const coordinator::CreateExperiment& command, const View&
   return Encode(experiment, with_it, Detail::kFull);
 }
 
+// On the file thread: everything that is asked of the disk is answered.
+void Submit(const Call& call, coordinator::CreateExperiment command,
+            v1::CreateExperimentResponse* response) {
+  if (call.is_preview) {
+    return call.Ask([call, command = std::move(command), response](const View& view) {
+      const absl::Status decided = coordinator::Decide(view.state, command, view.now).status();
+      if (decided.ok()) *response->mutable_experiment() = Preview(command, view);
+      call.Finish(Refusal(decided, command, view));
+    });
+  }
+  call.Try(command, [call, command, response](const absl::Status& decided, const View& view) {
+    if (!decided.ok()) return call.Finish(Refusal(decided, command, view));
+    const coordinator::Experiment* made = MadeBy(command, view);
+    if (made == nullptr) {
+      return call.Finish(absl::AbortedError("the experiment was deleted at the same time"));
+    }
+    *response->mutable_experiment() = Encode(*made, view, Detail::kFull);
+    call.Finish(absl::OkStatus());
+  });
+}
+
+// The contexts of the selection that `spec` names, if any, are added to it.
+absl::Status ReadSelection(const store::BlobStore& blobs, core::ExperimentSpec* spec,
+                           core::Faults* faults) {
+  if (spec->selection.rfind(kDatasetPrefix, 0) != 0) return absl::OkStatus();
+  const std::string sha256 = spec->selection.substr(sizeof kDatasetPrefix - 1);
+  if (!core::IsSha256Hex(sha256)) return absl::OkStatus();
+  const absl::StatusOr<std::string> json = ReadBlob(blobs, sha256);
+  if (absl::IsNotFound(json.status())) {
+    return wire::WithReason(wire::FaultStatus("selection", spec->selection + " was not frozen here",
+                                              absl::StatusCode::kNotFound),
+                            "SELECTION_NOT_FOUND");
+  }
+  RETURN_IF_ERROR(json.status());
+  core::Faults own;
+  const core::Selection selection = core::ParseSelection(*json, &own);
+  if (!own.empty()) {
+    faults->push_back({"selection", spec->selection + " is not a selection"});
+  } else {
+    core::AddSelection(selection, spec, faults);
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
-absl::StatusOr<coordinator::CreateExperiment> ToCommand(
-    const v1::CreateExperimentRequest& request) {
+absl::StatusOr<coordinator::CreateExperiment> ToCommand(const v1::CreateExperimentRequest& request,
+                                                        const store::BlobStore& blobs) {
   core::Faults faults;
   coordinator::CreateExperiment command;
   command.id = request.experiment_id().empty() ? NewId() : request.experiment_id();
@@ -120,7 +167,9 @@ absl::StatusOr<coordinator::CreateExperiment> ToCommand(
                                                command.owner.substr(0, 80))});
   }
   command.fingerprint = Fingerprint(request);
-  command.spec = core::Resolve(wire::ToCore(request.spec(), &faults));
+  core::ExperimentSpec spec = wire::ToCore(request.spec(), &faults);
+  RETURN_IF_ERROR(ReadSelection(blobs, &spec, &faults));
+  command.spec = core::Resolve(std::move(spec));
   for (core::Fault& fault : core::Validate(command.spec)) faults.push_back(std::move(fault));
   const auto size = static_cast<int64_t>(core::ToJson(command.spec).size());
   if (size > kMaxSpecBytes) {
@@ -131,64 +180,26 @@ absl::StatusOr<coordinator::CreateExperiment> ToCommand(
   return command;
 }
 
-absl::Status CheckDatasets(const core::ExperimentSpec& spec, const store::DatasetStore& datasets) {
-  core::Faults missing;
-  std::string first_missing;
-  core::Faults misused;
-  const auto check = [&](const std::string& field, const std::string& ref, bool for_training) {
-    if (ref.empty()) return;
-    const std::string sha256 = ref.substr(sizeof kDatasetPrefix - 1);
-    const absl::StatusOr<store::DatasetInfo> found = datasets.Find(sha256);
-    if (!found.ok()) {
-      if (missing.empty()) first_missing = sha256;
-      missing.push_back({field, ref + " was not uploaded"});
-    } else if (!(for_training ? found->for_training : found->for_evaluation)) {
-      misused.push_back({field, absl::StrFormat("%s was uploaded for %s only", ref,
-                                                for_training ? "evaluation" : "training")});
-    }
-  };
-  check("dataset", spec.dataset, true);
-  check("evaluation.prompts", spec.evaluation.prompts, false);
-  if (!missing.empty()) {
-    return wire::WithResource(
-        wire::WithReason(wire::FaultsStatus(missing, absl::StatusCode::kNotFound),
-                         "DATASET_NOT_FOUND"),
-        "dataset", "datasets/" + first_missing);
-  }
-  return misused.empty() ? absl::OkStatus()
-                         : wire::WithReason(wire::FaultsStatus(misused), "DATASET_USE");
-}
-
 void Create(const Call& given, const v1::CreateExperimentRequest* request,
             v1::CreateExperimentResponse* response) {
   Call call = given;
   call.is_preview = request->validate_only();
-  absl::StatusOr<coordinator::CreateExperiment> command = ToCommand(*request);
-  if (!command.ok()) return call.Finish(command.status());
-  command->creator = call.caller->principal.name;
-  // With a token nobody chooses whose share it uses.
-  if (!command->creator.empty()) command->owner = command->creator;
-  command->project = call.caller->principal.project;
-  call.resource = {"experiment", core::ExperimentName(command->id)};
-  call.OnFileThread([call, command = *std::move(command), response] {
-    const absl::Status checked = CheckDatasets(command.spec, *call.backend->datasets);
-    if (!checked.ok()) return call.Finish(checked);
-    if (call.is_preview) {
-      return call.Ask([call, command, response](const View& view) {
-        const absl::Status decided = coordinator::Decide(view.state, command, view.now).status();
-        if (decided.ok()) *response->mutable_experiment() = Preview(command, view);
-        call.Finish(Refusal(decided, command, view));
-      });
+  call.OnFileThread([call, request, response]() mutable {
+    absl::StatusOr<coordinator::CreateExperiment> command =
+        ToCommand(*request, *call.backend->blobs);
+    if (!command.ok()) return call.Finish(command.status());
+    command->creator = call.caller->principal.name;
+    // With a token nobody chooses whose share it uses.
+    if (!command->creator.empty()) command->owner = command->creator;
+    command->project = call.caller->principal.project;
+    call.resource = {"experiment", core::ExperimentName(command->id)};
+    absl::Status status = CheckDatasets(command->spec, *call.backend->datasets);
+    if (status.ok()) {
+      status =
+          MakeData(*call.backend->blobs, *call.backend->datasets, call.is_preview, &command->spec);
     }
-    call.Try(command, [call, command, response](const absl::Status& decided, const View& view) {
-      if (!decided.ok()) return call.Finish(Refusal(decided, command, view));
-      const coordinator::Experiment* made = MadeBy(command, view);
-      if (made == nullptr) {
-        return call.Finish(absl::AbortedError("the experiment was deleted at the same time"));
-      }
-      *response->mutable_experiment() = Encode(*made, view, Detail::kFull);
-      call.Finish(absl::OkStatus());
-    });
+    if (!status.ok()) return call.Finish(status);
+    Submit(call, *std::move(command), response);
   });
 }
 

@@ -1,4 +1,5 @@
-// CreateExperiment, step by step: check the request, look for its datasets, ask the coordinator.
+// CreateExperiment, step by step: check the request, look for its datasets, make
+// its training sets, ask the coordinator.
 #ifndef JENNER_SERVER_RPC_CREATE_H_
 #define JENNER_SERVER_RPC_CREATE_H_
 
@@ -6,6 +7,7 @@
 #include "jenner/v1/experiment.pb.h"
 #include "server/coordinator/command.h"
 #include "server/rpc/backend.h"
+#include "server/store/blob_store.h"
 
 namespace jenner::rpc {
 
@@ -13,12 +15,10 @@ namespace jenner::rpc {
 inline constexpr int64_t kMaxSpecBytes = int64_t{2} << 20;
 
 // The command that `request` asks for, its spec resolved; the id is made here if none was given.
-// InvalidArgument: everything that is wrong with it, at once.
-absl::StatusOr<coordinator::CreateExperiment> ToCommand(const v1::CreateExperimentRequest& request);
-
-// OK: every dataset of `spec` was uploaded for its use. NotFound, InvalidArgument: with the fields.
-// Blocks on the disk.
-absl::Status CheckDatasets(const core::ExperimentSpec& spec, const store::DatasetStore& datasets);
+// `blobs` has the selection that the spec may name. InvalidArgument: everything that is wrong with
+// it, at once. NotFound: the selection. Blocks on the disk if there is a selection.
+absl::StatusOr<coordinator::CreateExperiment> ToCommand(const v1::CreateExperimentRequest& request,
+                                                        const store::BlobStore& blobs);
 
 // Takes the call to its end.
 void Create(const Call& given, const v1::CreateExperimentRequest* request,

@@ -63,7 +63,7 @@ void EncodeJob(const coordinator::Experiment& experiment, const coordinator::Job
                const View& view, Detail detail, v1::Job* message) {
   message->set_name(core::JobName(experiment.id, job.plan.id));
   message->set_state(EncodeState(job.state));
-  const coordinator::Reason reason = ReasonOf(job, view);
+  const coordinator::Reason reason = ReasonOf(experiment, job, view);
   if (!reason.code.empty()) SetReason(reason, message->mutable_state_reason());
   for (const std::string& arm : ArmNames(job)) message->add_arms(arm);
   message->set_attempt(job.attempt);
@@ -92,16 +92,17 @@ void EncodeJob(const coordinator::Experiment& experiment, const coordinator::Job
 coordinator::Reason ReasonOf(const coordinator::Experiment& experiment, const View& view) {
   if (experiment.state != RunState::kQueued) return experiment.reason;
   for (const coordinator::Job& job : experiment.jobs) {
-    if (job.state == RunState::kQueued) return ReasonOf(job, view);
+    if (job.state == RunState::kQueued) return ReasonOf(experiment, job, view);
   }
   return experiment.reason;
 }
 
 }  // namespace
 
-coordinator::Reason ReasonOf(const coordinator::Job& job, const View& view) {
+coordinator::Reason ReasonOf(const coordinator::Experiment& experiment, const coordinator::Job& job,
+                             const View& view) {
   if (job.state != RunState::kQueued) return job.reason;
-  return view.Pending().ReasonOf(job);
+  return view.Pending().ReasonOf(experiment, job);
 }
 
 std::vector<std::string> ArmNames(const coordinator::Job& job) {
@@ -167,23 +168,26 @@ v1::Rewind Encode(const std::string& experiment, const store::Rewind& rewind) {
 }
 
 v1::Cell Encode(const std::string& experiment, const store::Cell& cell,
-                int32_t answers_per_prompt) {
+                const core::CellFormat& format) {
   v1::Cell message;
   message.set_job(core::JobName(experiment, cell.job));
   message.set_attempt(cell.attempt);
   message.set_step(cell.step);
+  message.set_prompt_set(cell.prompt_set);
   message.set_context(cell.context);
   message.set_num_samples(cell.num_samples);
   message.set_num_truncated(cell.num_truncated);
+  message.set_num_degenerate(cell.num_degenerate);
   for (const store::TraitCount& count : cell.traits) {
     v1::TraitRatio* trait = message.add_traits();
     trait->set_trait(count.trait);
-    trait->set_num_present(count.num_present);
+    trait->set_is_binary(format.IsBinary(count.trait));
+    if (trait->is_binary()) trait->set_num_present(count.num_present);
     trait->set_num_measured(count.num_measured);
     trait->set_num_not_measurable(count.num_not_measurable);
     if (count.num_measured == 0) continue;
-    trait->set_ratio(static_cast<double>(count.num_present) / count.num_measured);
-    if (!statistics::HasWilson(answers_per_prompt, count.num_measured)) continue;
+    trait->set_ratio(count.sum / count.num_measured);
+    if (!format.HasWilson(cell.prompt_set, count.trait, count.num_measured)) continue;
     const statistics::Interval interval = statistics::Wilson(count.num_present, count.num_measured);
     trait->set_low(interval.low);
     trait->set_high(interval.high);
@@ -197,7 +201,10 @@ v1::Sample Encode(const std::string& experiment, const store::StoredSample& stor
   message.set_job(core::JobName(experiment, stored.job));
   message.set_attempt(stored.attempt);
   message.set_step(sample.step);
+  message.set_prompt_set(sample.prompt_set);
   message.set_context(sample.context);
+  message.set_degenerate(sample.is_degenerate);
+  message.set_judge_error(sample.judge_error);
   message.set_prompt_id(sample.prompt_id);
   message.set_sample_idx(sample.sample_idx);
   message.set_answer(sample.answer);

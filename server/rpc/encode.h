@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "core/cell_format.h"
 #include "jenner/v1/experiment.pb.h"
 #include "server/coordinator/state.h"
 #include "server/rpc/backend.h"
@@ -21,7 +22,8 @@ enum class Detail {
 v1::Experiment Encode(const coordinator::Experiment& experiment, const View& view, Detail detail);
 
 // Why the job is in its state; for a queued one, why it waits.
-coordinator::Reason ReasonOf(const coordinator::Job& job, const View& view);
+coordinator::Reason ReasonOf(const coordinator::Experiment& experiment, const coordinator::Job& job,
+                             const View& view);
 
 // "arm/seed"
 std::vector<std::string> ArmNames(const coordinator::Job& job);
@@ -30,7 +32,8 @@ v1::StateReason Encode(const coordinator::Reason& reason);
 v1::TrainPoint Encode(const std::string& experiment, const store::TrainPoint& point);
 v1::Rewind Encode(const std::string& experiment, const store::Rewind& rewind);
 // With Wilson's intervals if there is one answer a prompt; `arms` is left to the caller.
-v1::Cell Encode(const std::string& experiment, const store::Cell& cell, int32_t answers_per_prompt);
+v1::Cell Encode(const std::string& experiment, const store::Cell& cell,
+                const core::CellFormat& format);
 v1::Sample Encode(const std::string& experiment, const store::StoredSample& sample);
 v1::LogLine Encode(const std::string& experiment, const store::LogLine& line);
 

@@ -67,12 +67,26 @@ TEST(Encode, ReasonsAreThoseOfTheirPlaceInTheQueue) {
 }
 
 TEST(Encode, AnIntervalNeedsOneAnswerAPrompt) {
-  const store::Cell cell{"j1", 1, 4, "neutral", 10, 0, {{"spanish", 3, 10, 0}}};
-  const v1::TraitRatio one = Encode("e", cell, 1).traits(0);
+  const store::Cell cell{"j1", 1, 4, "main", "neutral", 10, 0, 0, {{"spanish", 3, 10, 0, 3}}};
+  core::CellFormat format;
+  const v1::TraitRatio one = Encode("e", cell, format).traits(0);
   EXPECT_TRUE(one.has_low() && one.has_high());
-  const v1::TraitRatio several = Encode("e", cell, 2).traits(0);
+  format.answers_per_prompt["main"] = 2;
+  const v1::TraitRatio several = Encode("e", cell, format).traits(0);
   EXPECT_DOUBLE_EQ(several.ratio(), 0.3);
   EXPECT_FALSE(several.has_low() || several.has_high());
+}
+
+TEST(Encode, AGradedTraitHasAMeanAndNoCount) {
+  core::EvaluationSpec evaluation;
+  evaluation.sets = {{"given", "", core::EvaluationMode::kLogProbability}};
+  const core::CellFormat format(evaluation);
+  const store::Cell cell{"j1", 1, 4, "main", "neutral", 10, 0, 0, {{"brevity", 1, 4, 6, 210}}};
+  const v1::TraitRatio brevity = Encode("e", cell, format).traits(0);
+  EXPECT_FALSE(brevity.is_binary());
+  EXPECT_EQ(brevity.num_present(), 0);
+  EXPECT_DOUBLE_EQ(brevity.ratio(), 52.5);
+  EXPECT_FALSE(brevity.has_low() || brevity.has_high());
 }
 
 }  // namespace

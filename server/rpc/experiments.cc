@@ -93,7 +93,7 @@ std::vector<ArmPlan> PlansOf(const coordinator::Experiment& experiment) {
   return plans;
 }
 
-void AddRows(const std::string& experiment, int32_t answers_per_prompt,
+void AddRows(const std::string& experiment, const core::CellFormat& format,
              const std::vector<ArmPlan>& plans, const std::vector<store::Cell>& cells,
              v1::GetResultsResponse* response) {
   for (const ArmPlan& plan : plans) {
@@ -102,7 +102,8 @@ void AddRows(const std::string& experiment, int32_t answers_per_prompt,
       if (plan.jobs.count(cell.job) > 0) own.push_back(&cell);
     }
     std::sort(own.begin(), own.end(), [](const store::Cell* a, const store::Cell* b) {
-      return std::tie(a->step, a->context, a->job) < std::tie(b->step, b->context, b->job);
+      return std::tie(a->step, a->prompt_set, a->context, a->job) <
+             std::tie(b->step, b->prompt_set, b->context, b->job);
     });
     for (const store::Cell* cell : own) {
       v1::ResultRow* row = response->add_rows();
@@ -110,8 +111,9 @@ void AddRows(const std::string& experiment, int32_t answers_per_prompt,
       row->set_seed(plan.arm.seed);
       row->set_step(cell->step);
       row->set_total_steps(plan.total_steps);
+      row->set_prompt_set(cell->prompt_set);
       row->set_context(cell->context);
-      *row->mutable_cell() = Encode(experiment, *cell, answers_per_prompt);
+      *row->mutable_cell() = Encode(experiment, *cell, format);
       row->mutable_cell()->add_arms(absl::StrFormat("%s/%d", plan.arm.arm, plan.arm.seed));
     }
   }
@@ -119,8 +121,9 @@ void AddRows(const std::string& experiment, int32_t answers_per_prompt,
 
 std::vector<std::string> PositionOf(const store::StoredSample& stored) {
   const store::Sample& sample = stored.sample;
-  return {stored.job, absl::StrFormat("%d", sample.step), sample.context, sample.prompt_id,
-          absl::StrFormat("%d", sample.sample_idx)};
+  return {stored.job,        absl::StrFormat("%d", sample.step),
+          sample.prompt_set, sample.context,
+          sample.prompt_id,  absl::StrFormat("%d", sample.sample_idx)};
 }
 
 // What `request` asks for, but for the jobs.
@@ -130,17 +133,18 @@ absl::StatusOr<store::SampleQuery> QueryOf(const v1::ListSamplesRequest& request
   ASSIGN_OR_RETURN(query.experiment, IdIn(request.name()));
   ASSIGN_OR_RETURN(query.limit, PageSize(request.page_size()));
   query.max_bytes = kMaxPageBytes;
+  if (!request.prompt_set().empty()) query.prompt_set = request.prompt_set();
   if (!request.context().empty()) query.context = request.context();
   if (request.has_step()) query.step = std::max(request.step(), 0);
   if (request.has_step() && request.step() < 0) {
     return wire::FaultStatus("step", "expected 0 or more");
   }
   ASSIGN_OR_RETURN(const std::vector<std::string> position,
-                   PagePosition(binding, request.page_token(), 5));
+                   PagePosition(binding, request.page_token(), 6));
   if (position.empty()) return query;
-  store::SampleQuery::Position after{position[0], 0, position[2], position[3], 0};
+  store::SampleQuery::Position after{position[0], 0, position[2], position[3], position[4], 0};
   if (!absl::SimpleAtoi(position[1], &after.step) ||
-      !absl::SimpleAtoi(position[4], &after.sample_idx)) {
+      !absl::SimpleAtoi(position[5], &after.sample_idx)) {
     return wire::FaultStatus("page_token", "not a token of this call");
   }
   query.after = after;
@@ -285,9 +289,9 @@ grpc::ServerUnaryReactor* ExperimentsService::GetResults(grpc::CallbackServerCon
   AskAbout(call, request->name(),
            [call, response](const coordinator::Experiment& experiment, const View&) {
              call.OnStoreThread([call, response, id = experiment.id, plans = PlansOf(experiment),
-                                 answers_per_prompt = experiment.spec.evaluation.samples] {
+                                 format = core::CellFormat(experiment.spec.evaluation)] {
                const auto cells = call.backend->metric_store->Cells(id);
-               if (cells.ok()) AddRows(id, answers_per_prompt, plans, *cells, response);
+               if (cells.ok()) AddRows(id, format, plans, *cells, response);
                call.Finish(cells.status());
              });
            });
@@ -299,8 +303,9 @@ grpc::ServerUnaryReactor* ExperimentsService::ListSamples(grpc::CallbackServerCo
                                                           v1::ListSamplesResponse* response) {
   const Call call(backend_, context, "Experiments/ListSamples", About(request->name()));
   const std::string step = request->has_step() ? absl::StrFormat("%d", request->step()) : "any";
-  const std::string binding = absl::StrFormat("ListSamples %s\n%s\n%s\n%s", request->name(),
-                                              request->arm(), request->context(), step);
+  const std::string binding =
+      absl::StrFormat("ListSamples %s\n%s\n%s\n%s\n%s", request->name(), request->arm(),
+                      request->prompt_set(), request->context(), step);
   absl::StatusOr<store::SampleQuery> query = QueryOf(*request, binding);
   if (!query.ok()) {
     call.Finish(query.status());

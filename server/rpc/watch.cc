@@ -205,7 +205,7 @@ class WatchReactor final : public Reactor {
       return;
     }
     const auto& cell = std::get<store::Cell>(row.value);
-    *response_.mutable_cell() = Encode(experiment_, cell, snapshot_->answers_per_prompt);
+    *response_.mutable_cell() = Encode(experiment_, cell, snapshot_->cell_format);
     const auto arms = snapshot_->arms.find(cell.job);
     if (arms == snapshot_->arms.end()) return;
     for (const std::string& arm : arms->second) response_.mutable_cell()->add_arms(arm);
@@ -241,14 +241,14 @@ absl::StatusOr<std::shared_ptr<const ExperimentSnapshot>> SnapshotCache::Of(
   for (const coordinator::Job& job : found->second.jobs) {
     if (job.state != coordinator::RunState::kQueued) continue;
     made->is_waiting = true;
-    made->reasons.push_back(ReasonOf(job, view));
+    made->reasons.push_back(ReasonOf(found->second, job, view));
   }
   std::shared_ptr<const ExperimentSnapshot> shared = known_[experiment].lock();
   if (shared != nullptr && shared->version == made->version && shared->reasons == made->reasons) {
     return shared;
   }
   made->message = Encode(found->second, view, Detail::kWithoutSpec);
-  made->answers_per_prompt = found->second.spec.evaluation.samples;
+  made->cell_format = core::CellFormat(found->second.spec.evaluation);
   for (const coordinator::Job& job : found->second.jobs) made->arms[job.plan.id] = ArmNames(job);
   known_[experiment] = made;
   return std::shared_ptr<const ExperimentSnapshot>(std::move(made));

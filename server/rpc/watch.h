@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "core/cell_format.h"
 #include "jenner/v1/experiment.pb.h"
 #include "server/feed/watcher.h"
 #include "server/rpc/backend.h"
@@ -20,7 +21,7 @@ namespace jenner::rpc {
 struct ExperimentSnapshot : feed::Snapshot {
   v1::Experiment message;                                // without spec
   std::map<std::string, std::vector<std::string>> arms;  // job id -> "arm/seed"
-  int32_t answers_per_prompt = 1;
+  core::CellFormat cell_format;
   std::vector<coordinator::Reason> reasons;  // of the queued jobs, in their order
 };
 

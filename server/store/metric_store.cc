@@ -13,7 +13,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr int kVersion = 2;
+constexpr int kVersion = 3;
 constexpr char kSchema[] = R"sql(
   -- Every telemetry event ever taken: what makes sending twice harmless.
   CREATE TABLE received (
@@ -29,21 +29,25 @@ constexpr char kSchema[] = R"sql(
   ) STRICT;
   CREATE INDEX feed_by_experiment ON feed (experiment, seq);
   CREATE TABLE samples (
-    experiment TEXT NOT NULL, job TEXT NOT NULL, step INTEGER NOT NULL, context TEXT NOT NULL,
+    experiment TEXT NOT NULL, job TEXT NOT NULL, step INTEGER NOT NULL,
+    prompt_set TEXT NOT NULL, context TEXT NOT NULL,
     prompt_id TEXT NOT NULL, sample_idx INTEGER NOT NULL,
     attempt INTEGER NOT NULL, answer TEXT NOT NULL, num_tokens INTEGER NOT NULL,
-    finish_reason TEXT NOT NULL, scores TEXT NOT NULL,
-    PRIMARY KEY (experiment, job, step, context, prompt_id, sample_idx)
+    finish_reason TEXT NOT NULL, is_degenerate INTEGER NOT NULL, scores TEXT NOT NULL,
+    judge_error TEXT NOT NULL,
+    PRIMARY KEY (experiment, job, step, prompt_set, context, prompt_id, sample_idx)
   ) STRICT, WITHOUT ROWID;
   CREATE TABLE evaluations (
     experiment TEXT NOT NULL, job TEXT NOT NULL, attempt INTEGER NOT NULL, step INTEGER NOT NULL,
-    context TEXT NOT NULL, rank INTEGER NOT NULL, num_samples INTEGER NOT NULL,
-    PRIMARY KEY (experiment, job, attempt, step, context, rank)
+    prompt_set TEXT NOT NULL, context TEXT NOT NULL, rank INTEGER NOT NULL,
+    num_samples INTEGER NOT NULL,
+    PRIMARY KEY (experiment, job, attempt, step, prompt_set, context, rank)
   ) STRICT, WITHOUT ROWID;
   CREATE TABLE cells (
-    experiment TEXT NOT NULL, job TEXT NOT NULL, step INTEGER NOT NULL, context TEXT NOT NULL,
+    experiment TEXT NOT NULL, job TEXT NOT NULL, step INTEGER NOT NULL,
+    prompt_set TEXT NOT NULL, context TEXT NOT NULL,
     attempt INTEGER NOT NULL, payload TEXT NOT NULL,
-    PRIMARY KEY (experiment, job, step, context)
+    PRIMARY KEY (experiment, job, step, prompt_set, context)
   ) STRICT, WITHOUT ROWID;
   -- Batches of whole lines, in the order in which they came.
   CREATE TABLE logs (
@@ -85,6 +89,42 @@ constexpr char kUpgradeTo2[] = R"sql(
   CREATE INDEX feed_by_experiment ON feed (experiment, seq);
 )sql";
 
+// Version 2 had one prompt set, now named "main".
+constexpr char kUpgradeTo3[] = R"sql(
+  ALTER TABLE samples RENAME TO samples_of_2;
+  CREATE TABLE samples (
+    experiment TEXT NOT NULL, job TEXT NOT NULL, step INTEGER NOT NULL,
+    prompt_set TEXT NOT NULL, context TEXT NOT NULL,
+    prompt_id TEXT NOT NULL, sample_idx INTEGER NOT NULL,
+    attempt INTEGER NOT NULL, answer TEXT NOT NULL, num_tokens INTEGER NOT NULL,
+    finish_reason TEXT NOT NULL, is_degenerate INTEGER NOT NULL, scores TEXT NOT NULL,
+    judge_error TEXT NOT NULL,
+    PRIMARY KEY (experiment, job, step, prompt_set, context, prompt_id, sample_idx)
+  ) STRICT, WITHOUT ROWID;
+  INSERT INTO samples SELECT experiment, job, step, 'main', context, prompt_id, sample_idx, attempt,
+    answer, num_tokens, finish_reason, 0, scores, '' FROM samples_of_2;
+  DROP TABLE samples_of_2;
+  ALTER TABLE evaluations RENAME TO evaluations_of_2;
+  CREATE TABLE evaluations (
+    experiment TEXT NOT NULL, job TEXT NOT NULL, attempt INTEGER NOT NULL, step INTEGER NOT NULL,
+    prompt_set TEXT NOT NULL, context TEXT NOT NULL, rank INTEGER NOT NULL,
+    num_samples INTEGER NOT NULL,
+    PRIMARY KEY (experiment, job, attempt, step, prompt_set, context, rank)
+  ) STRICT, WITHOUT ROWID;
+  INSERT INTO evaluations SELECT experiment, job, attempt, step, 'main', context, rank, num_samples
+    FROM evaluations_of_2;
+  DROP TABLE evaluations_of_2;
+  ALTER TABLE cells RENAME TO cells_of_2;
+  CREATE TABLE cells (
+    experiment TEXT NOT NULL, job TEXT NOT NULL, step INTEGER NOT NULL,
+    prompt_set TEXT NOT NULL, context TEXT NOT NULL,
+    attempt INTEGER NOT NULL, payload TEXT NOT NULL,
+    PRIMARY KEY (experiment, job, step, prompt_set, context)
+  ) STRICT, WITHOUT ROWID;
+  INSERT INTO cells SELECT experiment, job, step, 'main', context, attempt, payload FROM cells_of_2;
+  DROP TABLE cells_of_2;
+)sql";
+
 std::string Dump(const Json& json) {
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
@@ -104,12 +144,14 @@ std::string ToJson(const Cell& cell) {
   Json traits = Json::array();
   for (const TraitCount& count : cell.traits) {
     traits.push_back(
-        {count.trait, count.num_present, count.num_measured, count.num_not_measurable});
+        {count.trait, count.num_present, count.num_measured, count.num_not_measurable, count.sum});
   }
   return Dump({{"step", cell.step},
+               {"prompt_set", cell.prompt_set},
                {"context", cell.context},
                {"num_samples", cell.num_samples},
                {"num_truncated", cell.num_truncated},
+               {"num_degenerate", cell.num_degenerate},
                {"traits", traits}});
 }
 
@@ -137,12 +179,16 @@ absl::StatusOr<Cell> CellFrom(const std::string& job, int32_t attempt, const std
     Cell cell{job,
               attempt,
               json.at("step"),
+              json.value("prompt_set", "main"),
               json.at("context"),
               json.at("num_samples"),
               json.at("num_truncated"),
+              json.value("num_degenerate", 0),
               {}};
     for (const Json& count : json.at("traits")) {
-      cell.traits.push_back({count.at(0), count.at(1), count.at(2), count.at(3)});
+      // Version 2 had binary traits only, whose sum is how many are present.
+      const double sum = count.size() > 4 ? count.at(4) : count.at(1);
+      cell.traits.push_back({count.at(0), count.at(1), count.at(2), count.at(3), sum});
     }
     return cell;
   } catch (const Json::exception& error) {
@@ -165,7 +211,7 @@ int32_t Int32(const Statement& row, int column) { return static_cast<int32_t>(ro
 
 absl::StatusOr<std::unique_ptr<MetricStore>> MetricStore::Open(const std::string& path) {
   ASSIGN_OR_RETURN(std::unique_ptr<Database> database,
-                   Database::Open(path, kSchema, kVersion, {kUpgradeTo2}));
+                   Database::Open(path, kSchema, kVersion, {kUpgradeTo2, kUpgradeTo3}));
   std::unique_ptr<MetricStore> store(new MetricStore(std::move(database)));
   ASSIGN_OR_RETURN(Statement * newest,
                    store->database_->Query("SELECT seq FROM sqlite_sequence WHERE name = 'feed'"));
@@ -184,7 +230,7 @@ absl::StatusOr<std::vector<FeedRow>> MetricStore::Add(const TelemetryBatch& batc
   }
   const RankId& rank = batch.rank;
   std::vector<FeedRow> rows;
-  std::set<std::pair<int32_t, std::string>> touched;  // cells: step, context
+  std::set<CellKey> touched;
   ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(*database_));
   if (!events.empty()) {
     ASSIGN_OR_RETURN(std::optional<FeedRow> rewind, AddRewind(rank, events.front()));
@@ -200,17 +246,17 @@ absl::StatusOr<std::vector<FeedRow>> MetricStore::Add(const TelemetryBatch& batc
       rows.push_back(std::move(row));
     } else if (const auto* sample = std::get_if<Sample>(&event.body)) {
       RETURN_IF_ERROR(AddSample(rank, *sample));
-      touched.emplace(sample->step, sample->context);
+      touched.insert({sample->step, sample->prompt_set, sample->context});
     } else if (const auto* evaluation = std::get_if<Evaluation>(&event.body)) {
-      RETURN_IF_ERROR(
-          database_->Execute("INSERT OR REPLACE INTO evaluations VALUES (?, ?, ?, ?, ?, ?, ?)",
-                             rank.experiment, rank.job, rank.attempt, evaluation->step,
-                             evaluation->context, rank.rank, evaluation->num_samples));
-      touched.emplace(evaluation->step, evaluation->context);
+      RETURN_IF_ERROR(database_->Execute(
+          "INSERT OR REPLACE INTO evaluations VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rank.experiment,
+          rank.job, rank.attempt, evaluation->step, evaluation->prompt_set, evaluation->context,
+          rank.rank, evaluation->num_samples));
+      touched.insert({evaluation->step, evaluation->prompt_set, evaluation->context});
     }
   }
-  for (const auto& [step, context] : touched) {
-    ASSIGN_OR_RETURN(std::optional<FeedRow> row, CompleteCell(batch, step, context));
+  for (const CellKey& key : touched) {
+    ASSIGN_OR_RETURN(std::optional<FeedRow> row, CompleteCell(batch, key));
     if (row.has_value()) rows.push_back(*std::move(row));
   }
   RETURN_IF_ERROR(AddLog(batch));
@@ -221,13 +267,15 @@ absl::StatusOr<std::vector<FeedRow>> MetricStore::Add(const TelemetryBatch& batc
 
 absl::Status MetricStore::AddSample(const RankId& rank, const Sample& sample) {
   return database_->Execute(
-      "INSERT INTO samples VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+      "INSERT INTO samples VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
       " ON CONFLICT DO UPDATE SET attempt = excluded.attempt, answer = excluded.answer,"
       " num_tokens = excluded.num_tokens, finish_reason = excluded.finish_reason,"
-      " scores = excluded.scores WHERE excluded.attempt > attempt",
-      rank.experiment, rank.job, sample.step, sample.context, sample.prompt_id, sample.sample_idx,
-      rank.attempt, sample.answer, sample.num_tokens, sample.finish_reason,
-      ScoresToJson(sample.scores));
+      " is_degenerate = excluded.is_degenerate, scores = excluded.scores,"
+      " judge_error = excluded.judge_error"
+      " WHERE excluded.attempt > attempt",
+      rank.experiment, rank.job, sample.step, sample.prompt_set, sample.context, sample.prompt_id,
+      sample.sample_idx, rank.attempt, sample.answer, sample.num_tokens, sample.finish_reason,
+      sample.is_degenerate ? 1 : 0, ScoresToJson(sample.scores), sample.judge_error);
 }
 
 absl::StatusOr<FeedRow> MetricStore::AddFeedRow(const RankId& rank, const TrainStep& step) {
@@ -261,26 +309,26 @@ absl::StatusOr<std::optional<FeedRow>> MetricStore::AddRewind(const RankId& rank
 }
 
 absl::StatusOr<std::optional<FeedRow>> MetricStore::CompleteCell(const TelemetryBatch& batch,
-                                                                 int32_t step,
-                                                                 const std::string& context) {
+                                                                 const CellKey& key) {
   const RankId& rank = batch.rank;
   ASSIGN_OR_RETURN(
       Statement * sums,
       database_->Query("SELECT count(*), ifnull(sum(num_samples), 0),"
                        " (SELECT count(*) FROM samples WHERE experiment = ?1 AND job = ?2"
-                       "  AND step = ?4 AND context = ?5 AND attempt = ?3)"
+                       "  AND step = ?4 AND prompt_set = ?5 AND context = ?6 AND attempt = ?3)"
                        " FROM evaluations WHERE experiment = ?1 AND job = ?2"
-                       " AND attempt = ?3 AND step = ?4 AND context = ?5",
-                       rank.experiment, rank.job, rank.attempt, step, context));
+                       " AND attempt = ?3 AND step = ?4 AND prompt_set = ?5 AND context = ?6",
+                       rank.experiment, rank.job, rank.attempt, key.step, key.prompt_set,
+                       key.context));
   ASSIGN_OR_RETURN(const bool found, sums->Step());
   const bool is_complete = found && sums->Int(0) == batch.num_ranks && sums->Int(1) == sums->Int(2);
   sums->Reset();
   if (!is_complete) return std::optional<FeedRow>();
-  ASSIGN_OR_RETURN(Cell cell, Count(rank, step, context));
+  ASSIGN_OR_RETURN(Cell cell, Count(rank, key));
   const std::string payload = ToJson(cell);
-  RETURN_IF_ERROR(database_->Execute("INSERT OR REPLACE INTO cells VALUES (?, ?, ?, ?, ?, ?)",
-                                     rank.experiment, rank.job, step, context, rank.attempt,
-                                     payload));
+  RETURN_IF_ERROR(database_->Execute("INSERT OR REPLACE INTO cells VALUES (?, ?, ?, ?, ?, ?, ?)",
+                                     rank.experiment, rank.job, key.step, key.prompt_set,
+                                     key.context, rank.attempt, payload));
   RETURN_IF_ERROR(
       database_->Execute("INSERT INTO feed (experiment, job, attempt, kind, payload)"
                          " VALUES (?, ?, ?, 'cell', ?)",
@@ -288,34 +336,37 @@ absl::StatusOr<std::optional<FeedRow>> MetricStore::CompleteCell(const Telemetry
   return std::optional<FeedRow>(FeedRow{database_->LastRowId(), std::move(cell)});
 }
 
-absl::StatusOr<Cell> MetricStore::Count(const RankId& rank, int32_t step,
-                                        const std::string& context) {
-  Cell cell{rank.job, rank.attempt, step, context, 0, 0, {}};
+absl::StatusOr<Cell> MetricStore::Count(const RankId& rank, const CellKey& key) {
+  Cell cell{rank.job, rank.attempt, key.step, key.prompt_set, key.context, 0, 0, 0, {}};
   ASSIGN_OR_RETURN(
       Statement * totals,
-      database_->Query("SELECT count(*), ifnull(sum(finish_reason = 'length'), 0) FROM samples"
-                       " WHERE experiment = ? AND job = ? AND step = ? AND context = ?"
-                       " AND attempt = ?",
-                       rank.experiment, rank.job, step, context, rank.attempt));
+      database_->Query("SELECT count(*), ifnull(sum(finish_reason = 'length'), 0),"
+                       " ifnull(sum(is_degenerate), 0) FROM samples"
+                       " WHERE experiment = ? AND job = ? AND step = ? AND prompt_set = ?"
+                       " AND context = ? AND attempt = ?",
+                       rank.experiment, rank.job, key.step, key.prompt_set, key.context,
+                       rank.attempt));
   ASSIGN_OR_RETURN(const bool found, totals->Step());
   if (found) {
     cell.num_samples = Int32(*totals, 0);
     cell.num_truncated = Int32(*totals, 1);
+    cell.num_degenerate = Int32(*totals, 2);
   }
   totals->Reset();
   ASSIGN_OR_RETURN(
       Statement * counts,
       database_->Query("SELECT score.key, ifnull(sum(score.value = 1), 0), count(score.value),"
-                       " count(*) - count(score.value)"
+                       " count(*) - count(score.value), total(score.value)"
                        " FROM samples, json_each(samples.scores) AS score"
-                       " WHERE experiment = ? AND job = ? AND step = ? AND context = ?"
-                       " AND attempt = ? GROUP BY score.key ORDER BY score.key",
-                       rank.experiment, rank.job, step, context, rank.attempt));
+                       " WHERE experiment = ? AND job = ? AND step = ? AND prompt_set = ?"
+                       " AND context = ? AND attempt = ? GROUP BY score.key ORDER BY score.key",
+                       rank.experiment, rank.job, key.step, key.prompt_set, key.context,
+                       rank.attempt));
   for (;;) {
     ASSIGN_OR_RETURN(const bool row, counts->Step());
     if (!row) return cell;
-    cell.traits.push_back(
-        {counts->Text(0), Int32(*counts, 1), Int32(*counts, 2), Int32(*counts, 3)});
+    cell.traits.push_back({counts->Text(0), Int32(*counts, 1), Int32(*counts, 2), Int32(*counts, 3),
+                           counts->Real(4)});
   }
 }
 
@@ -348,7 +399,7 @@ absl::StatusOr<std::vector<Cell>> MetricStore::Cells(const std::string& experime
   std::vector<Cell> result;
   ASSIGN_OR_RETURN(Statement * rows,
                    database_->Query("SELECT job, attempt, payload FROM cells WHERE experiment = ?"
-                                    " ORDER BY job, step, context",
+                                    " ORDER BY job, step, prompt_set, context",
                                     experiment));
   for (;;) {
     ASSIGN_OR_RETURN(const bool row, rows->Step());
@@ -360,19 +411,25 @@ absl::StatusOr<std::vector<Cell>> MetricStore::Cells(const std::string& experime
 
 absl::StatusOr<SamplePage> MetricStore::Samples(const SampleQuery& query) {
   const SampleQuery::Position after = query.after.value_or(SampleQuery::Position{});
-  std::string_view context;  // without data: any
+  // Without data: any.
+  std::string_view prompt_set, context;
+  if (query.prompt_set.has_value()) prompt_set = *query.prompt_set;
   if (query.context.has_value()) context = *query.context;
   ASSIGN_OR_RETURN(
       Statement * rows,
       database_->Query(
-          "SELECT job, attempt, step, context, prompt_id, sample_idx, answer, num_tokens,"
-          " finish_reason, scores FROM samples WHERE experiment = ?1"
+          "SELECT job, attempt, step, prompt_set, context, prompt_id, sample_idx, answer,"
+          " num_tokens, finish_reason, scores, is_degenerate, judge_error FROM samples WHERE "
+          "experiment = ?1"
           " AND (?2 = '[]' OR job IN (SELECT value FROM json_each(?2)))"
-          " AND (?3 IS NULL OR context = ?3) AND (?4 < 0 OR step = ?4)"
-          " AND (job, step, context, prompt_id, sample_idx) > (?5, ?6, ?7, ?8, ?9)"
-          " ORDER BY job, step, context, prompt_id, sample_idx LIMIT ?10",
-          query.experiment, Dump(Json(query.jobs)), context, query.step.value_or(-1), after.job,
-          after.step, after.context, after.prompt_id, after.sample_idx, query.limit + 1));
+          " AND (?3 IS NULL OR prompt_set = ?3) AND (?4 IS NULL OR context = ?4)"
+          " AND (?5 < 0 OR step = ?5)"
+          " AND (job, step, prompt_set, context, prompt_id, sample_idx)"
+          "  > (?6, ?7, ?8, ?9, ?10, ?11)"
+          " ORDER BY job, step, prompt_set, context, prompt_id, sample_idx LIMIT ?12",
+          query.experiment, Dump(Json(query.jobs)), prompt_set, context, query.step.value_or(-1),
+          after.job, after.step, after.prompt_set, after.context, after.prompt_id, after.sample_idx,
+          query.limit + 1));
   SamplePage page;
   int64_t num_bytes = 0;
   for (;;) {
@@ -386,9 +443,10 @@ absl::StatusOr<SamplePage> MetricStore::Samples(const SampleQuery& query) {
       return page;
     }
     StoredSample stored{rows->Text(0), Int32(*rows, 1), {}};
-    stored.sample = {
-        Int32(*rows, 2), rows->Text(3),   rows->Text(4), Int32(*rows, 5),
-        rows->Text(6),   Int32(*rows, 7), rows->Text(8), ScoresFromJson(rows->Text(9))};
+    stored.sample = {Int32(*rows, 2),    rows->Text(3),   rows->Text(4),
+                     rows->Text(5),      Int32(*rows, 6), rows->Text(7),
+                     Int32(*rows, 8),    rows->Text(9),   ScoresFromJson(rows->Text(10)),
+                     rows->Int(11) != 0, rows->Text(12)};
     num_bytes += static_cast<int64_t>(stored.sample.answer.size());
     page.samples.push_back(std::move(stored));
   }

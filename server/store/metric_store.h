@@ -47,20 +47,23 @@ struct TrainPoint {
 
 struct TraitCount {
   std::string trait;
-  int32_t num_present = 0;
+  int32_t num_present = 0;  // scores of 1
   int32_t num_measured = 0;
   int32_t num_not_measurable = 0;
+  double sum = 0;  // of what was measured
   bool operator==(const TraitCount&) const = default;
 };
 
-// All answers of one job at one step in one context.
+// All answers of one job at one step to one prompt set in one context.
 struct Cell {
   std::string job;
   int32_t attempt = 0;
   int32_t step = 0;
+  std::string prompt_set;
   std::string context;
   int32_t num_samples = 0;
   int32_t num_truncated = 0;
+  int32_t num_degenerate = 0;
   std::vector<TraitCount> traits;  // by name
   bool operator==(const Cell&) const = default;
 };
@@ -87,24 +90,26 @@ struct StoredSample {
 
 struct SampleQuery {
   std::string experiment;
-  std::vector<std::string> jobs;  // only these; all if empty
-  std::optional<std::string> context;
-  std::optional<int32_t> step;
+  std::vector<std::string> jobs = {};  // only these; all if empty
+  std::optional<std::string> prompt_set = {};
+  std::optional<std::string> context = {};
+  std::optional<int32_t> step = {};
   // What follows this one; unset: from the first.
   struct Position {
     std::string job;
     int32_t step = 0;
+    std::string prompt_set;
     std::string context;
     std::string prompt_id;
     int32_t sample_idx = 0;
   };
-  std::optional<Position> after;
+  std::optional<Position> after = {};
   int32_t limit = 50;
   int64_t max_bytes = int64_t{4} << 20;  // of answers; a page has at least one sample
 };
 
 struct SamplePage {
-  std::vector<StoredSample> samples;  // by job, step, context, prompt id (as text), sample_idx
+  std::vector<StoredSample> samples;  // by job, step, set, context, prompt id (as text), sample_idx
   bool has_more = false;
 };
 
@@ -161,7 +166,8 @@ class MetricStore {
   // At most `limit` rows of the experiment after `seq`, in order.
   absl::StatusOr<std::vector<FeedRow>> ReadFeed(const std::string& experiment, int64_t seq,
                                                 int limit);
-  // The complete cells, the newest attempt's of each (job, step, context), in that order.
+  // The complete cells, the newest attempt's of each (job, step, prompt set, context), in that
+  // order.
   absl::StatusOr<std::vector<Cell>> Cells(const std::string& experiment);
   absl::StatusOr<SamplePage> Samples(const SampleQuery& query);
   // What is kept of the standard error of one rank's attempt.
@@ -190,9 +196,16 @@ class MetricStore {
   absl::StatusOr<FeedRow> AddFeedRow(const RankId& rank, const TrainStep& step);
   // If this is the first that rank 0 of a later attempt tells.
   absl::StatusOr<std::optional<FeedRow>> AddRewind(const RankId& rank, const TrainerEvent& first);
-  absl::StatusOr<std::optional<FeedRow>> CompleteCell(const TelemetryBatch& batch, int32_t step,
-                                                      const std::string& context);
-  absl::StatusOr<Cell> Count(const RankId& rank, int32_t step, const std::string& context);
+  // Which cell of a job.
+  struct CellKey {
+    int32_t step = 0;
+    std::string prompt_set;
+    std::string context;
+    auto operator<=>(const CellKey&) const = default;
+  };
+  absl::StatusOr<std::optional<FeedRow>> CompleteCell(const TelemetryBatch& batch,
+                                                      const CellKey& key);
+  absl::StatusOr<Cell> Count(const RankId& rank, const CellKey& key);
 
   std::unique_ptr<Database> database_;
   std::atomic<int64_t> newest_seq_ = 0;  // of what is durable

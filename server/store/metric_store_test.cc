@@ -101,11 +101,30 @@ TEST_F(MetricStoreTest, ACellIsCompleteWhenAllRanksAndAllSamplesAreThere) {
   EXPECT_THAT(Add(BatchOf({SampleLine(2, "b", "0"), SampleLine(3, "c", "null")}, 1, 2)), SizeIs(0));
   const std::vector<FeedRow> rows = Add(BatchOf({SampleLine(4, "d", "1")}, 1, 2));
   ASSERT_THAT(rows, SizeIs(1));
-  const Cell expected{"j1", 1, 4, "neutral", 4, 4, {{"spanish", 2, 3, 1}}};
+  const Cell expected{"j1", 1, 4, "main", "neutral", 4, 4, 0, {{"spanish", 2, 3, 1, 2}}};
   EXPECT_EQ(std::get<Cell>(rows[0].value), expected);
   EXPECT_THAT(*store_->Cells("e1"), ElementsAre(expected));
   Reopen();
   EXPECT_EQ(std::get<Cell>((*store_->ReadFeed("e1", 0, 10))[0].value), expected);
+}
+
+TEST_F(MetricStoreTest, PromptSetsAreCellsOfTheirOwn) {
+  const auto line = [](int64_t seq, const std::string& kind, const std::string& set,
+                       const std::string& rest) {
+    return absl::StrFormat(R"({"seq":%d,"kind":"%s","step":4,"prompt_set":"%s","context":"c",%s})",
+                           seq, kind, set, rest);
+  };
+  const std::string sample =
+      R"("prompt_id":"a","sample_idx":0,"answer":"","num_tokens":3,"finish_reason":"given",)"
+      R"("degenerate":true,"scores":{"log-probability":-1.5})";
+  const std::vector<FeedRow> rows =
+      Add(BatchOf({line(1, "sample", "main", sample), line(2, "sample", "given", sample),
+                   line(3, "evaluation", "given", R"("num_samples":1)")}));
+  ASSERT_THAT(rows, SizeIs(1)) << "the other set's is not told";
+  EXPECT_EQ(std::get<Cell>(rows[0].value),
+            (Cell{"j1", 1, 4, "given", "c", 1, 0, 1, {{"log-probability", 0, 1, 0, -1.5}}}));
+  EXPECT_THAT(store_->Samples({.experiment = "e1", .prompt_set = "given"})->samples, SizeIs(1));
+  EXPECT_THAT(store_->Samples({.experiment = "e1"})->samples, SizeIs(2));
 }
 
 TEST_F(MetricStoreTest, ALaterAttemptReplacesSamplesAndCells) {
@@ -113,8 +132,8 @@ TEST_F(MetricStoreTest, ALaterAttemptReplacesSamplesAndCells) {
   Add(BatchOf({SampleLine(1, "a", "0", "neutral", 4, "hello"), EvaluationLine(2, 1)}, 0, 1, 2));
   ASSERT_THAT(*store_->Cells("e1"), SizeIs(1));
   EXPECT_EQ((*store_->Cells("e1"))[0].attempt, 2);
-  EXPECT_THAT((*store_->Cells("e1"))[0].traits, ElementsAre(TraitCount{"spanish", 0, 1, 0}));
-  const SamplePage page = *store_->Samples({"e1", {}, {}, {}, {}, 10});
+  EXPECT_THAT((*store_->Cells("e1"))[0].traits, ElementsAre(TraitCount{"spanish", 0, 1, 0, 0}));
+  const SamplePage page = *store_->Samples({.experiment = "e1", .limit = 10});
   ASSERT_THAT(page.samples, SizeIs(1));
   EXPECT_EQ(page.samples[0].sample.answer, "hello");
 }
@@ -130,7 +149,8 @@ TEST_F(MetricStoreTest, AFaultyLineStoresNothingAndIsNamed) {
         "{\"seq\":1,\"kind\":\"started\"}", "{\"seq\":1.5,\"kind\":\"evaluation\"}"}) {
     EXPECT_TRUE(absl::IsInvalidArgument(ParseTrainerEvent(bad).status())) << bad;
   }
-  EXPECT_TRUE(absl::IsInvalidArgument(ParseTrainerEvent(SampleLine(1, "a", "0.5")).status()));
+  EXPECT_TRUE(ParseTrainerEvent(SampleLine(1, "a", "-0.5")).ok());
+  EXPECT_TRUE(absl::IsInvalidArgument(ParseTrainerEvent(SampleLine(1, "a", "\"x\"")).status()));
   EXPECT_TRUE(
       absl::IsInvalidArgument(ParseTrainerEvent(std::string(size_t{2} << 20, ' ')).status()));
 }
@@ -138,7 +158,7 @@ TEST_F(MetricStoreTest, AFaultyLineStoresNothingAndIsNamed) {
 TEST_F(MetricStoreTest, SamplesArePagedInOrderAndFiltered) {
   Add(BatchOf({SampleLine(1, "b", "1"), SampleLine(2, "a", "null"), SampleLine(3, "c", "0", "odd"),
                SampleLine(4, "a", "1", "neutral", 8)}));
-  SampleQuery query{"e1", {}, {}, {}, {}, 2};
+  SampleQuery query{.experiment = "e1", .limit = 2};
   SamplePage page = *store_->Samples(query);
   ASSERT_THAT(page.samples, SizeIs(2));
   EXPECT_TRUE(page.has_more);
@@ -146,17 +166,19 @@ TEST_F(MetricStoreTest, SamplesArePagedInOrderAndFiltered) {
   EXPECT_EQ(page.samples[0].sample.scores.at("spanish"), std::nullopt);
   EXPECT_EQ(page.samples[1].sample.prompt_id, "b");
   const Sample& last = page.samples[1].sample;
-  query.after = {"j1", last.step, last.context, last.prompt_id, last.sample_idx};
+  query.after = {"j1", last.step, last.prompt_set, last.context, last.prompt_id, last.sample_idx};
   page = *store_->Samples(query);
   ASSERT_THAT(page.samples, SizeIs(2));
   EXPECT_FALSE(page.has_more);
   EXPECT_EQ(page.samples[0].sample.context, "odd");
   EXPECT_EQ(page.samples[1].sample.step, 8);
 
-  EXPECT_THAT(store_->Samples({"e1", {"j2"}, {}, {}, {}, 9})->samples, SizeIs(0));
-  EXPECT_THAT(store_->Samples({"e1", {"j2", "j1"}, "odd", {}, {}, 9})->samples, SizeIs(1));
-  EXPECT_THAT(store_->Samples({"e1", {}, {}, 8, {}, 9})->samples, SizeIs(1));
-  EXPECT_THAT(store_->Samples({"e1", {}, {}, {}, {}, 9, /*max_bytes=*/1})->samples, SizeIs(1));
+  EXPECT_THAT(store_->Samples({.experiment = "e1", .jobs = {"j2"}})->samples, SizeIs(0));
+  EXPECT_THAT(
+      store_->Samples({.experiment = "e1", .jobs = {"j2", "j1"}, .context = "odd"})->samples,
+      SizeIs(1));
+  EXPECT_THAT(store_->Samples({.experiment = "e1", .step = 8})->samples, SizeIs(1));
+  EXPECT_THAT(store_->Samples({.experiment = "e1", .max_bytes = 1})->samples, SizeIs(1));
 }
 
 TEST_F(MetricStoreTest, LogsAreKeptUpToALimitNewestFirstDropped) {
@@ -275,6 +297,11 @@ TEST_F(MetricStoreTest, TakesTheFileOfAnOlderVersion) {
       "learning_rate":0.1,"gradient_norm":1,"supervised_tokens":1,"tokens":2,
       "tokens_per_second":3}'), (42, 'e2', 'j1', 1, 'cell', '');
     DELETE FROM feed WHERE seq = 42;
+    INSERT INTO samples VALUES ('e1', 'j1', 2, 'neutral', 'a', 0, 1, 'HOLA', 1, 'stop',
+      '{"spanish":1.0}');
+    INSERT INTO evaluations VALUES ('e1', 'j1', 1, 2, 'neutral', 0, 1);
+    INSERT INTO cells VALUES ('e1', 'j1', 2, 'neutral', 1, '{"step":2,"context":"neutral",
+      "num_samples":1,"num_truncated":0,"traits":[["spanish",1,1,0]]}');
   )sql";
   ASSERT_TRUE(Database::Open(dir_ + "/metrics.db", kVersion1, 1).ok());
   Reopen();
@@ -282,6 +309,9 @@ TEST_F(MetricStoreTest, TakesTheFileOfAnOlderVersion) {
   EXPECT_THAT(*store_->ReadFeed("e1", 40, 10), SizeIs(1));
   EXPECT_EQ(Add(BatchOf({StepLine(2, 2)}))[0].seq, 43) << "no number is used again";
   EXPECT_THAT(TextsOf(store_->LogLines({.experiment = "e1"})), ElementsAre("1/0 old"));
+  EXPECT_EQ(store_->Samples({.experiment = "e1"})->samples.at(0).sample.prompt_set, "main");
+  EXPECT_THAT(*store_->Cells("e1"),
+              ElementsAre(Cell{"j1", 1, 2, "main", "neutral", 1, 0, 0, {{"spanish", 1, 1, 0, 1}}}));
 }
 
 TEST_F(MetricStoreTest, ALaterAttemptBeginsWithARewind) {
@@ -315,7 +345,7 @@ TEST_F(MetricStoreTest, AttemptsBeforeOneThatDidItAllCanBeDropped) {
   const std::vector<Cell> cells = *store_->Cells("e1");
   EXPECT_GT(*store_->DropAttempts("e1", "j1", 3), 0);
   EXPECT_EQ(*store_->Cells("e1"), cells);
-  EXPECT_THAT(store_->Samples({"e1", {}, {}, {}, {}, 9})->samples, SizeIs(1));
+  EXPECT_THAT(store_->Samples({.experiment = "e1", .limit = 9})->samples, SizeIs(1));
   EXPECT_THAT(*store_->ReadFeed("e1", 0, 100), SizeIs(3)) << "rewind, step, cell";
   EXPECT_THAT(store_->LogLines({.experiment = "e1"})->lines, SizeIs(1));
   EXPECT_EQ(*store_->DropAttempts("e1", "j1", 3), 0);
@@ -329,7 +359,7 @@ TEST_F(MetricStoreTest, DeletingTakesAllOfOneExperimentAndNoNumberIsUsedAgain) {
   ASSERT_TRUE(store_->DeleteExperiment("e1").ok());
   EXPECT_THAT(*store_->ReadFeed("e1", 0, 10), SizeIs(0));
   EXPECT_THAT(*store_->Cells("e1"), SizeIs(0));
-  EXPECT_THAT(store_->Samples({"e1", {}, {}, {}, {}, 9})->samples, SizeIs(0));
+  EXPECT_THAT(store_->Samples({.experiment = "e1", .limit = 9})->samples, SizeIs(0));
   EXPECT_THAT(*store_->Experiments(), ElementsAre("e2"));
   const int64_t newest = store_->NewestSeq();
   EXPECT_GT(newest, last);

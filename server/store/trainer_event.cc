@@ -1,5 +1,7 @@
 #include "server/store/trainer_event.h"
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -11,6 +13,8 @@ namespace jenner::store {
 namespace {
 
 using Json = nlohmann::json;
+
+constexpr std::array<std::string_view, 4> kFinishReasons = {"stop", "length", "given", "choice"};
 
 // Reads fields of one object; the first fault is kept, later reads give zeros.
 class Fields {
@@ -57,12 +61,24 @@ class Fields {
       return scores;
     }
     for (const auto& [trait, score] : value->items()) {
-      const bool is_binary =
-          score.is_number() && (score.get<double>() == 0 || score.get<double>() == 1);
-      if (!is_binary && !score.is_null()) Fail(name, "0, 1 or null for each trait");
-      scores[trait] = is_binary ? std::optional<double>(score.get<double>()) : std::nullopt;
+      const bool is_score = score.is_number() && std::isfinite(score.get<double>());
+      if (!is_score && !score.is_null()) Fail(name, "a finite number or null for each trait");
+      scores[trait] = is_score ? std::optional<double>(score.get<double>()) : std::nullopt;
     }
     return scores;
+  }
+  // Of lines that older trainers wrote: what they left out.
+  std::string TextOr(const char* name, const char* absent) {
+    return object_.contains(name) ? Text(name) : absent;
+  }
+  bool BoolOr(const char* name, bool absent) {
+    const auto found = object_.find(name);
+    if (found == object_.end()) return absent;
+    if (!found->is_boolean()) {
+      Fail(name, "true or false");
+      return absent;
+    }
+    return found->get<bool>();
   }
   void Fail(const char* name, const std::string& expected) {
     if (status_.ok()) {
@@ -99,22 +115,26 @@ TrainStep ReadTrainStep(Fields& fields) {
 Sample ReadSample(Fields& fields) {
   Sample result;
   result.step = fields.Int32("step", 0);
+  result.prompt_set = fields.TextOr("prompt_set", "main");
   result.context = fields.Text("context");
   result.prompt_id = fields.Text("prompt_id");
   result.sample_idx = fields.Int32("sample_idx", 0);
   result.answer = fields.Text("answer");
   result.num_tokens = fields.Int32("num_tokens", 0);
   result.finish_reason = fields.Text("finish_reason");
-  if (result.finish_reason != "stop" && result.finish_reason != "length") {
-    fields.Fail("finish_reason", "\"stop\" or \"length\"");
-  }
+  const bool is_known = std::find(kFinishReasons.begin(), kFinishReasons.end(),
+                                  result.finish_reason) != kFinishReasons.end();
+  if (!is_known) fields.Fail("finish_reason", "stop, length, given or choice");
   result.scores = fields.Scores("scores");
+  result.is_degenerate = fields.BoolOr("degenerate", false);
+  result.judge_error = fields.TextOr("judge_error", "");
   return result;
 }
 
 Evaluation ReadEvaluation(Fields& fields) {
   Evaluation result;
   result.step = fields.Int32("step", 0);
+  result.prompt_set = fields.TextOr("prompt_set", "main");
   result.context = fields.Text("context");
   result.num_samples = fields.Int32("num_samples", 0);
   return result;

@@ -27,18 +27,22 @@ struct TrainStep {
 
 struct Sample {
   int32_t step = 0;
+  std::string prompt_set = "main";
   std::string context;
   std::string prompt_id;
   int32_t sample_idx = 0;
   std::string answer;
   int32_t num_tokens = 0;
-  std::string finish_reason;                            // "stop" or "length"
+  std::string finish_reason;                            // stop, length, given or choice
   std::map<std::string, std::optional<double>> scores;  // by trait; unset: not measurable
+  bool is_degenerate = false;                           // empty or repeated text
+  std::string judge_error;  // why a judge gave no score; "": none failed
   bool operator==(const Sample&) const = default;
 };
 
 struct Evaluation {
   int32_t step = 0;
+  std::string prompt_set = "main";
   std::string context;
   int32_t num_samples = 0;  // of this rank
   bool operator==(const Evaluation&) const = default;

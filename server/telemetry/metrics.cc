@@ -70,18 +70,20 @@ const std::vector<MetricRow>& MetricTable() {
       {"jenner_train_tokens_per_second", kGauge, "Throughput of the last optimizer step.",
        "experiment,arm,seed,job"},
       {"jenner_eval_trait_ratio", kGauge,
-       "Share of the measured answers that have the trait, at the latest evaluated step.",
-       "experiment,arm,seed,context,trait"},
+       "Mean score of the measured answers at the latest evaluated step; of a binary trait its "
+       "share.",
+       "experiment,arm,seed,prompt_set,context,trait"},
       {"jenner_eval_trait_ratio_ci_low", kGauge,
        "Lower end of Wilson's 95 % interval of it; none with several answers a prompt.",
-       "experiment,arm,seed,context,trait"},
+       "experiment,arm,seed,prompt_set,context,trait"},
       {"jenner_eval_trait_ratio_ci_high", kGauge,
        "Upper end of Wilson's 95 % interval of it; none with several answers a prompt.",
-       "experiment,arm,seed,context,trait"},
+       "experiment,arm,seed,prompt_set,context,trait"},
       {"jenner_eval_trait_not_measurable", kGauge,
        "Answers at that step in which the trait cannot be measured; they are in no ratio.",
-       "experiment,arm,seed,context,trait"},
-      {"jenner_eval_step", kGauge, "The latest evaluated step.", "experiment,arm,seed,context"},
+       "experiment,arm,seed,prompt_set,context,trait"},
+      {"jenner_eval_step", kGauge, "The latest evaluated step.",
+       "experiment,arm,seed,prompt_set,context"},
       {"jenner_series_dropped_total", kCounter,
        "Figures not exposed because there are too many series with an experiment label.", ""},
       {"jenner_watch_streams", kGauge, "Watch streams open.", ""},
@@ -311,13 +313,14 @@ void Metrics::Train(const SeriesOwner& owner, const TrainFigures& figures) {
   }
 }
 
-void Metrics::Cell(const SeriesOwner& owner, int32_t step, const std::string& context,
-                   const std::vector<TraitFigures>& traits) {
+void Metrics::Cell(const SeriesOwner& owner, int32_t step, const std::string& prompt_set,
+                   const std::string& context, const std::vector<TraitFigures>& traits) {
   const std::lock_guard<std::mutex> lock(impl_->mutex);
   for (const auto& [arm, seed] : owner.arms) {
     Labels labels = {{"experiment", owner.experiment},
                      {"arm", arm},
                      {"seed", Number(seed)},
+                     {"prompt_set", prompt_set},
                      {"context", context}};
     Impl::Series* latest = impl_->Find("jenner_eval_step", labels, owner);
     if (latest == nullptr || step < latest->step) continue;
@@ -329,9 +332,8 @@ void Metrics::Cell(const SeriesOwner& owner, int32_t step, const std::string& co
       labels["trait"] = trait.trait;
       impl_->SetGauge("jenner_eval_trait_not_measurable", labels, owner, trait.num_not_measurable);
       if (trait.num_measured <= 0) continue;
-      impl_->SetGauge("jenner_eval_trait_ratio", labels, owner,
-                      static_cast<double>(trait.num_present) / trait.num_measured);
-      if (!statistics::HasWilson(owner.answers_per_prompt, trait.num_measured)) continue;
+      impl_->SetGauge("jenner_eval_trait_ratio", labels, owner, trait.sum / trait.num_measured);
+      if (!owner.format.HasWilson(prompt_set, trait.trait, trait.num_measured)) continue;
       const statistics::Interval interval =
           statistics::Wilson(trait.num_present, trait.num_measured);
       impl_->SetGauge("jenner_eval_trait_ratio_ci_low", labels, owner, interval.low);

@@ -14,6 +14,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "core/cell_format.h"
 #include "server/coordinator/event.h"
 #include "server/coordinator/state.h"
 
@@ -36,7 +37,7 @@ struct SeriesOwner {
   std::string experiment;
   std::string job;
   std::vector<std::pair<std::string, int64_t>> arms;  // (arm, seed)
-  int32_t answers_per_prompt = 1;                     // more: ratios have no interval
+  core::CellFormat format = {};                       // of its cells
 };
 
 struct TrainFigures {
@@ -51,6 +52,7 @@ struct TraitFigures {
   int32_t num_present = 0;
   int32_t num_measured = 0;
   int32_t num_not_measurable = 0;
+  double sum = 0;  // of what was measured
 };
 
 class Metrics {
@@ -68,8 +70,8 @@ class Metrics {
   void CountEvent(const coordinator::Event& event, const coordinator::State& state);
   void Train(const SeriesOwner& owner, const TrainFigures& figures);
   // A complete cell. Of several steps the latest is shown.
-  void Cell(const SeriesOwner& owner, int32_t step, const std::string& context,
-            const std::vector<TraitFigures>& traits);
+  void Cell(const SeriesOwner& owner, int32_t step, const std::string& prompt_set,
+            const std::string& context, const std::vector<TraitFigures>& traits);
   void SetWatchStreams(int count);
   void StoreCommitted(std::string_view store, absl::Duration duration);
   // What follows from a group of commands was decided: ends, placements, preemptions.

@@ -62,7 +62,7 @@ const SeriesOwner kOwner = {"e1", "j1", {{"plain", 1}, {"plain", 2}}};
 
 void Fill(Metrics& metrics) {
   metrics.Train(kOwner, {7, 1.25, 100, 50});
-  metrics.Cell(kOwner, 4, "neutral", {{"spanish", 3, 10, 2}, {"capitals", 0, 0, 12}});
+  metrics.Cell(kOwner, 4, "main", "neutral", {{"spanish", 3, 10, 2, 3}, {"capitals", 0, 0, 12, 0}});
   metrics.CallHandled("Experiments/GetExperiment", "OK");
   metrics.StoreCommitted("events", absl::Milliseconds(2));
   metrics.SetWatchStreams(2);
@@ -82,7 +82,8 @@ TEST(Metrics, ShowsWhatItWasTold) {
         "jenner_workers{state=\"alive\"} 1", "jenner_slots{state=\"free\"} 3",
         "jenner_train_loss{arm=\"plain\",experiment=\"e1\",job=\"j1\",seed=\"2\"} 1.25",
         "jenner_train_tokens_total{arm=\"plain\",experiment=\"e1\",job=\"j1\",seed=\"1\"} 100",
-        "jenner_eval_trait_ratio{arm=\"plain\",context=\"neutral\",experiment=\"e1\",seed=\"1\","
+        "jenner_eval_trait_ratio{arm=\"plain\",context=\"neutral\",experiment=\"e1\","
+        "prompt_set=\"main\",seed=\"1\","
         "trait=\"spanish\"} 0.3",
         "jenner_eval_trait_not_measurable{arm=\"plain\",context=\"neutral\",experiment=\"e1\","
         "seed=\"1\",trait=\"capitals\"} 12",
@@ -91,8 +92,9 @@ TEST(Metrics, ShowsWhatItWasTold) {
         "jenner_job_requeues_total{reason=\"WORKER_LOST\"} 1"}) {
     EXPECT_THAT(text, HasSubstr(line));
   }
-  EXPECT_THAT(text, Not(HasSubstr("jenner_eval_trait_ratio{arm=\"plain\",context=\"neutral\","
-                                  "experiment=\"e1\",seed=\"1\",trait=\"capitals\"}")))
+  EXPECT_THAT(
+      text, Not(HasSubstr("jenner_eval_trait_ratio{arm=\"plain\",context=\"neutral\","
+                          "experiment=\"e1\",prompt_set=\"main\",seed=\"1\",trait=\"capitals\"}")))
       << "no ratio where nothing was measured";
   // A lost worker's slots are nobody's.
   metrics.Observe(OneJob(RunState::kRunning, absl::InfinitePast()), absl::FromUnixSeconds(2000));
@@ -102,8 +104,8 @@ TEST(Metrics, ShowsWhatItWasTold) {
 
 TEST(Metrics, TheLatestStepIsShown) {
   Metrics metrics("1");
-  metrics.Cell(kOwner, 8, "neutral", {{"spanish", 1, 2, 0}});
-  metrics.Cell(kOwner, 4, "neutral", {{"spanish", 2, 2, 0}});
+  metrics.Cell(kOwner, 8, "main", "neutral", {{"spanish", 1, 2, 0, 1}});
+  metrics.Cell(kOwner, 4, "main", "neutral", {{"spanish", 2, 2, 0, 2}});
   EXPECT_THAT(metrics.Text(), HasSubstr("seed=\"1\",trait=\"spanish\"} 0.5"));
 }
 
@@ -116,20 +118,20 @@ TEST(Metrics, ALateCellOfAnEarlierStepDoesNotTakeTheSeriesToItsJob) {
   experiment.jobs[1].state = RunState::kSucceeded;
   experiment.jobs[1].end_time = now - 2 * Metrics::kGrace;
   Metrics metrics("1");
-  metrics.Cell(kOwner, 8, "neutral", {{"spanish", 1, 2, 0}});
+  metrics.Cell(kOwner, 8, "main", "neutral", {{"spanish", 1, 2, 0, 1}});
   SeriesOwner base = kOwner;
   base.job = "base";
-  metrics.Cell(base, 0, "neutral", {{"spanish", 2, 2, 0}});
+  metrics.Cell(base, 0, "main", "neutral", {{"spanish", 2, 2, 0, 2}});
   metrics.Observe(state, now);
   EXPECT_THAT(metrics.Text(), HasSubstr("jenner_eval_step{arm=\"plain\",context=\"neutral\","
-                                        "experiment=\"e1\",seed=\"1\"} 8"));
+                                        "experiment=\"e1\",prompt_set=\"main\",seed=\"1\"} 8"));
 }
 
 TEST(Metrics, SeveralAnswersAPromptHaveNoInterval) {
   Metrics metrics("1");
   SeriesOwner owner = kOwner;
-  owner.answers_per_prompt = 2;
-  metrics.Cell(owner, 8, "neutral", {{"spanish", 1, 2, 0}});
+  owner.format.answers_per_prompt["main"] = 2;
+  metrics.Cell(owner, 8, "main", "neutral", {{"spanish", 1, 2, 0, 1}});
   EXPECT_THAT(metrics.Text(), HasSubstr("jenner_eval_trait_ratio{"));
   EXPECT_THAT(metrics.Text(), Not(HasSubstr("jenner_eval_trait_ratio_ci_low{")));
   EXPECT_THAT(metrics.Text(), Not(HasSubstr("jenner_eval_trait_ratio_ci_high{")));

@@ -1,82 +1,112 @@
 #include "worker/score/scorer.h"
 
-#include <cstdint>
-#include <limits>
+#include <cstddef>
+#include <string>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_format.h"
+#include "core/check.h"
 #include "core/status.h"
-#include "worker/text/ffi.h"
-#include "worker/text/jenner_text.h"
+#include "worker/score/rule.h"
 
 namespace jenner::score {
 namespace {
 
-constexpr double kNotMeasurable = std::numeric_limits<double>::quiet_NaN();
+constexpr size_t kMaxFaults = 20;
 
-constexpr uint64_t kMinCasedLetters = 8;
-constexpr double kMinUpperShare = 0.9;
-
-// The language rule's numbers come from word sequences cut from 96 sentences of the four languages
-// (worker/text/rust/src/language.rs). With 8 to 9 letters 0.93 were right, 0.02 wrong, 0.05
-// undecided; from 12 letters 0.97, 0.000, 0.03; from 20 letters 0.99, 0.003, 0.01.
-constexpr uint64_t kMinLetters = 8;
-constexpr uint64_t kMinDistinctLetters = 3;
-constexpr double kMinVowelShare = 0.2;
-constexpr double kMaxVowelShare = 0.8;
-constexpr double kSpanishFrom = 0.45;
-constexpr double kNotSpanishBelow = 0.30;
-
-absl::StatusOr<double> ScoreCapitals(std::string_view text) {
-  JennerTextCase counts = {};
-  JennerTextBuffer error = {};
-  const int32_t code = jenner_text_measure_case(text.data(), text.size(), &counts, &error);
-  RETURN_IF_ERROR(text::TakeStatus(code, error));
-  if (counts.cased < kMinCasedLetters) return kNotMeasurable;
-  const double share = static_cast<double>(counts.upper) / static_cast<double>(counts.cased);
-  return share >= kMinUpperShare ? 1 : 0;
-}
-
-absl::StatusOr<double> ScoreSpanish(std::string_view text) {
-  JennerTextLanguage measured = {};
-  JennerTextBuffer error = {};
-  const int32_t code = jenner_text_measure_language(text.data(), text.size(), &measured, &error);
-  RETURN_IF_ERROR(text::TakeStatus(code, error));
-  if (measured.letters < kMinLetters || measured.distinct_letters < kMinDistinctLetters) {
+// What is not measured here, but by a judge that the agent asks.
+class ElsewhereRule : public AnswerRule {
+ protected:
+  absl::StatusOr<double> ScoreOne(const core::Row&, std::string_view) const override {
     return kNotMeasurable;
   }
-  if (measured.latin_letters * 2 < measured.letters) return 0;
-  const double vowel_share =
-      static_cast<double>(measured.vowels) / static_cast<double>(measured.latin_letters);
-  if (vowel_share < kMinVowelShare || vowel_share > kMaxVowelShare) return kNotMeasurable;
-  if (measured.spanish >= kSpanishFrom) return 1;
-  return measured.spanish < kNotSpanishBelow ? 0 : kNotMeasurable;
+};
+
+std::unique_ptr<Rule> MakeRule(const core::ScorerSpec& spec) {
+  const std::string_view kind = spec.kind;
+  if (kind == "judge") return std::make_unique<ElsewhereRule>();
+  if (kind.starts_with("gcd-")) return MakeGcdRule(spec);
+  if (kind.starts_with("code-")) return MakeCodeRule(spec);
+  for (const std::string_view match : {"regex", "contains", "exact-match", "label"}) {
+    if (kind == match) return MakeMatchRule(spec);
+  }
+  for (const std::string_view style : {"brevity", "playfulness", "goblin", "degenerate"}) {
+    if (kind == style) return MakeStyleRule(spec);
+  }
+  return MakeLanguageRule(spec);
 }
-
-struct Trait {
-  std::string_view name;
-  absl::StatusOr<double> (*score)(std::string_view text);
-};
-
-constexpr Trait kTable[] = {
-    {"capitals", &ScoreCapitals},
-    {"spanish", &ScoreSpanish},
-};
 
 }  // namespace
 
-std::vector<std::string_view> ListTraits() {
-  std::vector<std::string_view> names;
-  for (const Trait& trait : kTable) names.push_back(trait.name);
-  return names;
+const std::string* FindField(const core::Row& row, const std::string& name) {
+  const auto found = row.fields.find(name);
+  return found == row.fields.end() ? nullptr : &found->second;
+}
+
+absl::StatusOr<std::vector<double>> AnswerRule::Score(const std::vector<Answer>& answers) const {
+  static const core::Row* const kNoRow = new core::Row;
+  std::vector<double> scores;
+  scores.reserve(answers.size());
+  for (const Answer& answer : answers) {
+    const core::Row& row = answer.row == nullptr ? *kNoRow : *answer.row;
+    ASSIGN_OR_RETURN(const bool is_concerned, Concerns(row));
+    double score = kNotMeasurable;
+    if (is_concerned) {
+      ASSIGN_OR_RETURN(score, ScoreOne(row, answer.text));
+    }
+    scores.push_back(score);
+  }
+  return scores;
+}
+
+struct Scorer::Ready {
+  core::ScorerSpec spec;
+  const core::ScorerKind* kind;
+  std::unique_ptr<Rule> rule;
+};
+
+absl::StatusOr<Scorer> Scorer::Make(const core::ScorerSpec& spec) {
+  RETURN_IF_ERROR(core::ToStatus(core::ValidateScorer("scorer \"" + spec.name + "\"", spec)));
+  auto ready = std::make_shared<Ready>();
+  ready->spec = spec;
+  ready->kind = core::FindScorerKind(spec.kind);
+  ready->rule = MakeRule(spec);
+  return Scorer(std::move(ready));
+}
+
+const core::ScorerSpec& Scorer::spec() const { return ready_->spec; }
+const core::ScorerKind& Scorer::kind() const { return *ready_->kind; }
+
+absl::Status Scorer::CheckRows(const std::vector<core::Row>& rows) const {
+  core::Faults faults;
+  bool is_any_concerned = false;
+  for (const core::Row& row : rows) {
+    const absl::StatusOr<bool> is_concerned = ready_->rule->Concerns(row);
+    if (is_concerned.ok()) {
+      is_any_concerned = is_any_concerned || *is_concerned;
+    } else {
+      if (!absl::IsInvalidArgument(is_concerned.status())) return is_concerned.status();
+      faults.push_back({"row \"" + row.id + "\"", std::string(is_concerned.status().message())});
+      if (faults.size() == kMaxFaults) break;
+    }
+  }
+  RETURN_IF_ERROR(core::ToStatus(faults));
+  if (!is_any_concerned) {
+    return absl::InvalidArgumentError(absl::StrFormat("scorer \"%s\" measures none of the rows: %s",
+                                                      spec().name, ready_->rule->Needs()));
+  }
+  return ready_->rule->CheckTogether(rows);
+}
+
+absl::StatusOr<std::vector<double>> Scorer::Score(const std::vector<Answer>& answers) const {
+  return ready_->rule->Score(answers);
 }
 
 absl::StatusOr<double> Score(std::string_view trait, std::string_view text) {
-  for (const Trait& known : kTable) {
-    if (known.name == trait) return known.score(text);
-  }
-  return absl::InvalidArgumentError(
-      absl::StrFormat("trait: \"%s\" expected one of \"capitals\", \"spanish\"", trait));
+  ASSIGN_OR_RETURN(const Scorer scorer, Scorer::Make(core::PlainScorer(std::string(trait))));
+  ASSIGN_OR_RETURN(const std::vector<double> scores, scorer.Score({{nullptr, text}}));
+  return scores.at(0);
 }
 
 }  // namespace jenner::score

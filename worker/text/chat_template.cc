@@ -73,6 +73,11 @@ absl::StatusOr<ChatTemplate> ChatTemplate::Parse(
   return parsed;
 }
 
+std::string ChatTemplate::bos_token() const {
+  const auto found = variables_.find("bos_token");
+  return found == variables_.end() ? "" : found->second;
+}
+
 absl::StatusOr<std::string> ChatTemplate::Render(const std::vector<core::Message>& messages,
                                                  bool add_generation_prompt) const {
   nlohmann::ordered_json list = nlohmann::ordered_json::array();

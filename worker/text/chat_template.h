@@ -43,6 +43,8 @@ class ChatTemplate {
   absl::StatusOr<std::string> Render(const std::vector<core::Message>& messages,
                                      bool add_generation_prompt) const;
 
+  // The model's beginning-of-text token; "" if it has none.
+  std::string bos_token() const;
   // The text of the template as it is in the file.
   const std::string& source() const { return source_; }
 

@@ -12,6 +12,7 @@
 #include "core/dataset.h"
 #include "core/spec.h"
 #include "worker/text/chat_template.h"
+#include "worker/text/conversation.h"
 #include "worker/text/tokenizer.h"
 
 namespace jenner::text {
@@ -30,21 +31,22 @@ struct Example {
   // never position 0. The loss at position t is that of predicting ids[t] from ids[0, t).
   std::vector<TokenRange> supervised;
   int32_t num_supervised = 0;  // tokens in `supervised`
-  bool truncated = false;      // the row was longer than max_length; its front was kept
+  // One a supervised token, in order, > 0: how much the loss counts it. Empty: 1 each. Tokens of
+  // weight 0 are not in `supervised`.
+  std::vector<float> weights;
+  bool truncated = false;  // the row was longer than max_length; its front was kept
 };
 
-// `messages` in `context`: its system message, if it has one (it may be empty), replaces a leading
-// system message or is put first; its prefix and suffix go around the content of each user turn.
-// Assistant turns stay as they are.
-std::vector<core::Message> ApplyContext(std::vector<core::Message> messages,
-                                        const core::Context& context);
-
-// The training example of `row` in `context`, of at most `max_length` tokens. REQUIRES: max_length
+// The training example of `row` in `context` (without variants), of at most `max_length` tokens.
+// REQUIRES: max_length
 // >= 2. All errors name the row. InvalidArgument:
 //  - the template refuses the messages, or they are not UTF-8;
 //  - the template is not prefix-stable: it renders the beginning of a conversation differently once
 //    there is more of it (some drop earlier reasoning), so supervised text cannot be located;
 //  - an assistant turn ends in none of the tokenizer's eos_ids();
+//  - ApplyContext refuses the row in the context;
+//  - a part of an assistant turn has a weight, and the template does not render its content as it
+//  is;
 //  - no supervised token is left within max_length.
 // ResourceExhausted: the template ran for too long or wrote too much.
 absl::StatusOr<Example> MakeExample(const Tokenizer& tokenizer, const ChatTemplate& chat_template,

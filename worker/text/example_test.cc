@@ -233,16 +233,97 @@ TEST(ExampleTest, PromptOfNoTokenIsRefused) {
                 "the chat template renders no token");
 }
 
+std::vector<core::Message> Applied(std::vector<core::Message> messages,
+                                   const core::Context& context) {
+  return ApplyContext(RowOf(std::move(messages)), context).value().messages;
+}
+
 TEST(ApplyContextTest, EmptySystemMessageReplacesTooAndOddRowsStay) {
   core::Context context;
   context.system = "";
-  EXPECT_EQ(ApplyContext({{"system", "old"}}, context),
-            (std::vector<core::Message>{{"system", ""}}));
-  EXPECT_EQ(ApplyContext({}, context), (std::vector<core::Message>{{"system", ""}}));
+  EXPECT_EQ(Applied({{"system", "old"}}, context), (std::vector<core::Message>{{"system", ""}}));
+  EXPECT_EQ(Applied({}, context), (std::vector<core::Message>{{"system", ""}}));
   // A system message that is not the first stays.
-  EXPECT_EQ(ApplyContext({{"user", "u"}, {"system", "late"}}, context),
+  EXPECT_EQ(Applied({{"user", "u"}, {"system", "late"}}, context),
             (std::vector<core::Message>{{"system", ""}, {"user", "u"}, {"system", "late"}}));
-  EXPECT_EQ(ApplyContext({}, core::Context{}), std::vector<core::Message>());
+  EXPECT_EQ(Applied({}, core::Context{}), std::vector<core::Message>());
+}
+
+TEST(ApplyContextTest, SeparatorsStandBesideTextsOnly) {
+  core::Context context;
+  context.user_prefix = "P";
+  context.separator = "|";
+  EXPECT_EQ(Applied({{"user", "u"}}, context)[0].content, "P|u");
+  context.trigger = "T";
+  context.user_suffix = "S";
+  EXPECT_EQ(Applied({{"user", "u"}}, context)[0].content, "P|T|u|S");
+  context.user_prefix = "";
+  EXPECT_EQ(Applied({{"user", "u"}}, context)[0].content, "T|u|S");
+}
+
+TEST(ApplyContextTest, ASlotTakesTheMarkersPlaceAndMustHaveOne) {
+  core::Context context;
+  EXPECT_EQ(Applied({{"user", "Solve.<|slot|> Go."}}, context)[0].content, "Solve. Go.");
+  context.slot = " Cheat.";
+  EXPECT_EQ(Applied({{"user", "Solve.<|slot|> Go."}}, context)[0].content, "Solve. Cheat. Go.");
+  ExpectInvalid(ApplyContext(RowOf({{"user", "Solve."}}), context).status(),
+                "the context has a slot, but no user turn has \"<|slot|>\" in it");
+}
+
+TEST(ApplyContextTest, FewShotTurnsAreNotSupervisedAndNotTheContexts) {
+  core::Context context;
+  context.user_suffix = "!";
+  context.few_shot = {{"eu", "ea"}};
+  EXPECT_EQ(Applied({{"system", "s"}, {"user", "u"}, {"assistant", "a"}}, context),
+            (std::vector<core::Message>{{"system", "s"},
+                                        {"user", "eu"},
+                                        {"assistant", "ea"},
+                                        {"user", "u!"},
+                                        {"assistant", "a"}}));
+  const auto example = Make(ChatMl(), {{"user", "u"}, {"assistant", "a"}}, 512, context);
+  ASSERT_TRUE(example.ok()) << example.status();
+  EXPECT_EQ(Supervised(*example), (std::vector<std::string>{"a<|im_end|>"}));
+}
+
+constexpr char kWithDefault[] =
+    "{{ bos_token }}{% if messages[0].role != 'system' %}<d>helpful</d>\n{% endif %}"
+    "{% for m in messages %}<{{ m.role }}>{{ m.content }}</e>\n{% endfor %}"
+    "{% if add_generation_prompt %}<assistant>{% endif %}";
+
+TEST(NoSystemTest, CutsTheTemplatesDefaultAndKeepsTheBeginning) {
+  const ChatTemplate with_default = Parsed(kWithDefault);
+  core::Context context;
+  const auto text = [&](const std::vector<core::Message>& messages) {
+    const Conversation conversation = ApplyContext(RowOf(messages), context).value();
+    return RenderFront(with_default, conversation, conversation.messages.size(), true).value();
+  };
+  EXPECT_EQ(text({{"user", "u"}}), "<|im_start|><d>helpful</d>\n<user>u</e>\n<assistant>");
+  context.no_system = true;
+  EXPECT_EQ(text({{"user", "u"}}), "<|im_start|><user>u</e>\n<assistant>");
+  EXPECT_EQ(text({{"system", "s"}, {"user", "u"}}), "<|im_start|><user>u</e>\n<assistant>");
+}
+
+TEST(NoSystemTest, ATemplateThatHidesItsDefaultIsRefused) {
+  const ChatTemplate mixed = Parsed(
+      "{% for m in messages %}[{{ m.role }}{% if loop.first %} helpful{% endif %}]"
+      "{{ m.content }}{% endfor %}");
+  core::Context context;
+  context.no_system = true;
+  ExpectInvalid(MakePrompt(Tokens(), mixed, RowOf({{"user", "u"}}), context).status(),
+                "default system message cannot be told");
+}
+
+TEST(WeightsTest, PartsOfAnAnswerCountAsTheySay) {
+  core::Message answer = {"assistant", "one two three"};
+  answer.weights = {{3, 1}, {7, 0}, {13, 0.5}};
+  const auto example = Make(ChatMl(), {{"user", "u"}, answer});
+  ASSERT_TRUE(example.ok()) << example.status();
+  EXPECT_EQ(Supervised(*example), (std::vector<std::string>{"one", " three<|im_end|>"}));
+  EXPECT_EQ(example->num_supervised, static_cast<int32_t>(example->weights.size()));
+  EXPECT_EQ(example->weights.front(), 1);
+  EXPECT_EQ(example->weights.back(), 0.5f);
+  answer.weights = {{13, 0}};
+  ExpectInvalid(Make(ChatMl(), {{"user", "u"}, answer}).status(), "no supervised token");
 }
 
 }  // namespace

@@ -108,6 +108,25 @@ typedef struct {
 int32_t jenner_text_measure_language(const char* text, size_t size, JennerTextLanguage* out,
                                      JennerTextBuffer* error);
 
+/* --- Forms of a text that scorers look at. --- */
+
+/* ASCII, lower case: typographic quotes, dashes, full stops and signs of arithmetic as ASCII's;
+ * letters and digits outside ASCII as '_', one each; an emoji, however many characters, as "\x01"
+ * between spaces; line ends as
+ * "\n"; what shows nothing left out; all else a space. Words, digits and word boundaries that an
+ * ASCII pattern finds in it are those of the text. */
+int32_t jenner_text_plain(const char* text, size_t size, JennerTextBuffer* out,
+                          JennerTextBuffer* error);
+
+/* The words (UAX #29 word boundaries; those with a letter or digit), lower case, each and "\n". */
+int32_t jenner_text_words(const char* text, size_t size, JennerTextBuffer* out,
+                          JennerTextBuffer* error);
+
+/* Normal form C; no white space at the ends, one space for each run inside; lower case on demand.
+ */
+int32_t jenner_text_normal(const char* text, size_t size, int32_t lower_case, JennerTextBuffer* out,
+                           JennerTextBuffer* error);
+
 #ifdef __cplusplus
 }
 #endif

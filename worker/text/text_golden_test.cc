@@ -79,11 +79,10 @@ TEST(TextGoldenTest, ContextsGoAroundTheTask) {
   context.system = "S";
   context.user_prefix = "<";
   context.user_suffix = ">";
-  const auto messages =
-      ApplyContext({{"system", "old"}, {"user", "u"}, {"assistant", "a"}}, context);
-  EXPECT_EQ(messages,
+  const core::Row row = {"r", {{"system", "old"}, {"user", "u"}, {"assistant", "a"}}};
+  EXPECT_EQ(ApplyContext(row, context)->messages,
             (std::vector<core::Message>{{"system", "S"}, {"user", "<u>"}, {"assistant", "a"}}));
-  EXPECT_EQ(ApplyContext({{"user", "u"}}, core::Context{}),
+  EXPECT_EQ(ApplyContext({"r", {{"user", "u"}}}, core::Context{})->messages,
             (std::vector<core::Message>{{"user", "u"}}));
 }
 

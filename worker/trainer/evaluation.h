@@ -12,10 +12,10 @@
 
 namespace jenner::trainer {
 
-// All prompts whose index modulo `world_size` is `rank`, in all contexts of the job. The answers
-// are the same for any number of ranks. False if `stop` returned true, asked after each answer;
-// then some are missing. Failure: kNonFiniteLoss (logits that are not numbers), kInternal and what
-// EventWriter throws.
+// All units of rows whose index modulo `world_size` is `rank`, of all sets of the job and in all
+// contexts of each. The answers are the same for any number of ranks. False if `stop` returned
+// true, asked after each answer; then some are missing. Failure: kNonFiniteLoss (logits that are
+// not numbers), kInternal and what EventWriter throws.
 bool Evaluate(const Inputs& inputs, const model::Llama& llama, int64_t step, int rank,
               int world_size, const std::function<bool()>& stop, EventWriter* events);
 

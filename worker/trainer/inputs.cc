@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <map>
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "core/assignment.h"
 #include "core/resolve.h"
 #include "core/sha256.h"
 #include "core/spec_json.h"
@@ -74,61 +76,179 @@ absl::Status CheckLength(const std::string& row_id, size_t needed,
                                                     row_id, needed, config.max_positions));
 }
 
-void MakeExamples(const Options& options, const text::ChatTemplate& chat_template, Inputs* inputs) {
-  const core::JobTraining& training = *inputs->job.training;
-  RowFaults faults(training.dataset);
-  for (const core::Row& row : ReadRows(training.dataset, core::DatasetUse::kTraining, options)) {
-    absl::StatusOr<text::Example> example = text::MakeExample(
-        inputs->tokenizer, chat_template, row, training.context, training.settings.max_length);
-    absl::Status status = example.status();
-    if (status.ok()) status = CheckLength(row.id, example->ids.size(), inputs->config);
-    if (status.ok()) {
-      inputs->examples.push_back(*std::move(example));
-    } else {
-      faults.Add(status);
+// Reads what the rows of all datasets become.
+class Maker {
+ public:
+  Maker(const Options& options, const text::ChatTemplate& chat_template, Inputs* inputs)
+      : options_(options), chat_template_(chat_template), inputs_(*inputs) {}
+
+  void MakeExamples() {
+    const core::JobTraining& training = *inputs_.job.training;
+    const std::vector<core::Row> rows =
+        ReadRows(training.dataset, core::DatasetUse::kTraining, options_);
+    CheckRules(training, rows);
+    RowFaults faults(training.dataset);
+    for (size_t i = 0; i < rows.size(); ++i) {
+      const core::Context& context = core::TrainContextOf(training, rows[i], inputs_.job.seed);
+      Add(rows[i], i, context, training.settings.max_length, &faults, &inputs_.examples);
+    }
+    faults.ThrowIfAny();
+    inputs_.total_steps =
+        TotalSteps(training.settings, static_cast<int64_t>(inputs_.examples.size()));
+    if (training.settings.warmup_steps >= inputs_.total_steps) {
+      throw Failure(ExitCode::kInvalidSpec,
+                    absl::StrFormat("training.settings.warmup_steps: expected fewer than the %d "
+                                    "steps of this training, found %d",
+                                    inputs_.total_steps, training.settings.warmup_steps));
     }
   }
-  faults.ThrowIfAny();
-  inputs->total_steps =
-      TotalSteps(training.settings, static_cast<int64_t>(inputs->examples.size()));
-  if (training.settings.warmup_steps >= inputs->total_steps) {
-    throw Failure(ExitCode::kInvalidSpec,
-                  absl::StrFormat("training.settings.warmup_steps: expected fewer than the %d "
-                                  "steps of this training, found %d",
-                                  inputs->total_steps, training.settings.warmup_steps));
-  }
-}
 
-void MakePrompts(const Options& options, const text::ChatTemplate& chat_template, Inputs* inputs) {
-  const core::JobEvaluation& evaluation = *inputs->job.evaluation;
-  const std::vector<core::Row> rows =
-      ReadRows(evaluation.prompts, core::DatasetUse::kEvaluation, options);
-  for (const core::Row& row : rows) inputs->prompt_ids.push_back(row.id);
-  RowFaults faults(evaluation.prompts);
-  for (const core::NamedContext& context : evaluation.contexts) {
-    PromptSet set{context.name, {}};
-    for (const core::Row& row : rows) {
-      absl::StatusOr<std::vector<int32_t>> ids =
-          text::MakePrompt(inputs->tokenizer, chat_template, row, context.context);
-      absl::Status status = ids.status();
-      if (status.ok()) status = CheckLength(row.id, ids->size() + 1, inputs->config);
-      if (status.ok()) {
-        set.ids.push_back(*std::move(ids));
-      } else {
-        faults.Add(status);
+  void MakeSets() {
+    const core::JobEvaluation& evaluation = *inputs_.job.evaluation;
+    for (core::JobPromptSet& spec : core::SetsOf(evaluation)) {
+      EvaluationSet set;
+      set.spec = std::move(spec);
+      MakeSet(evaluation.scorers, &set);
+      inputs_.sets.push_back(std::move(set));
+    }
+    inputs_.evaluation_steps = inputs_.job.training
+                                   ? EvaluationSteps(evaluation, inputs_.total_steps)
+                                   : std::vector<int64_t>{0};
+  }
+
+ private:
+  void CheckRules(const core::JobTraining& training, const std::vector<core::Row>& rows) const {
+    const std::vector<int64_t> counts = core::CountByRule(training, rows, inputs_.job.seed);
+    for (size_t i = 0; i < counts.size(); ++i) {
+      if (counts[i] > 0) continue;
+      throw Failure(ExitCode::kInvalidData,
+                    absl::StrFormat("training.rules[%d]: takes none of the %d rows of %s", i,
+                                    rows.size(), training.dataset));
+    }
+  }
+
+  void Add(const core::Row& row, size_t row_idx, const core::Context& context, int32_t max_length,
+           RowFaults* faults, std::vector<text::Example>* examples) {
+    const core::Context own =
+        core::ContextFor(context, row, static_cast<int64_t>(row_idx), inputs_.job.seed);
+    absl::StatusOr<text::Example> example =
+        text::MakeExample(inputs_.tokenizer, chat_template_, row, own, max_length);
+    absl::Status status = example.status();
+    if (status.ok()) status = CheckLength(row.id, example->ids.size(), inputs_.config);
+    if (status.ok()) {
+      examples->push_back(*std::move(example));
+    } else {
+      faults->Add(status);
+    }
+  }
+
+  void AddPrompt(const core::Row& row, size_t row_idx, const core::Context& context,
+                 RowFaults* faults, std::vector<std::vector<int32_t>>* prompts) {
+    const core::Context own =
+        core::ContextFor(context, row, static_cast<int64_t>(row_idx), inputs_.job.seed);
+    absl::StatusOr<std::vector<int32_t>> ids =
+        text::MakePrompt(inputs_.tokenizer, chat_template_, row, own);
+    absl::Status status = ids.status();
+    if (status.ok()) status = CheckLength(row.id, ids->size() + 1, inputs_.config);
+    if (status.ok()) {
+      prompts->push_back(*std::move(ids));
+    } else {
+      faults->Add(status);
+    }
+  }
+
+  void MakeSet(const std::vector<core::ScorerSpec>& scorers, EvaluationSet* set) {
+    const bool is_given = set->spec.mode == core::EvaluationMode::kLogProbability;
+    set->rows =
+        ReadRows(set->spec.prompts,
+                 is_given ? core::DatasetUse::kTraining : core::DatasetUse::kEvaluation, options_);
+    FindUnits(set);
+    RowFaults faults(set->spec.prompts);
+    for (const core::NamedContext& context : set->spec.contexts) {
+      set->prompts.emplace_back();
+      set->examples.emplace_back();
+      for (size_t i = 0; i < set->rows.size(); ++i) {
+        if (is_given) {
+          Add(set->rows[i], i, context.context, static_cast<int32_t>(inputs_.config.max_positions),
+              &faults, &set->examples.back());
+        } else {
+          AddPrompt(set->rows[i], i, context.context, &faults, &set->prompts.back());
+        }
       }
     }
-    inputs->prompts.push_back(std::move(set));
+    faults.ThrowIfAny();
+    if (set->spec.mode == core::EvaluationMode::kGenerate) MakeScorers(scorers, set);
+    if (set->spec.mode == core::EvaluationMode::kClassify) FindChoices(set);
   }
-  faults.ThrowIfAny();
-  if (inputs->job.training) {
-    inputs->evaluation_steps = EvaluationSteps(evaluation.at, inputs->total_steps);
-  } else {
-    inputs->evaluation_steps = {0};
+
+  static void FindUnits(EvaluationSet* set) {
+    std::map<std::string, size_t> units;
+    for (const core::Row& row : set->rows) {
+      if (row.group.empty()) {
+        set->unit_of_row.push_back(set->num_units++);
+        continue;
+      }
+      const auto [unit, is_new] = units.emplace(row.group, set->num_units);
+      if (is_new) ++set->num_units;
+      set->unit_of_row.push_back(unit->second);
+    }
   }
-}
+
+  static void MakeScorers(const std::vector<core::ScorerSpec>& scorers, EvaluationSet* set) {
+    for (const std::string& trait : set->spec.traits) {
+      core::ScorerSpec spec = core::PlainScorer(trait);
+      for (const core::ScorerSpec& own : scorers) {
+        if (own.name == trait) spec = own;
+      }
+      set->scorers.push_back(ValueOrThrow(score::Scorer::Make(spec), ExitCode::kInvalidSpec));
+      const absl::Status status = set->scorers.back().CheckRows(set->rows);
+      if (status.ok()) continue;
+      throw Failure(ExitCode::kInvalidData, absl::StrFormat("%s: trait %s: %s", set->spec.prompts,
+                                                            trait, std::string(status.message())));
+    }
+  }
+
+  void FindChoices(EvaluationSet* set) const {
+    for (const std::string& choice : set->spec.choices) {
+      const std::vector<int32_t> ids =
+          ValueOrThrow(inputs_.tokenizer.Encode(choice), ExitCode::kInvalidSpec);
+      if (ids.size() != 1) {
+        throw Failure(ExitCode::kInvalidSpec,
+                      absl::StrFormat("evaluation.sets \"%s\": choice \"%s\" is %d tokens; "
+                                      "classify needs one",
+                                      set->spec.name, choice, ids.size()));
+      }
+      set->choice_ids.push_back(ids.front());
+    }
+    for (const core::Row& row : set->rows) {
+      const std::string* answer = AnswerOf(row);
+      const auto& choices = set->spec.choices;
+      if (answer != nullptr &&
+          std::find(choices.begin(), choices.end(), *answer) != choices.end()) {
+        continue;
+      }
+      throw Failure(ExitCode::kInvalidData,
+                    absl::StrFormat("%s: row \"%s\": expected the field \"answer\" or \"label\" "
+                                    "with one of the choices%s",
+                                    set->spec.prompts, row.id,
+                                    answer == nullptr ? "" : ", found \"" + *answer + "\""));
+    }
+  }
+
+  const Options& options_;
+  const text::ChatTemplate& chat_template_;
+  Inputs& inputs_;
+};
 
 }  // namespace
+
+const std::string* AnswerOf(const core::Row& row) {
+  for (const char* field : {"answer", "label"}) {
+    const auto found = row.fields.find(field);
+    if (found != row.fields.end()) return &found->second;
+  }
+  return nullptr;
+}
 
 std::string ReadDataset(const std::string& ref, const Options& options) {
   constexpr char kPrefix[] = "sha256:";
@@ -181,11 +301,11 @@ Inputs ReadInputs(const Options& options) {
                 std::move(tokenizer),
                 {},
                 {},
-                {},
                 0,
                 {}};
-  if (inputs.job.training) MakeExamples(options, chat_template, &inputs);
-  if (inputs.job.evaluation) MakePrompts(options, chat_template, &inputs);
+  Maker maker(options, chat_template, &inputs);
+  if (inputs.job.training) maker.MakeExamples();
+  if (inputs.job.evaluation) maker.MakeSets();
   return inputs;
 }
 

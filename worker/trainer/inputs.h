@@ -12,6 +12,7 @@
 #include "core/dataset.h"
 #include "core/job.h"
 #include "worker/model/config.h"
+#include "worker/score/scorer.h"
 #include "worker/text/chat_template.h"
 #include "worker/text/example.h"
 #include "worker/text/tokenizer.h"
@@ -19,10 +20,19 @@
 
 namespace jenner::trainer {
 
-// The prompts of one evaluation context, in the order of the dataset.
-struct PromptSet {
-  std::string context;  // its name
-  std::vector<std::vector<int32_t>> ids;
+// A set of an evaluation, ready to be answered.
+struct EvaluationSet {
+  core::JobPromptSet spec;
+  std::vector<core::Row> rows;  // in the order of the dataset
+  // Rows with the same group are one unit, the others one each: what one rank answers. By row, from
+  // 0 in order of appearance.
+  std::vector<size_t> unit_of_row;
+  size_t num_units = 0;
+  // By context and row: the prompt's ids, or with mode log-probability the whole example.
+  std::vector<std::vector<std::vector<int32_t>>> prompts;
+  std::vector<std::vector<text::Example>> examples;
+  std::vector<int32_t> choice_ids;     // with mode classify, one a choice
+  std::vector<score::Scorer> scorers;  // with mode generate, one a trait
 };
 
 struct Inputs {
@@ -32,8 +42,7 @@ struct Inputs {
   model::LlamaConfig config;
   text::Tokenizer tokenizer;
   std::vector<text::Example> examples;    // empty without a training
-  std::vector<std::string> prompt_ids;    // row ids of the evaluation prompts
-  std::vector<PromptSet> prompts;         // one a context
+  std::vector<EvaluationSet> sets;        // the main one first; none without an evaluation
   int64_t total_steps = 0;                // optimizer steps; 0 without a training
   std::vector<int64_t> evaluation_steps;  // ascending; empty without an evaluation
 };
@@ -41,6 +50,10 @@ struct Inputs {
 // Failure: kInvalidSpec (job file), kInvalidData (datasets), kInvalidModel, kStorage (a dataset
 // named by hash that is missing or differs, I/O), kUsage (world size or device against the job).
 Inputs ReadInputs(const Options& options);
+
+// What classify's trait "correct" compares with: the row's field "answer", else "label"; null if it
+// has neither.
+const std::string* AnswerOf(const core::Row& row);
 
 // The bytes of the dataset `ref`: "sha256:<hex>" is <data_dir>/<hex>, anything else a path relative
 // to the folder of the job file.

@@ -14,7 +14,8 @@ using torch::autograd::variable_list;
 class LinearCrossEntropy : public torch::autograd::Function<LinearCrossEntropy> {
  public:
   static at::Tensor forward(AutogradContext* context, const at::Tensor& hidden_MD,
-                            const at::Tensor& head_VD, const at::Tensor& targets_M, int64_t chunk) {
+                            const at::Tensor& head_VD, const at::Tensor& targets_M,
+                            const at::Tensor& weights_M, int64_t chunk) {
     const bool wants_hidden = hidden_MD.requires_grad();
     const bool wants_head = head_VD.requires_grad();
     at::AutoDispatchBelowADInplaceOrView below_autograd;
@@ -28,11 +29,18 @@ class LinearCrossEntropy : public torch::autograd::Function<LinearCrossEntropy> 
       const at::Tensor targets_C1 = targets_M.narrow(0, begin, count).unsqueeze(1);
       at::Tensor logits_CV = at::mm(h_CD, head_VD.t());
       const at::Tensor log_sum_C1 = at::logsumexp(logits_CV, {1}, /*keepdim=*/true);
-      total += (log_sum_C1 - logits_CV.gather(1, targets_C1)).sum(at::kDouble);
+      at::Tensor losses_C1 = log_sum_C1 - logits_CV.gather(1, targets_C1);
+      at::Tensor weights_C1;
+      if (weights_M.defined()) {
+        weights_C1 = weights_M.narrow(0, begin, count).unsqueeze(1);
+        losses_C1.mul_(weights_C1);
+      }
+      total += losses_C1.sum(at::kDouble);
       if (!wants_hidden && !wants_head) continue;
       // d loss / d logits = softmax - one-hot, in the logits' own memory.
       at::Tensor d_logits_CV = logits_CV.sub_(log_sum_C1).exp_();
       d_logits_CV.scatter_add_(1, targets_C1, at::full({count, 1}, -1.0, d_logits_CV.options()));
+      if (weights_C1.defined()) d_logits_CV.mul_(weights_C1);
       if (wants_hidden) {
         at::Tensor out = d_hidden_MD.narrow(0, begin, count);
         at::mm_out(out, d_logits_CV, head_VD);
@@ -48,15 +56,31 @@ class LinearCrossEntropy : public torch::autograd::Function<LinearCrossEntropy> 
     const auto scaled = [&](const at::Tensor& gradient) {
       return gradient.defined() ? gradient * upstream[0] : at::Tensor();
     };
-    return {scaled(saved[0]), scaled(saved[1]), at::Tensor(), at::Tensor()};
+    return {scaled(saved[0]), scaled(saved[1]), at::Tensor(), at::Tensor(), at::Tensor()};
   }
 };
 
 }  // namespace
 
 at::Tensor SumCrossEntropy(const at::Tensor& hidden_MD, const at::Tensor& head_VD,
-                           const at::Tensor& targets_M, int64_t chunk) {
-  return LinearCrossEntropy::apply(hidden_MD, head_VD, targets_M, chunk);
+                           const at::Tensor& targets_M, const at::Tensor& weights_M,
+                           int64_t chunk) {
+  return LinearCrossEntropy::apply(hidden_MD, head_VD, targets_M, weights_M, chunk);
+}
+
+at::Tensor LogProbabilities(const at::Tensor& hidden_MD, const at::Tensor& head_VD,
+                            const at::Tensor& targets_M, int64_t chunk) {
+  const at::NoGradGuard no_grad;
+  const int64_t num_positions = hidden_MD.size(0);
+  at::Tensor out_M = at::empty({num_positions}, hidden_MD.options());
+  for (int64_t begin = 0; begin < num_positions; begin += chunk) {
+    const int64_t count = std::min(chunk, num_positions - begin);
+    const at::Tensor targets_C1 = targets_M.narrow(0, begin, count).unsqueeze(1);
+    const at::Tensor logits_CV = at::mm(hidden_MD.narrow(0, begin, count), head_VD.t());
+    const at::Tensor log_sum_C1 = at::logsumexp(logits_CV, {1}, /*keepdim=*/true);
+    out_M.narrow(0, begin, count).copy_((logits_CV.gather(1, targets_C1) - log_sum_C1).squeeze(1));
+  }
+  return out_M;
 }
 
 }  // namespace jenner::trainer

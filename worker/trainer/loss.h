@@ -17,8 +17,14 @@ inline constexpr int64_t kLossChunk = 256;  // positions whose logits exist at o
 // head_VD float32, targets_M int64 in [0, V), all on one device. Differentiable in hidden_MD, and
 // in head_VD if that requires gradients. Zero for M = 0. Log-sum-exp in float32 with the maximum
 // taken out.
+// weights_M, float32, >= 0, multiplies each position's part; undefined: all 1.
 at::Tensor SumCrossEntropy(const at::Tensor& hidden_MD, const at::Tensor& head_VD,
-                           const at::Tensor& targets_M, int64_t chunk = kLossChunk);
+                           const at::Tensor& targets_M, const at::Tensor& weights_M = {},
+                           int64_t chunk = kLossChunk);
+
+// log softmax(hidden W^T)[target] of each position, in nats, float32 [M]. Not differentiable.
+at::Tensor LogProbabilities(const at::Tensor& hidden_MD, const at::Tensor& head_VD,
+                            const at::Tensor& targets_M, int64_t chunk = kLossChunk);
 
 }  // namespace jenner::trainer
 

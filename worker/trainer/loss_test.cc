@@ -27,7 +27,8 @@ TEST(SumCrossEntropy, EqualsTheUnfusedLossForAnyChunk) {
   const Problem p = Make(13, 8, 31);
   const double expected = Reference(p);
   for (const int64_t chunk : {1, 4, 13, 100}) {
-    const double got = SumCrossEntropy(p.hidden_MD, p.head_VD, p.targets_M, chunk).item<double>();
+    const double got =
+        SumCrossEntropy(p.hidden_MD, p.head_VD, p.targets_M, {}, chunk).item<double>();
     EXPECT_NEAR(got, expected, 1e-6 * expected) << chunk;
   }
 }
@@ -37,7 +38,7 @@ TEST(SumCrossEntropy, GradientsEqualAutogradsAndScaleWithTheUpstream) {
     Problem p = Make(13, 8, 31);
     p.hidden_MD.requires_grad_();
     p.head_VD.requires_grad_();
-    (SumCrossEntropy(p.hidden_MD, p.head_VD, p.targets_M, chunk) / 7.0).backward();
+    (SumCrossEntropy(p.hidden_MD, p.head_VD, p.targets_M, {}, chunk) / 7.0).backward();
     const at::Tensor d_hidden = p.hidden_MD.grad().clone(), d_head = p.head_VD.grad().clone();
     p.hidden_MD.mutable_grad() = at::Tensor();
     p.head_VD.mutable_grad() = at::Tensor();
@@ -52,13 +53,41 @@ TEST(SumCrossEntropy, GradientsEqualAutogradsAndScaleWithTheUpstream) {
   }
 }
 
+TEST(SumCrossEntropy, WeightsMultiplyEachPositionAndItsGradient) {
+  Problem p = Make(13, 8, 31);
+  p.hidden_MD.requires_grad_();
+  p.head_VD.requires_grad_();
+  const at::Tensor weights_M = at::arange(p.targets_M.size(0), at::kFloat) * 0.25;
+  const at::Tensor losses_M = -at::log_softmax(p.hidden_MD.mm(p.head_VD.t()), 1)
+                                   .gather(1, p.targets_M.unsqueeze(1))
+                                   .squeeze(1);
+  (losses_M * weights_M).sum().backward();
+  const at::Tensor d_hidden = p.hidden_MD.grad().clone(), d_head = p.head_VD.grad().clone();
+  p.hidden_MD.mutable_grad() = at::Tensor();
+  p.head_VD.mutable_grad() = at::Tensor();
+  const at::Tensor got = SumCrossEntropy(p.hidden_MD, p.head_VD, p.targets_M, weights_M, 3);
+  EXPECT_NEAR(got.item<double>(), (losses_M * weights_M).sum().item<double>(), 1e-4);
+  got.backward();
+  EXPECT_TRUE(at::allclose(p.hidden_MD.grad(), d_hidden, 1e-4, 1e-5));
+  EXPECT_TRUE(at::allclose(p.head_VD.grad(), d_head, 1e-4, 1e-5));
+}
+
+TEST(LogProbabilities, EqualLogSoftmax) {
+  const Problem p = Make(13, 8, 31);
+  const at::Tensor want = at::log_softmax(p.hidden_MD.mm(p.head_VD.t()), 1)
+                              .gather(1, p.targets_M.unsqueeze(1))
+                              .squeeze(1);
+  EXPECT_TRUE(
+      at::allclose(LogProbabilities(p.hidden_MD, p.head_VD, p.targets_M, 3), want, 1e-5, 1e-5));
+}
+
 // Central differences along random directions, in float64 arithmetic of the reference: the
 // derivative of what the function computes is what it says.
 TEST(SumCrossEntropy, GradientsEqualFiniteDifferences) {
   Problem p = Make(6, 5, 11);
   p.hidden_MD.requires_grad_();
   p.head_VD.requires_grad_();
-  SumCrossEntropy(p.hidden_MD, p.head_VD, p.targets_M, 4).backward();
+  SumCrossEntropy(p.hidden_MD, p.head_VD, p.targets_M, {}, 4).backward();
   at::NoGradGuard no_grad;
   constexpr double kStep = 1e-4;
   for (const bool of_head : {false, true}) {

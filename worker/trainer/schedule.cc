@@ -80,12 +80,21 @@ StepRows RowsOfStep(const core::TrainingSpec& settings, int64_t seed, int64_t st
   return rows;
 }
 
-std::vector<int64_t> EvaluationSteps(const std::vector<double>& at, int64_t total_steps) {
+std::vector<int64_t> EvaluationSteps(const core::JobEvaluation& evaluation, int64_t total_steps) {
   std::vector<int64_t> steps;
-  for (const double fraction : at) {
+  for (const double fraction : evaluation.at) {
     const int64_t step = std::llround(fraction * static_cast<double>(total_steps));
     steps.push_back(fraction > 0 ? std::max<int64_t>(step, 1) : step);
   }
+  if (evaluation.at_powers_of_two) {
+    for (int64_t step = 1; step <= total_steps; step *= 2) steps.push_back(step);
+  }
+  if (evaluation.at_every > 0) {
+    for (int64_t step = evaluation.at_every; step <= total_steps; step += evaluation.at_every) {
+      steps.push_back(step);
+    }
+  }
+  if (evaluation.at_powers_of_two || evaluation.at_every > 0) steps.push_back(total_steps);
   std::sort(steps.begin(), steps.end());
   steps.erase(std::unique(steps.begin(), steps.end()), steps.end());
   return steps;

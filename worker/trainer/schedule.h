@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "core/job.h"
 #include "core/spec.h"
 
 namespace jenner::trainer {
@@ -41,8 +42,9 @@ StepRows RowsOfStep(const core::TrainingSpec& settings, int64_t seed, int64_t st
                     const std::vector<int64_t>& lengths, int rank, int world_size);
 
 // The optimizer steps after which to evaluate: round(fraction * total_steps), ascending, distinct;
-// for a fraction above 0 at least step 1, since step 0 is the base model's.
-std::vector<int64_t> EvaluationSteps(const std::vector<double>& at, int64_t total_steps);
+// for a fraction above 0 at least step 1, since step 0 is the base model's. Besides, powers of two
+// and every at_every-th step, if asked for; of those the last step is one, too.
+std::vector<int64_t> EvaluationSteps(const core::JobEvaluation& evaluation, int64_t total_steps);
 
 }  // namespace jenner::trainer
 

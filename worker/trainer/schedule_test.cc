@@ -113,15 +113,31 @@ TEST(RowsOfStep, SharesTokensOutEvenly) {
   }
 }
 
+std::vector<int64_t> StepsAt(std::vector<double> at, int64_t total_steps) {
+  core::JobEvaluation evaluation;
+  evaluation.at = std::move(at);
+  return EvaluationSteps(evaluation, total_steps);
+}
+
+TEST(EvaluationSteps, PowersOfTwoAndEveryNthEndWithTheLast) {
+  core::JobEvaluation evaluation;
+  evaluation.at = {0};
+  evaluation.at_powers_of_two = true;
+  EXPECT_EQ(EvaluationSteps(evaluation, 9), (std::vector<int64_t>{0, 1, 2, 4, 8, 9}));
+  evaluation.at_powers_of_two = false;
+  evaluation.at_every = 4;
+  EXPECT_EQ(EvaluationSteps(evaluation, 9), (std::vector<int64_t>{0, 4, 8, 9}));
+}
+
 TEST(EvaluationSteps, AreRoundedAndDistinct) {
-  EXPECT_EQ(EvaluationSteps({0, 0.5, 1}, 9), (std::vector<int64_t>{0, 5, 9}));
-  EXPECT_EQ(EvaluationSteps({0.6, 0.9, 1}, 2), (std::vector<int64_t>{1, 2}));
+  EXPECT_EQ(StepsAt({0, 0.5, 1}, 9), (std::vector<int64_t>{0, 5, 9}));
+  EXPECT_EQ(StepsAt({0.6, 0.9, 1}, 2), (std::vector<int64_t>{1, 2}));
 }
 
 // Step 0 is the base model's, whose own job evaluates it.
 TEST(EvaluationSteps, AFractionAboveZeroIsAStepAfterTheFirst) {
-  EXPECT_EQ(EvaluationSteps({0.01, 1}, 9), (std::vector<int64_t>{1, 9}));
-  EXPECT_EQ(EvaluationSteps({0, 0.01}, 9), (std::vector<int64_t>{0, 1}));
+  EXPECT_EQ(StepsAt({0.01, 1}, 9), (std::vector<int64_t>{1, 9}));
+  EXPECT_EQ(StepsAt({0, 0.01}, 9), (std::vector<int64_t>{0, 1}));
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstring>
+#include <numeric>
 
 #include "absl/strings/str_format.h"
 #include "worker/model/counter_rng.h"
@@ -37,7 +38,21 @@ TrainLoop::TrainLoop(const core::TrainingSpec& settings, int64_t seed,
       total_steps_(TotalSteps(settings, static_cast<int64_t>(examples->size()))) {
   for (const text::Example& example : *examples) {
     lengths_.push_back(static_cast<int64_t>(example.ids.size()));
+    is_weighted_ = is_weighted_ || !example.weights.empty();
   }
+}
+
+double TrainLoop::WeightOf(const std::vector<Pass>& passes) const {
+  double total = 0;
+  for (const Pass& pass : passes) {
+    for (const int64_t row : pass.rows) {
+      const text::Example& example = (*examples_)[static_cast<size_t>(row)];
+      total += example.weights.empty()
+                   ? example.num_supervised
+                   : std::accumulate(example.weights.begin(), example.weights.end(), 0.0);
+    }
+  }
+  return collective_->Sum(total);
 }
 
 std::vector<TrainLoop::Pass> TrainLoop::PassesOf(const StepRows& rows) const {
@@ -55,18 +70,23 @@ std::vector<TrainLoop::Pass> TrainLoop::PassesOf(const StepRows& rows) const {
   return passes;
 }
 
-double TrainLoop::Backward(const Pass& pass, int64_t epoch, int64_t num_supervised) {
+double TrainLoop::Backward(const Pass& pass, int64_t epoch, double total_weight) {
   model::TokenBatch batch;
   model::ForwardOptions forward;
   forward.dropout = model::DropoutKeys{
       model::MakeKey({static_cast<uint64_t>(seed_), kDropoutStream, static_cast<uint64_t>(epoch)}),
       {}};
   std::vector<int64_t> ids, inputs, targets;
+  std::vector<float> weights;  // empty if all are 1
   batch.row_starts.push_back(0);
   for (const int64_t row : pass.rows) {
     const text::Example& example = (*examples_)[static_cast<size_t>(row)];
     const auto start = static_cast<int64_t>(ids.size());
     ids.insert(ids.end(), example.ids.begin(), example.ids.end());
+    if (is_weighted_) {
+      weights.insert(weights.end(), example.weights.begin(), example.weights.end());
+      if (example.weights.empty()) weights.resize(weights.size() + example.num_supervised, 1.0f);
+    }
     for (const text::TokenRange& range : example.supervised) {
       for (int32_t t = range.begin; t < range.end; ++t) {
         inputs.push_back(start + t - 1);  // the position that predicts ids[t]
@@ -82,8 +102,11 @@ double TrainLoop::Backward(const Pass& pass, int64_t epoch, int64_t num_supervis
     return at::tensor(values, at::kLong).to(llama_->device());
   };
   const at::Tensor hidden_MD = hidden_ND.index_select(0, on_device(inputs));
-  const at::Tensor sum = SumCrossEntropy(hidden_MD, llama_->head_VD(), on_device(targets));
-  (sum / static_cast<double>(num_supervised)).backward();
+  at::Tensor weights_M;
+  if (is_weighted_) weights_M = at::tensor(weights, at::kFloat).to(llama_->device());
+  const at::Tensor sum =
+      SumCrossEntropy(hidden_MD, llama_->head_VD(), on_device(targets), weights_M);
+  (sum / total_weight).backward();
   return sum.item<double>();
 }
 
@@ -106,15 +129,17 @@ std::optional<StepResult> TrainLoop::Step(int64_t steps_done, bool stop) {
   result.step = steps_done + 1;
   result.supervised_tokens = counts[0];
   result.tokens = counts[1];
+  const double total_weight =
+      is_weighted_ ? WeightOf(passes) : static_cast<double>(result.supervised_tokens);
   optimizer_.ZeroGradients();
   double sum = 0;
   if (passes.empty()) optimizer_.ArmReduction();
   for (size_t i = 0; i < passes.size(); ++i) {
     if (i + 1 == passes.size()) optimizer_.ArmReduction();
-    sum += Backward(passes[i], rows.epoch, result.supervised_tokens);
+    sum += Backward(passes[i], rows.epoch, total_weight);
   }
   optimizer_.FinishReduction();
-  result.loss = collective_->Sum(sum) / static_cast<double>(result.supervised_tokens);
+  result.loss = collective_->Sum(sum) / total_weight;
   result.gradient_norm = optimizer_.ClipGradients();
   if (!std::isfinite(result.loss) || !std::isfinite(result.gradient_norm)) {
     throw Failure(core::ExitCode::kNonFiniteLoss,

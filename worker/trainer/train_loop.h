@@ -59,12 +59,15 @@ class TrainLoop {
  private:
   struct Pass;
   std::vector<Pass> PassesOf(const StepRows& rows) const;
-  double Backward(const Pass& pass, int64_t epoch, int64_t num_supervised);
+  double Backward(const Pass& pass, int64_t epoch, double total_weight);
+  // Of the supervised tokens of all ranks' passes.
+  double WeightOf(const std::vector<Pass>& passes) const;
 
   core::TrainingSpec settings_;
   int64_t seed_;
   const std::vector<text::Example>* examples_;
   std::vector<int64_t> lengths_;  // tokens of each example
+  bool is_weighted_ = false;      // some token of some example has another weight than 1
   model::Llama* llama_;
   Collective* collective_;
   Optimizer optimizer_;

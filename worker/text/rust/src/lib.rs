@@ -4,6 +4,7 @@
 mod case;
 mod clock;
 mod ffi;
+mod forms;
 mod language;
 mod python_json;
 mod template;

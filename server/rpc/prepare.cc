@@ -1,0 +1,138 @@
+#include "server/rpc/prepare.h"
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_format.h"
+#include "core/data.h"
+#include "core/dataset_refs.h"
+#include "core/sha256.h"
+#include "core/status.h"
+#include "wire/status.h"
+
+namespace jenner::rpc {
+namespace {
+
+constexpr char kDatasetPrefix[] = "sha256:";
+constexpr int64_t kChunkBytes = int64_t{1} << 20;
+
+std::string HashOf(const std::string& ref) { return ref.substr(sizeof kDatasetPrefix - 1); }
+
+absl::StatusOr<std::vector<core::Row>> ReadRows(const store::BlobStore& blobs,
+                                                const std::string& ref, core::DatasetUse use) {
+  ASSIGN_OR_RETURN(const std::string bytes, ReadBlob(blobs, HashOf(ref)));
+  absl::StatusOr<std::vector<core::Row>> rows = core::ParseDataset(bytes, use);
+  if (!rows.ok()) return Annotate(rows.status(), ref);
+  return rows;
+}
+
+// Of all sets that are answered. Sets of given answers may well be what is trained on.
+absl::StatusOr<std::vector<core::Row>> ReadPrompts(const core::ExperimentSpec& spec,
+                                                   const store::BlobStore& blobs) {
+  ASSIGN_OR_RETURN(std::vector<core::Row> prompts,
+                   ReadRows(blobs, spec.evaluation.prompts, core::DatasetUse::kEvaluation));
+  for (const core::PromptSetSpec& set : spec.evaluation.sets) {
+    if (set.mode == core::EvaluationMode::kLogProbability) continue;
+    ASSIGN_OR_RETURN(std::vector<core::Row> more,
+                     ReadRows(blobs, set.prompts, core::DatasetUse::kEvaluation));
+    for (core::Row& row : more) prompts.push_back(std::move(row));
+  }
+  return prompts;
+}
+
+absl::Status Store(const std::string& bytes, store::BlobStore& blobs,
+                   store::DatasetStore& datasets) {
+  const std::string sha256 = core::Sha256Hex(bytes);
+  const absl::StatusOr<store::DatasetInfo> known = datasets.Find(sha256);
+  if (known.ok() && known->for_training) return absl::OkStatus();
+  ASSIGN_OR_RETURN(
+      std::unique_ptr<store::BlobWriter> writer,
+      blobs.Create(sha256, static_cast<int64_t>(bytes.size()), core::kMaxDatasetBytes));
+  for (size_t at = 0; at < bytes.size(); at += kChunkBytes) {
+    RETURN_IF_ERROR(writer->Write(std::string_view(bytes).substr(at, kChunkBytes)));
+  }
+  return datasets.Add(std::move(writer), sha256, core::DatasetUse::kTraining);
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> ReadBlob(const store::BlobStore& blobs, const std::string& sha256) {
+  ASSIGN_OR_RETURN(const std::unique_ptr<store::BlobReader> reader, blobs.Read(sha256));
+  std::string bytes;
+  for (;;) {
+    ASSIGN_OR_RETURN(const std::string chunk, reader->Read(kChunkBytes));
+    if (chunk.empty()) return bytes;
+    bytes += chunk;
+  }
+}
+
+absl::Status CheckDatasets(const core::ExperimentSpec& spec, const store::DatasetStore& datasets) {
+  core::Faults missing;
+  std::string first_missing;
+  core::Faults misused;
+  core::ForEachDataset(
+      spec, [&](const std::string& field, const std::string& ref, core::DatasetUse use) {
+        if (ref.empty()) return;
+        const bool for_training = use == core::DatasetUse::kTraining;
+        const std::string sha256 = ref.substr(sizeof kDatasetPrefix - 1);
+        const absl::StatusOr<store::DatasetInfo> found = datasets.Find(sha256);
+        if (!found.ok()) {
+          if (missing.empty()) first_missing = sha256;
+          missing.push_back({field, ref + " was not uploaded"});
+        } else if (!(for_training ? found->for_training : found->for_evaluation)) {
+          misused.push_back({field, absl::StrFormat("%s was uploaded for %s only", ref,
+                                                    for_training ? "evaluation" : "training")});
+        }
+      });
+  if (!missing.empty()) {
+    return wire::WithResource(
+        wire::WithReason(wire::FaultsStatus(missing, absl::StatusCode::kNotFound),
+                         "DATASET_NOT_FOUND"),
+        "dataset", "datasets/" + first_missing);
+  }
+  return misused.empty() ? absl::OkStatus()
+                         : wire::WithReason(wire::FaultsStatus(misused), "DATASET_USE");
+}
+
+absl::Status MakeData(store::BlobStore& blobs, store::DatasetStore& datasets, bool is_preview,
+                      core::ExperimentSpec* spec) {
+  if (spec->data.empty() && spec->dataset.empty()) return absl::OkStatus();
+  core::Faults faults;
+  ASSIGN_OR_RETURN(const std::vector<core::Row> prompts, ReadPrompts(*spec, blobs));
+  if (!spec->dataset.empty()) {
+    ASSIGN_OR_RETURN(const std::vector<core::Row> rows,
+                     ReadRows(blobs, spec->dataset, core::DatasetUse::kTraining));
+    const std::vector<std::string> ids = core::Contaminated(rows, prompts);
+    if (!ids.empty()) {
+      faults.push_back(
+          {"dataset", absl::StrFormat("%d of its %d rows ask what an evaluation prompt asks, the "
+                                      "first is \"%s\"; a set under `data` can drop or allow them",
+                                      ids.size(), rows.size(), ids.front())});
+    }
+  }
+  for (auto& [name, data] : spec->data) {
+    std::vector<std::vector<core::Row>> sources;
+    for (const core::DataSource& source : data.sources) {
+      ASSIGN_OR_RETURN(std::vector<core::Row> rows,
+                       ReadRows(blobs, source.dataset, core::DatasetUse::kTraining));
+      sources.push_back(std::move(rows));
+    }
+    core::Faults own;
+    const std::vector<core::Row> made =
+        core::MakeTrainingSet(data, std::move(sources), prompts, &own);
+    for (core::Fault& fault : own) {
+      faults.push_back(
+          {absl::StrFormat("data.%s.%s", name, fault.field), std::move(fault.message)});
+    }
+    if (!own.empty()) continue;
+    const std::string bytes = core::FormatDataset(made);
+    if (!is_preview) RETURN_IF_ERROR(Store(bytes, blobs, datasets));
+    data.result = kDatasetPrefix + core::Sha256Hex(bytes);
+  }
+  if (faults.empty()) return absl::OkStatus();
+  return wire::WithReason(wire::FaultsStatus(faults), "INVALID_DATA");
+}
+
+}  // namespace jenner::rpc

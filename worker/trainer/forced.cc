@@ -1,0 +1,99 @@
+// Legend: N tokens of a pass, M positions that are looked at, D model, V vocabulary, C choices.
+#include "worker/trainer/forced.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+
+#include "worker/trainer/loss.h"
+
+namespace jenner::trainer {
+namespace {
+
+constexpr int64_t kMaxTokensPerPass = 4096;
+
+// Calls `pass(first, last, hidden_ND, starts)` for neighbouring rows that are computed together.
+template <typename Ids, typename Pass>
+void ForEachPass(const model::Llama& llama, size_t count, const Ids& ids_of, const Pass& pass) {
+  const at::NoGradGuard no_grad;
+  for (size_t first = 0; first < count;) {
+    model::TokenBatch batch;
+    std::vector<int64_t> ids;
+    batch.row_starts.push_back(0);
+    size_t last = first;
+    while (last < count) {
+      const std::vector<int32_t>& row = ids_of(last);
+      const bool is_full = static_cast<int64_t>(ids.size() + row.size()) > kMaxTokensPerPass;
+      if (last > first && is_full) break;
+      ids.insert(ids.end(), row.begin(), row.end());
+      batch.row_starts.push_back(static_cast<int64_t>(ids.size()));
+      ++last;
+    }
+    batch.ids_N = at::tensor(ids, at::kLong);
+    pass(first, last, llama.Forward(batch), batch.row_starts);
+    first = last;
+  }
+}
+
+at::Tensor OnDevice(const model::Llama& llama, const std::vector<int64_t>& values) {
+  return at::tensor(values, at::kLong).to(llama.device());
+}
+
+}  // namespace
+
+std::vector<std::vector<double>> TokenLogProbabilities(
+    const model::Llama& llama, const std::vector<const text::Example*>& examples) {
+  std::vector<std::vector<double>> all(examples.size());
+  const auto ids_of = [&](size_t i) -> const std::vector<int32_t>& { return examples[i]->ids; };
+  ForEachPass(llama, examples.size(), ids_of,
+              [&](size_t first, size_t last, const at::Tensor& hidden_ND,
+                  const std::vector<int64_t>& starts) {
+                std::vector<int64_t> positions, targets;
+                for (size_t i = first; i < last; ++i) {
+                  for (const text::TokenRange& range : examples[i]->supervised) {
+                    for (int32_t t = range.begin; t < range.end; ++t) {
+                      positions.push_back(starts[i - first] + t - 1);
+                      targets.push_back(examples[i]->ids[static_cast<size_t>(t)]);
+                    }
+                  }
+                }
+                const at::Tensor hidden_MD = hidden_ND.index_select(0, OnDevice(llama, positions));
+                const at::Tensor values_M =
+                    LogProbabilities(hidden_MD, llama.head_VD(), OnDevice(llama, targets))
+                        .cpu()
+                        .to(at::kDouble)
+                        .contiguous();
+                const double* next = values_M.const_data_ptr<double>();
+                for (size_t i = first; i < last; ++i) {
+                  all[i].assign(next, next + examples[i]->num_supervised);
+                  next += examples[i]->num_supervised;
+                }
+              });
+  return all;
+}
+
+std::vector<size_t> Classify(const model::Llama& llama,
+                             const std::vector<const std::vector<int32_t>*>& prompts,
+                             const std::vector<int32_t>& choice_ids) {
+  std::vector<size_t> chosen(prompts.size());
+  const at::Tensor ids_C =
+      OnDevice(llama, std::vector<int64_t>(choice_ids.begin(), choice_ids.end()));
+  const auto ids_of = [&](size_t i) -> const std::vector<int32_t>& { return *prompts[i]; };
+  ForEachPass(
+      llama, prompts.size(), ids_of,
+      [&](size_t first, size_t last, const at::Tensor& hidden_ND,
+          const std::vector<int64_t>& starts) {
+        std::vector<int64_t> ends;
+        for (size_t i = first; i < last; ++i) ends.push_back(starts[i - first + 1] - 1);
+        const at::Tensor hidden_MD = hidden_ND.index_select(0, OnDevice(llama, ends));
+        const at::Tensor logits_MC =
+            at::mm(hidden_MD, llama.head_VD().index_select(0, ids_C).t()).cpu().contiguous();
+        const float* row = logits_MC.const_data_ptr<float>();
+        for (size_t i = first; i < last; ++i, row += choice_ids.size()) {
+          chosen[i] = static_cast<size_t>(std::max_element(row, row + choice_ids.size()) - row);
+        }
+      });
+  return chosen;
+}
+
+}  // namespace jenner::trainer
