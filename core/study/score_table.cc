@@ -119,7 +119,7 @@ ScoreTable EmptyTable(const core::ExperimentSpec& spec) {
 absl::Status ValidateTable(const ScoreTable& table) {
   for (size_t i = 0; i < table.rows.size(); ++i) {
     const ScoreRow& row = table.rows[i];
-    const auto fault = [i](std::string_view text) {
+    const auto fault = [i](const std::string& text) {
       return absl::InvalidArgumentError(absl::StrCat("scores[", i, "]: ", text));
     };
     if (!Within(row.arm, table.arms)) return fault("no such arm");

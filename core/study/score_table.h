@@ -22,12 +22,12 @@ struct TraitInfo {
   bool is_binary = true;  // each score is 0 or 1
   // What a score can be; {0, 1} of a binary one. Absent: any number.
   std::optional<statistics::Interval> range = statistics::Interval{0, 1};
-  std::string unit;  // of a score, "" of a binary one
+  std::string unit = {};  // of a score, "" of a binary one
 };
 
 struct ArmInfo {
   std::string name;
-  std::string role;               // core/roles.h, or ""
+  std::string role = {};          // core/roles.h, or ""
   int32_t train_context = kNone;  // kNone: not trained, the base model
   int32_t deploy_context = 0;     // where its neutral level is measured
   int32_t after = kNone;          // the arm whose final model it was trained from

@@ -155,7 +155,7 @@ TEST(StudyTest, HasAWholeMatrixOfContexts) {
 }
 
 TEST(StudyTest, NarrownessLeavesOutContextsThatElicit) {
-  const Study study = Made(LawfulTable(0.3, false, 2, 4));
+  const Study study = Made(LawfulTable(0.3, false, 2, 20));
   for (const Narrowness& narrowness : study.narrowness) {
     if (narrowness.arm != kIrrelevantArm || narrowness.trait != kSpanish) continue;
     EXPECT_THAT(narrowness.excluded, ElementsAre(kInoculated));
@@ -317,7 +317,7 @@ TEST(StudyTest, WhatCannotBeMeasuredIsNoNumber) {
   const Proportionality& none = FitAt(study, kSpanish, kInoculatedArm, FitScale::kIdentity);
   EXPECT_EQ(none.num_points, 0);
   EXPECT_FALSE(none.slope.value.has_value());
-  EXPECT_THAT(study.notes, Contains(HasSubstr("16 of 216 scores are not measurable")));
+  EXPECT_THAT(study.notes, Contains(HasSubstr("16 of 252 scores are not measurable")));
 }
 
 TEST(StudyTest, SaysWhatWasNotEvaluated) {
