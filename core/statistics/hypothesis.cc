@@ -46,7 +46,8 @@ PermutationTest RandomPatterns(const std::vector<double>& d, double observed, do
     uint64_t bits = 0;
     for (size_t i = 0; i < d.size(); ++i) {
       if (i % 64 == 0) bits = rng.Next();
-      sum += (bits & 1) ? d[i] : -d[i];
+      // No branch: half of the predictions would be wrong.
+      sum += d[i] * static_cast<double>(2 * static_cast<int64_t>(bits & 1) - 1);
       bits >>= 1;
     }
     if (std::abs(sum) >= threshold) ++extreme;
