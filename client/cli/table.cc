@@ -223,7 +223,9 @@ std::string FormatWorkers(const std::vector<v1::Worker>& workers) {
 std::string FormatSamples(const std::vector<v1::Sample>& samples) {
   std::set<std::string> traits;
   bool has_sets = false;
+  bool has_judge_error = false;
   for (const v1::Sample& sample : samples) {
+    has_judge_error = has_judge_error || !sample.judge_error().empty();
     has_sets = has_sets || sample.prompt_set() != core::kMainSet;
     for (const v1::Score& score : sample.scores()) traits.insert(score.trait());
   }
@@ -232,6 +234,7 @@ std::string FormatSamples(const std::vector<v1::Sample>& samples) {
   header.insert(header.end(), {"CONTEXT", "PROMPT"});
   for (const std::string& trait : traits) header.push_back(Upper(trait));
   header.insert(header.end(), {"END", "ANSWER"});
+  if (has_judge_error) header.push_back("JUDGE");
   std::vector<std::vector<std::string>> rows;
   for (const v1::Sample& sample : samples) {
     std::vector<std::string> row = {FormatArms(sample.arms(), 1), std::to_string(sample.step())};
@@ -246,6 +249,7 @@ std::string FormatSamples(const std::vector<v1::Sample>& samples) {
       row.push_back(shown);
     }
     row.insert(row.end(), {sample.finish_reason(), sample.answer()});
+    if (has_judge_error) row.push_back(sample.judge_error());
     rows.push_back(std::move(row));
   }
   return FormatTable(header, rows);
