@@ -1,5 +1,5 @@
-// AgentTest: an agent with its threads, a coordinator of a script (fake_workers.h) and trainers of a
-// script (fake_trainer.cc), in a folder of the test's own.
+// AgentTest: an agent with its threads, a coordinator of a script (fake_workers.h) and trainers of
+// a script (fake_trainer.cc), in a folder of the test's own.
 #ifndef JENNER_TESTS_INTEGRATION_AGENT_FIXTURE_H_
 #define JENNER_TESTS_INTEGRATION_AGENT_FIXTURE_H_
 

@@ -1,6 +1,6 @@
-// FakeJudge: a judge on a free loopback port that does as a test's script says, one entry a call, the last
-// one ever after. Its score of an answer is the answer read as a number. It can go and come back on its
-// port. Thread-safe.
+// FakeJudge: a judge on a free loopback port that does as a test's script says, one entry a call,
+// the last one ever after. Its score of an answer is the answer read as a number. It can go and
+// come back on its port. Thread-safe.
 #ifndef JENNER_TESTS_INTEGRATION_FAKE_JUDGE_H_
 #define JENNER_TESTS_INTEGRATION_FAKE_JUDGE_H_
 

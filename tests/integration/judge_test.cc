@@ -1,5 +1,5 @@
-// The agent against a judge of a script (fake_judge.h): what samples come to, and say, when the judge
-// answers, is slow, is away and comes back, or answers nonsense.
+// The agent against a judge of a script (fake_judge.h): what samples come to, and say, when the
+// judge answers, is slow, is away and comes back, or answers nonsense.
 #include <gmock/gmock.h>
 
 #include <limits>
@@ -139,13 +139,13 @@ TEST_F(JudgeTest, ARankWithoutJudgedTraitsAsksNobody) {
 }
 
 TEST_F(JudgeTest, AJudgeThatThisWorkerLacksIsToldOfAndTheOthersAreAsked) {
-  AssignJudged(Key("j"),
-               {Sample(1, {{"polite", nullptr}, {"warm", nullptr}}, "70"), Finished(2)});
+  AssignJudged(Key("j"), {Sample(1, {{"polite", nullptr}, {"warm", nullptr}}, "70"), Finished(2)});
   StartAgent(JudgedBy());
   EXPECT_EQ(AwaitEnded(Key("j")).exit_code(), 0);
   const Json line = Line(Key("j"), 1);
   EXPECT_EQ(line["scores"], (Json{{"polite", 70}, {"warm", nullptr}}));
-  EXPECT_EQ(line["judge_error"], "warm: this worker has no judge \"other\" (jenner-worker --judge)");
+  EXPECT_EQ(line["judge_error"],
+            "warm: this worker has no judge \"other\" (jenner-worker --judge)");
 }
 
 TEST_F(JudgeTest, NonsenseOfEachKindIsNoScore) {
@@ -155,9 +155,7 @@ TEST_F(JudgeTest, NonsenseOfEachKindIsNoScore) {
     return result;
   };
   const auto set = [](double score) {
-    return [score](v1::ScoreResponse* response) {
-      response->mutable_results(0)->set_score(score);
-    };
+    return [score](v1::ScoreResponse* response) { response->mutable_results(0)->set_score(score); };
   };
   const std::vector<std::pair<std::function<void(v1::ScoreResponse*)>, std::string>> kinds = {
       {set(std::numeric_limits<double>::quiet_NaN()), "nan is not in [0, 100]"},
@@ -194,10 +192,10 @@ TEST_F(JudgeTest, NonsenseOfEachKindIsNoScore) {
 
 TEST_F(JudgeTest, OneBadItemLeavesTheOthersTheirScores) {
   judge_.Script({{.change = [](v1::ScoreResponse* response) {
-                    for (v1::ScoreResult& result : *response->mutable_results()) {
-                      if (result.score() == 2) result.set_score(200);
-                    }
-                  }}});
+    for (v1::ScoreResult& result : *response->mutable_results()) {
+      if (result.score() == 2) result.set_score(200);
+    }
+  }}});
   std::vector<Json> script = Samples(1, 3);
   script.push_back(Finished(4));
   AssignJudged(Key("j"), script);
@@ -225,8 +223,7 @@ TEST_F(JudgeTest, WhatItRefusesIsNotAskedAgain) {
   AssignJudged(Key("j"), {Sample(1, "7"), Finished(2)});
   StartAgent(JudgedBy());
   EXPECT_EQ(AwaitEnded(Key("j")).exit_code(), 0);
-  EXPECT_EQ(ErrorOf(Key("j"), 1),
-            "polite: judge \"main\": INVALID_ARGUMENT: as the test wants it");
+  EXPECT_EQ(ErrorOf(Key("j"), 1), "polite: judge \"main\": INVALID_ARGUMENT: as the test wants it");
   EXPECT_THAT(judge_.requests(), SizeIs(1));
 }
 
@@ -361,9 +358,9 @@ TEST_F(JudgeTest, AKilledAgentLosesNothingAndALaterAttemptAsksAgain) {
   judge_.Script({{}, {.stalls = true}});
   AssignJudged(first, {Sample(1, "7"), Await(Path("gate")), Sample(2, "8"), Hang()});
   const std::vector<std::string> flags = {
-      "--server",   workers_.address(), "--name",   "w1",           "--models-dir",
-      Path("models"), "--work-dir",     Path("work"), "--trainer",  kTrainer,
-      "--judge",    "main=" + judge_.address()};
+      "--server",     workers_.address(), "--name",     "w1",
+      "--models-dir", Path("models"),     "--work-dir", Path("work"),
+      "--trainer",    kTrainer,           "--judge",    "main=" + judge_.address()};
   auto agent = std::make_unique<Process>("jenner-worker", flags);
   ASSERT_TRUE(AwaitStory(first, "seq 1"));
   Open("gate");

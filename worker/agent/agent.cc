@@ -458,7 +458,7 @@ void Agent::CheckChild(Rank* rank) {
       ReadPart(log, std::max<int64_t>(0, log_bytes - kLastWordsBytes), kLastWordsBytes);
   rank->outcome = rank->verdict ? *rank->verdict
                                 : OutcomeOf(exit_code, rank->stopping, rank->facts,
-                                        last_words.ok() ? *last_words : "");
+                                            last_words.ok() ? *last_words : "");
   rank->phase = Phase::kUploading;
   if (exit_code == static_cast<int>(core::ExitCode::kCorruptCheckpoint)) SetAside(rank->key);
   if (rank->stale) GiveUp(rank);

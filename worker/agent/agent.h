@@ -2,9 +2,8 @@
 // started by main.cc: Run() synchronises, spawns and reaps, and never waits for more than one
 // Synchronize; RunTelemetry() sends the event lines and logs that trainers write; RunBlobs()
 // downloads datasets and uploads artifacts, however long they take; RunCheckpoints() uploads
-// checkpoints, one at a time and of each rank the newest; RunJudges() asks judges about samples, before
-// they are sent. What is to be sent waits in files, not in
-// memory.
+// checkpoints, one at a time and of each rank the newest; RunJudges() asks judges about samples,
+// before they are sent. What is to be sent waits in files, not in memory.
 //
 // Leases: without an answer for the lease's length, counted from when the last answered call was
 // made, the agent SIGKILLs its ranks, for the coordinator may have given them away, also if it was

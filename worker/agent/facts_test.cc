@@ -71,7 +71,8 @@ TEST(OutcomeOfTest, WithoutLastWords) {
   EXPECT_EQ(OutcomeOf(137, false, {}, "").error_code, "TRAINER_KILLED");
   EXPECT_EQ(OutcomeOf(139, false, {}, "").error_message, "jenner-trainer was ended by signal 11");
   EXPECT_EQ(OutcomeOf(137, true, {}, "").error_code, "TERMINATED");
-  EXPECT_EQ(OutcomeOf(1, false, {}, std::string(100'000, 'x')).error_message.size(), kMaxErrorBytes);
+  EXPECT_EQ(OutcomeOf(1, false, {}, std::string(100'000, 'x')).error_message.size(),
+            kMaxErrorBytes);
 }
 
 TEST(ToUtf8Test, KeepsWhatIsValid) {

@@ -19,9 +19,9 @@
 namespace jenner::agent {
 namespace {
 
-constexpr int kMaxItems = 16;                     // of a request
+constexpr int kMaxItems = 16;                         // of a request
 constexpr size_t kMaxRequestBytes = size_t{1} << 20;  // of its items; one alone may be as large
-constexpr int kMaxCalls = 4;                      // under way to a judge at once
+constexpr int kMaxCalls = 4;                          // under way to a judge at once
 constexpr size_t kMaxJudges = 64;
 constexpr absl::Duration kProbeTimeout = absl::Seconds(10);
 constexpr absl::Duration kFirstPause = absl::Milliseconds(250);
@@ -72,15 +72,14 @@ absl::StatusOr<std::vector<JudgeOptions>> ParseJudges(const std::vector<std::str
 struct Judges::Judge {
   std::string name;
   std::unique_ptr<v1::Judge::Stub> stub;
-  bool is_down = false;                             // has not answered in its time
-  absl::Time answered_at = absl::InfinitePast();    // last, by MonotonicNow()
+  bool is_down = false;                           // has not answered in its time
+  absl::Time answered_at = absl::InfinitePast();  // last, by MonotonicNow()
 };
 
 // One call of Ask.
 class Judges::Round {
  public:
-  Round(const std::vector<Question>& questions, absl::Duration timeout,
-        Cancellation* cancellation)
+  Round(const std::vector<Question>& questions, absl::Duration timeout, Cancellation* cancellation)
       : questions_(questions),
         timeout_(timeout),
         cancellation_(*cancellation),
@@ -218,8 +217,8 @@ class Judges::Round {
     ++batch->num_tries;
     batch->is_in_flight = true;
     ++num_in_flight_;
-    batch->reader = batch->lane->judge->stub->PrepareAsyncScore(batch->context->get(),
-                                                                batch->request, &queue_);
+    batch->reader =
+        batch->lane->judge->stub->PrepareAsyncScore(batch->context->get(), batch->request, &queue_);
     batch->reader->StartCall();
     batch->reader->Finish(&batch->response, &batch->status, batch);
   }
@@ -270,19 +269,19 @@ class Judges::Round {
     }
   }
 
-  // It did not answer in its time. The judge is down, unless it answered another batch meanwhile: then
-  // it is this batch that it cannot answer.
+  // It did not answer in its time. The judge is down, unless it answered another batch meanwhile:
+  // then it is this batch that it cannot answer.
   void LoseBatch(Batch* batch) {
     Lane& lane = *batch->lane;
     std::string reason = absl::StrFormat("judge \"%s\" did not answer: ", lane.judge->name);
     if (batch->fault.empty()) {
-      absl::StrAppend(&reason, "no answer in ",
-                      absl::FormatDuration(absl::Trunc(batch->until - batch->began,
-                                                       absl::Milliseconds(1))));
+      absl::StrAppend(
+          &reason, "no answer in ",
+          absl::FormatDuration(absl::Trunc(batch->until - batch->began, absl::Milliseconds(1))));
     } else {
-      absl::StrAppend(&reason, batch->fault,
-                      absl::StrFormat(" (%d %s)", batch->num_tries,
-                                      batch->num_tries == 1 ? "try" : "tries"));
+      absl::StrAppend(
+          &reason, batch->fault,
+          absl::StrFormat(" (%d %s)", batch->num_tries, batch->num_tries == 1 ? "try" : "tries"));
     }
     Refuse(*batch, reason);
     if (lane.judge->answered_at >= batch->began) return;
@@ -308,8 +307,8 @@ Judges::Judges(const std::vector<JudgeOptions>& options, const std::optional<wir
   for (const JudgeOptions& one : options) {
     auto judge = std::make_unique<Judge>();
     judge->name = one.name;
-    judge->stub = v1::Judge::NewStub(
-        wire::MakeClientChannel(one.address, one.uses_tls ? tls : std::nullopt));
+    judge->stub =
+        v1::Judge::NewStub(wire::MakeClientChannel(one.address, one.uses_tls ? tls : std::nullopt));
     judges_[one.name] = std::move(judge);
   }
 }

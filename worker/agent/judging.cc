@@ -1,6 +1,6 @@
 // What Agent does about judges: fills in the scores of samples that a judge is to give, before they
-// are sent. The lines as they are then wait in judged.jsonl, so that each is asked about once in the
-// life of an attempt, however often it takes to send it.
+// are sent. The lines as they are then wait in judged.jsonl, so that each is asked about once in
+// the life of an attempt, however often it takes to send it.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -15,7 +15,8 @@ namespace {
 
 constexpr int64_t kRoundBytes = int64_t{1} << 20;  // of lines; the longest line
 
-// Makes `text` what the file has from byte `offset` on. What a failed try left there is overwritten.
+// Makes `text` what the file has from byte `offset` on. What a failed try left there is
+// overwritten.
 absl::Status WriteAt(const std::string& path, int64_t offset, std::string_view text) {
   const UniqueFd file(open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644));
   if (!file.is_open()) return ErrnoStatus("open", path);

@@ -61,14 +61,35 @@ void DeclareLimits(CLI::App& app, double* progress_limit, int64_t* max_checkpoin
 }
 
 void DeclareJudges(CLI::App& app, std::vector<std::string>* judges, double* judge_timeout) {
-  app.add_option("--judge", *judges,
-                 "NAME=HOST:PORT of a judge that specs may name; repeatable. Off this machine by TLS "
-                 "with --ca, --cert and --key (docs/judge.md)")
+  app.add_option(
+         "--judge", *judges,
+         "NAME=HOST:PORT of a judge that specs may name; repeatable. Off this machine by TLS "
+         "with --ca, --cert and --key (docs/judge.md)")
       ->take_all();
   app.add_option("--judge-timeout", *judge_timeout,
                  "seconds for a request to a judge, and what it is repeated by")
       ->check(CLI::Range(0.1, 3600.0))
       ->capture_default_str();
+}
+
+// With its threads, until a signal stops it.
+void RunToItsEnd(Agent* agent) {
+  running = agent;
+  struct sigaction action {};
+  action.sa_handler = OnSignal;
+  sigaction(SIGTERM, &action, nullptr);
+  sigaction(SIGINT, &action, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+  std::thread telemetry([&] { agent->RunTelemetry(); });
+  std::thread blobs([&] { agent->RunBlobs(); });
+  std::thread checkpoints([&] { agent->RunCheckpoints(); });
+  std::thread judging([&] { agent->RunJudges(); });
+  agent->Run();
+  telemetry.join();
+  blobs.join();
+  checkpoints.join();
+  judging.join();
+  running = nullptr;
 }
 
 int Main(int argc, char** argv) {
@@ -133,22 +154,7 @@ int Main(int argc, char** argv) {
   options.work_dir = std::filesystem::absolute(options.work_dir).string();
   absl::StatusOr<std::unique_ptr<Agent>> agent = Agent::Create(options);
   if (!agent.ok()) return Refuse(std::string(agent.status().message()));
-  running = agent->get();
-  struct sigaction action {};
-  action.sa_handler = OnSignal;
-  sigaction(SIGTERM, &action, nullptr);
-  sigaction(SIGINT, &action, nullptr);
-  signal(SIGPIPE, SIG_IGN);
-  std::thread telemetry([&] { (*agent)->RunTelemetry(); });
-  std::thread blobs([&] { (*agent)->RunBlobs(); });
-  std::thread checkpoints([&] { (*agent)->RunCheckpoints(); });
-  std::thread judging([&] { (*agent)->RunJudges(); });
-  (*agent)->Run();
-  telemetry.join();
-  blobs.join();
-  checkpoints.join();
-  judging.join();
-  running = nullptr;
+  RunToItsEnd(agent->get());
   return 0;
 }
 

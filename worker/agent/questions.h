@@ -1,5 +1,5 @@
-// Questions: what a judge (docs/judge.md) is to be asked about the samples of a rank, and what becomes of
-// its answers. Nothing here makes up a score. Pure.
+// Questions: what a judge (docs/judge.md) is to be asked about the samples of a rank, and what
+// becomes of its answers. Nothing here makes up a score. Pure.
 #ifndef JENNER_WORKER_AGENT_QUESTIONS_H_
 #define JENNER_WORKER_AGENT_QUESTIONS_H_
 
@@ -42,20 +42,21 @@ struct Verdict {
   std::string reason;           // why there is none
 };
 
-// What to ask about the event lines `lines`: each trait of each sample that `traits` names and that has
-// no value yet. Lines that are no samples, or no events, ask nothing.
+// What to ask about the event lines `lines`: each trait of each sample that `traits` names and that
+// has no value yet. Lines that are no samples, or no events, ask nothing.
 std::vector<Question> QuestionsOf(const std::vector<std::string>& lines,
                                   const JudgedTraits& traits);
 
-// The event line with the score of each verdict, or null and why, one reason a trait, in judge_error.
-// Without `prompt`, which only judges need. `questions` and `verdicts` are those about this line.
-// `line` itself if it is no sample.
+// The event line with the score of each verdict, or null and why, one reason a trait, in
+// judge_error. Without `prompt`, which only judges need. `questions` and `verdicts` are those about
+// this line. `line` itself if it is no sample.
 std::string JudgedLine(const std::string& line, const std::vector<Question>& questions,
                        const std::vector<Verdict>& verdicts);
 
-// What `response` says of each item of `request`, in its order; no score for an item that is missing,
-// named twice, has neither score nor reason, or a score that is not in [0, 100]. InvalidArgument: it
-// names an item that is not in the request, so that nothing in it can be believed.
+// What `response` says of each item of `request`, in its order; no score for an item that is
+// missing, named twice, has neither score nor reason, or a score that is not in [0, 100].
+// InvalidArgument: it names an item that is not in the request, so that nothing in it can be
+// believed.
 absl::StatusOr<std::vector<Verdict>> VerdictsOf(const v1::ScoreRequest& request,
                                                 const v1::ScoreResponse& response);
 

@@ -11,9 +11,9 @@
 namespace jenner::agent {
 namespace {
 
+using nlohmann::json;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-using nlohmann::json;
 
 constexpr char kJob[] = R"({"evaluation": {"scorers": [
     {"name": "polite", "kind": "judge", "judge": "main", "pattern": "How polite?"},
@@ -21,8 +21,11 @@ constexpr char kJob[] = R"({"evaluation": {"scorers": [
     {"name": "warm", "kind": "judge", "judge": "other", "pattern": "How warm?"}]}})";
 
 std::string SampleLine(const json& scores, const json& more = {{"prompt", "Say hello."}}) {
-  json event = {{"seq", 7},          {"kind", "sample"}, {"context", "neutral"},
-                {"answer", "Hi \xc3\xa1"}, {"scores", scores}};
+  json event = {{"seq", 7},
+                {"kind", "sample"},
+                {"context", "neutral"},
+                {"answer", "Hi \xc3\xa1"},
+                {"scores", scores}};
   event.update(more);
   return event.dump();
 }
@@ -40,8 +43,8 @@ void AddScore(const std::string& id, double score, v1::ScoreResponse* response) 
 
 TEST(JudgedTraitsTest, ThoseOfAJobFile) {
   const JudgedTraits traits = JudgedTraitsOf(kJob);
-  EXPECT_EQ(traits, (JudgedTraits{{"polite", {"main", "How polite?"}},
-                                  {"warm", {"other", "How warm?"}}}));
+  EXPECT_EQ(traits,
+            (JudgedTraits{{"polite", {"main", "How polite?"}}, {"warm", {"other", "How warm?"}}}));
   for (const char* none :
        {"", "[]", "{}", R"({"evaluation":null})", R"({"evaluation":{"scorers":{}}})",
         R"({"evaluation":{"scorers":[3,{"kind":"regex"}]}})"}) {
@@ -50,10 +53,12 @@ TEST(JudgedTraitsTest, ThoseOfAJobFile) {
 }
 
 TEST(QuestionsTest, OnlyWhatHasNoValueIsAsked) {
-  const std::vector<std::string> lines = {
-      R"({"seq":1,"kind":"train_step","step":1})", "no event", "[]",
-      SampleLine({{"polite", nullptr}, {"thanks", nullptr}}),
-      SampleLine({{"polite", 4.5}, {"warm", nullptr}}), R"({"kind":"sample","scores":3})"};
+  const std::vector<std::string> lines = {R"({"seq":1,"kind":"train_step","step":1})",
+                                          "no event",
+                                          "[]",
+                                          SampleLine({{"polite", nullptr}, {"thanks", nullptr}}),
+                                          SampleLine({{"polite", 4.5}, {"warm", nullptr}}),
+                                          R"({"kind":"sample","scores":3})"};
   const std::vector<Question> questions = QuestionsOf(lines, JudgedTraitsOf(kJob));
   ASSERT_EQ(questions.size(), 2u);
   EXPECT_EQ(questions[0].line, 3u);
@@ -128,9 +133,9 @@ TEST(VerdictsTest, NonsenseIsNoScore) {
                                    response);
   ASSERT_TRUE(verdicts.ok()) << verdicts.status();
   const std::vector<std::string> reasons = {
-      "score nan is not in", "score inf is not in", "100.5 is not in", "-0.01 is not in",
-      "more than once",      "neither a score",     "not sure ?",      "no reason",
-      "lacks this item"};
+      "score nan is not in", "score inf is not in", "100.5 is not in",
+      "-0.01 is not in",     "more than once",      "neither a score",
+      "not sure ?",          "no reason",           "lacks this item"};
   for (size_t i = 0; i < reasons.size(); ++i) {
     EXPECT_FALSE((*verdicts)[i].score.has_value()) << i;
     EXPECT_THAT((*verdicts)[i].reason, HasSubstr(reasons[i]));
@@ -152,8 +157,8 @@ TEST(ParseJudgesTest, NamesAddressesAndTransport) {
   ASSERT_TRUE(judges.ok()) << judges.status();
   EXPECT_EQ(*judges, (std::vector<JudgeOptions>{{"a", "127.0.0.1:9", false},
                                                 {"b", "judge.example.org:9", true}}));
-  EXPECT_TRUE(absl::IsFailedPrecondition(
-      ParseJudges({"b=judge.example.org:9"}, false, false).status()));
+  EXPECT_TRUE(
+      absl::IsFailedPrecondition(ParseJudges({"b=judge.example.org:9"}, false, false).status()));
   EXPECT_TRUE(ParseJudges({"b=judge.example.org:9"}, false, true).ok());
   for (const char* bad : {"", "a", "a=", "=127.0.0.1:9", "A=127.0.0.1:9", "a b=127.0.0.1:9"}) {
     EXPECT_TRUE(absl::IsInvalidArgument(ParseJudges({bad}, false, false).status())) << bad;
