@@ -54,7 +54,7 @@ class JudgeTest : public AgentTest {
   // A rank whose trait `polite` the judge `main` measures, `warm` the judge `other`.
   void AssignJudged(const v1::RankKey& key, const std::vector<Json>& script) {
     Json scorers = {
-        {{"name", "polite"}, {"kind", "judge"}, {"judge", "main"}, {"pattern", "How polite?"}},
+        {{"name", "polite"}, {"kind", "judge"}, {"judge", "main"}, {"pattern", instruction_}},
         {{"name", "warm"}, {"kind", "judge"}, {"judge", "other"}, {"pattern", "How warm?"}}};
     v1::Assignment assignment;
     *assignment.mutable_key() = key;
@@ -92,6 +92,7 @@ class JudgeTest : public AgentTest {
   }
 
   FakeJudge judge_;
+  std::string instruction_ = "How polite?";
 };
 
 TEST_F(JudgeTest, ScoresArePutIntoTheSamplesInTheirOrder) {
@@ -351,6 +352,34 @@ TEST_F(JudgeTest, ADropAndADrainDoNotWaitForAJudge) {
   ASSERT_TRUE(AwaitRequests(2)) << "a call for a rank that is gone ends";
   running_->Drain();
   EXPECT_TRUE(Of(Key("k")).lines.empty());
+}
+
+// The example judge over the wire, where the environment names a Python (absolute path) that has
+// what examples/judge/requirements.txt lists.
+TEST_F(JudgeTest, TheExampleJudgeScores) {
+  const char* python = std::getenv("JENNER_JUDGE_PYTHON");
+  if (python == nullptr) GTEST_SKIP() << "JENNER_JUDGE_PYTHON is not set";
+  Process judge(std::filesystem::path(python).lexically_relative(JENNER_BINARY_DIR "/bin"),
+                {JENNER_SOURCE_DIR "/examples/judge/judge.py", "--listen", "127.0.0.1:0"});
+  const std::string line = judge.Line();
+  const std::string prefix = "judge: listening on ";
+  ASSERT_EQ(line.rfind(prefix, 0), 0u) << line;
+  agent::AgentOptions options = Options();
+  options.judges = {{"main", line.substr(prefix.size()), false}};
+  instruction_ = "keywords: please, sorry";
+  AssignJudged(Key("j"), {Sample(1, "Please!"), Sample(2, "no"), Sample(3, " "), Finished(4)});
+  StartAgent(options);
+  EXPECT_EQ(AwaitEnded(Key("j")).exit_code(), 0);
+  EXPECT_EQ(Line(Key("j"), 1)["scores"]["polite"], 50);
+  EXPECT_EQ(Line(Key("j"), 2)["scores"]["polite"], 0);
+  EXPECT_EQ(ErrorOf(Key("j"), 3), "polite: the answer is empty");
+  instruction_ = "How polite?";
+  AssignJudged(Key("k"), {Sample(1, "Please!"), Finished(2)});
+  EXPECT_EQ(AwaitEnded(Key("k")).exit_code(), 0);
+  EXPECT_THAT(ErrorOf(Key("k"), 1),
+              HasSubstr("judge \"main\": INVALID_ARGUMENT: instruction: expected \"keywords:"));
+  judge.Kill(SIGTERM);
+  EXPECT_EQ(judge.Wait(), 0);
 }
 
 TEST_F(JudgeTest, AKilledAgentLosesNothingAndALaterAttemptAsksAgain) {

@@ -72,6 +72,7 @@ absl::StatusOr<std::vector<JudgeOptions>> ParseJudges(const std::vector<std::str
 struct Judges::Judge {
   std::string name;
   std::unique_ptr<v1::Judge::Stub> stub;
+  std::string last_fault;                         // that was logged
   bool is_down = false;                           // has not answered in its time
   absl::Time answered_at = absl::InfinitePast();  // last, by MonotonicNow()
 };
@@ -246,6 +247,11 @@ class Judges::Round {
     std::erase_if(lane.active, [&](const auto& one) { return one.get() == batch; });
   }
 
+  static void LogOnce(const std::string& fault, Judge* judge) {
+    if (fault != judge->last_fault) Log(fault);
+    judge->last_fault = fault;
+  }
+
   // It answered, if only with an error.
   void TakeAnswer(const absl::Status& status, Batch* batch) {
     Lane& lane = *batch->lane;
@@ -255,14 +261,15 @@ class Judges::Round {
     lane.is_probing = false;
     const std::string prefix = absl::StrCat("judge \"", lane.judge->name, "\": ");
     if (!status.ok()) {
-      Log(prefix + Describe(status));
+      LogOnce(prefix + Describe(status), lane.judge);
       return Refuse(*batch, prefix + Describe(status));
     }
     const absl::StatusOr<std::vector<Verdict>> verdicts =
         VerdictsOf(batch->request, batch->response);
     if (!verdicts.ok()) {
-      Log(prefix + Describe(verdicts.status()));
-      return Refuse(*batch, std::string(verdicts.status().message()));
+      const std::string reason(verdicts.status().message());
+      LogOnce(prefix + reason, lane.judge);
+      return Refuse(*batch, reason);
     }
     for (size_t i = 0; i < batch->questions.size(); ++i) {
       verdicts_[batch->questions[i]] = (*verdicts)[i];

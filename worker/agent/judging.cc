@@ -69,8 +69,10 @@ bool Agent::JudgeLines(const std::shared_ptr<Rank>& rank) {
     bytes = rank->judged_bytes;
   }
   const auto lines = ReadLines(rank->folder + "/events.jsonl", from, kRoundBytes);
-  absl::StatusOr<std::string> text = lines.status();
-  if (lines.ok()) {
+  absl::StatusOr<std::string> text = "";
+  if (!lines.ok()) {
+    text = lines.status();
+  } else {
     text = JudgedText(lines->lines, rank->judged_traits, &judges_, &rank->calls);
     if (text.ok() && !text->empty()) {
       const absl::Status written = WriteAt(rank->folder + "/judged.jsonl", bytes, *text);
