@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <utility>
 
 #include "core/roles.h"
@@ -151,9 +152,10 @@ class Expansion {
     const std::pair<std::string, int64_t> key(KeyOf(arm), seed);
     const auto found = trainings_.find(key);
     if (found != trainings_.end()) return found->second;
-    std::string after;
-    if (!arm.after.empty()) after = JobId(jobs_[Planned(ArmNamed(arm.after), seed)].spec);
-    jobs_.push_back({"", TrainingJob(spec_, arm, seed, after), {}});
+    std::optional<size_t> after;
+    if (!arm.after.empty()) after = Planned(ArmNamed(arm.after), seed);
+    const std::string id = after ? JobId(jobs_[*after].spec) : "";
+    jobs_.push_back({"", TrainingJob(spec_, arm, seed, id), {}, after});
     return trainings_[key] = jobs_.size() - 1;
   }
 

@@ -3,6 +3,8 @@
 #ifndef JENNER_CORE_RESOLVE_H_
 #define JENNER_CORE_RESOLVE_H_
 
+#include <cstddef>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -33,6 +35,8 @@ struct PlannedJob {
   std::string id;
   JobSpec spec;
   std::vector<ArmSeed> arms;  // for which (arm, seed) its cells count, in the order of the spec
+  // The job that it goes on from (JobTraining::after): where that is among the jobs, before it.
+  std::optional<size_t> after = {};
   bool operator==(const PlannedJob&) const = default;
 };
 

@@ -58,6 +58,11 @@ struct Applier {
       job.plan = std::move(plans[i]);
       job.plan.id = e.job_ids[i];
       job.queue_time = time;
+      if (job.plan.after) {
+        // By the name that it has in the log.
+        job.plan.spec.training->after = e.job_ids.at(*job.plan.after);
+        experiment.jobs.at(*job.plan.after).successors.push_back(i);
+      }
       experiment.jobs.push_back(std::move(job));
     }
     if (!e.request_id.empty()) {
@@ -144,6 +149,11 @@ struct Applier {
     job.reason = e.reason;
     job.checkpoint = {};
     job.end_time = time;
+    if (e.state != RunState::kSucceeded) return;
+    for (const size_t number : job.successors) {
+      Job& successor = state->experiments.at(e.experiment).jobs[number];
+      if (!IsTerminal(successor.state)) successor.queue_time = time;  // from now on it may run
+    }
   }
   void operator()(const CancelRequested& e) {
     Experiment& experiment = state->experiments.at(e.experiment);
@@ -263,9 +273,14 @@ void Apply(const Event& event, State* state) {
   if (job != nullptr) {
     const Experiment& experiment = state->experiments.at(id);
     const size_t number = NumberOf(experiment, *job);
-    state->index.RemoveJob(experiment, number);
+    std::vector<size_t> changed = {number};
+    if (std::holds_alternative<JobEnded>(event.body)) {
+      const std::vector<size_t>& successors = experiment.jobs[number].successors;
+      changed.insert(changed.end(), successors.begin(), successors.end());
+    }
+    for (const size_t one : changed) state->index.RemoveJob(experiment, one);
     std::visit(Applier{state, event.time}, event.body);
-    state->index.AddJob(experiment, number);
+    for (const size_t one : changed) state->index.AddJob(experiment, one);
     return;
   }
   const auto before = state->experiments.find(id);

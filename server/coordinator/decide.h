@@ -62,6 +62,8 @@ struct Assignment {
   bool stop = false;                    // cancelled, asked to, or the gang broke
   const Checkpoint* checkpoint =
       nullptr;  // rank 0: the committed one, in the State; or there is none
+  // Rank 0 of a job that goes on from another one: what that left, in the State. Else null.
+  const std::vector<Artifact>* initial = nullptr;
 };
 
 // What `worker` should have, by key. A projection; stores nothing. `state` must outlive the result.
@@ -77,8 +79,9 @@ bool HasEnded(const State& state, const std::string& job_name);
 // fit now but would on those workers when idle keeps their free slots from the jobs behind it, so
 // that small jobs cannot starve it; one that is larger than all of them together keeps nothing. A
 // job goes on where its checkpoints are if there is room. After a failed attempt a job waits
-// (kMaxBackOff, state.h). Nobody comes to hold more than its quota; one who holds more already,
-// because the quota was lowered, loses nothing.
+// (kMaxBackOff, state.h). One that goes on from another job is none of these until that has
+// succeeded: it keeps nothing from anybody. Nobody comes to hold more than its quota; one who holds
+// more already, because the quota was lowered, loses nothing.
 std::vector<AttemptStarted> Place(const State& state, absl::Time now);
 
 // The running jobs that are to stop so that waiting ones of higher priority can be placed, once

@@ -21,6 +21,8 @@ std::vector<Assignment> Desired(const State& state, const std::string& worker) {
       assignment.is_final = job.state == RunState::kCancelling;
       assignment.kill = experiment.is_killed;
       if (i == 0 && job.checkpoint.step > 0) assignment.checkpoint = &job.checkpoint;
+      const Job* predecessor = PredecessorOf(experiment, job);
+      if (i == 0 && predecessor != nullptr) assignment.initial = &predecessor->artifacts;
       assignments.push_back(std::move(assignment));
     }
   }

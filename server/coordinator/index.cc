@@ -62,7 +62,8 @@ void Index::Count(const Experiment& experiment, size_t number, int32_t sign) {
     owner->held += sign * held;
     owner->waiting += waits ? sign : 0;
   });
-  if (!is_queued) return;
+  if (waits && IsOrphaned(experiment, job)) Put(is_put, key, &orphans);
+  if (!is_queued || !IsReady(experiment, job)) return;
   Edit(&queue, experiment.spec.priority, [&](std::map<std::string, Line>* by_owner) {
     Edit(by_owner, experiment.owner, [&](Line* line) {
       Edit(line, experiment.order, [&](Waiting* waiting) {

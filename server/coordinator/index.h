@@ -53,14 +53,17 @@ struct Index {
   std::set<JobKey> ended_gangs;               // those all of whose ranks have ended
   std::map<std::string, Worker> workers;
   std::map<std::string, Owner> owners;
-  // By priority and owner; those in back-off, too, but none of experiments that are cancelled.
+  // By priority and owner; those in back-off, too, but none of experiments that are cancelled and
+  // none that wait for another job.
   std::map<int32_t, std::map<std::string, Line>, std::greater<int32_t>> queue;
+  // Queued or paused jobs that are orphaned (IsOrphaned); none of experiments that are cancelled.
+  std::set<JobKey> orphans;
   std::map<std::string, int32_t> unended;  // experiment that has not ended -> jobs that have not
   std::set<std::string> ending;            // that are cancelled or pausing, or only need to end
   bool operator==(const Index&) const = default;
 
   // Puts in, or takes out, the whole experiment or one of its jobs. What is about to change is to
-  // be taken out as it was and put in as it is then.
+  // be taken out as it was and put in as it is then; with a job that ends also its successors.
   void Add(const Experiment& experiment);
   void Remove(const Experiment& experiment);
   void AddJob(const Experiment& experiment, size_t job);

@@ -10,6 +10,8 @@ namespace {
 
 using core::ExitCode;
 
+constexpr char kPredecessorFailed[] = "PREDECESSOR_FAILED";
+
 Reason Cancelled() { return {"CANCELLED", "cancelled on request", "user"}; }
 
 // When a gang breaks, one rank is the cause and the others follow: they miss their peer or are
@@ -46,6 +48,16 @@ EventBody TryAgain(const std::string& experiment, const Job& job, Reason reason,
       absl::StrFormat("%s (attempt %d, the last: %d of %d %s)", reason.message, job.attempt, spent,
                       limit, is_counted ? "that count" : "interruptions");
   return JobEnded{experiment, job.plan.id, RunState::kFailed, std::move(reason), charge};
+}
+
+// Of a job that goes on from one that ended without what it needs. Along a chain of such jobs the
+// first is named.
+Reason PredecessorFailed(const Job& predecessor) {
+  if (predecessor.reason.code == kPredecessorFailed) return predecessor.reason;
+  return {kPredecessorFailed,
+          absl::StrFormat("goes on from %s, which did not succeed: %s: %s", Describe(predecessor),
+                          predecessor.reason.code, predecessor.reason.message),
+          predecessor.reason.blame};
 }
 
 // What the end of a whole gang means for its job.
@@ -107,6 +119,12 @@ std::vector<EventBody> EndedJobs(const State& state) {
   for (const JobKey& key : state.index.ended_gangs) {
     const Experiment& experiment = state.experiments.at(key.experiment);
     bodies.push_back(Outcome(experiment, experiment.jobs[key.job]));
+  }
+  for (const JobKey& key : state.index.orphans) {
+    const Experiment& experiment = state.experiments.at(key.experiment);
+    const Job& job = experiment.jobs[key.job];
+    bodies.push_back(JobEnded{experiment.id, job.plan.id, RunState::kFailed,
+                              PredecessorFailed(*PredecessorOf(experiment, job))});
   }
   for (const std::string& id : state.index.ending) {
     const Experiment& experiment = state.experiments.at(id);

@@ -18,7 +18,8 @@ const Rank* CauseOf(const Job& job);
 
 // The ranks of workers whose lease is over.
 std::vector<EventBody> ExpiredRanks(const State& state, absl::Time now);
-// The jobs whose whole gang has ended, or that a cancel ends: done, failed or waiting again.
+// The jobs whose whole gang has ended, whose predecessor failed, or that a cancel ends: done,
+// failed or waiting again.
 std::vector<EventBody> EndedJobs(const State& state);
 // The experiments whose jobs have all ended.
 std::vector<EventBody> EndedExperiments(const State& state);

@@ -120,7 +120,12 @@ Reason PendingReasons::OverQuota(const Experiment& experiment, const Job& job) c
   return {"QUOTA_SLOTS", message, "capacity"};
 }
 
-Reason PendingReasons::ReasonOf(const Job& job) {
+Reason PendingReasons::ReasonOf(const Experiment& experiment, const Job& job) {
+  if (!IsReady(experiment, job)) {
+    const Job& predecessor = *PredecessorOf(experiment, job);
+    return {"WAITS_FOR_JOB",
+            "goes on from " + Describe(predecessor) + ", which has not succeeded yet", "capacity"};
+  }
   Reason own = InWords(OwnOf(job), job);
   if (!own.code.empty()) return own;
   const auto found = turns_.find(&job);

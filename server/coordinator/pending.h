@@ -12,16 +12,16 @@
 
 namespace jenner::coordinator {
 
-// The codes: NO_WORKERS, WORKERS_CORDONED, MODEL_NOT_FOUND, NO_GPU, BACK_OFF, QUOTA_SLOTS and
-// NO_CAPACITY (docs/failures.md).
-// Not thread-safe. Holds pointers into the State it was made from.
+// The codes: WAITS_FOR_JOB, NO_WORKERS, WORKERS_CORDONED, MODEL_NOT_FOUND, NO_GPU, BACK_OFF,
+// QUOTA_SLOTS and NO_CAPACITY (docs/failures.md). Not thread-safe. Holds pointers into the State it
+// was made from.
 class PendingReasons {
  public:
   // `newcomer`: an experiment that is not in `state`, as if it had just come; or null.
   PendingReasons(const State& state, absl::Time now, const Experiment* newcomer = nullptr);
 
-  // Of a queued job of that State, or of the newcomer.
-  Reason ReasonOf(const Job& job);
+  // Of a queued job of that State, or of the newcomer, and its experiment.
+  Reason ReasonOf(const Experiment& experiment, const Job& job);
   // Its place, 1-based, among the jobs that wait for slots or GPUs; 0: it does not wait for its
   // turn.
   int32_t PositionOf(const Job& job) const;

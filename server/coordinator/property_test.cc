@@ -2,8 +2,9 @@
 // whole, jobs with device cuda have GPUs and no others do, nothing is placed on a cordoned worker,
 // no owner is given more than its quota, placement is that of ReferencePlace(), jobs make room for
 // strictly higher priorities only and not before they have run for a while, attempts only grow,
-// terminal states stay, and the fold of the events is the live state. When the faults stop, every
-// job comes to its end.
+// terminal states stay, a job runs
+// only once the one that it goes on from has succeeded, and the fold of the events is the live
+// state. When the faults stop, every job comes to its end.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -17,6 +18,7 @@
 namespace jenner::coordinator {
 namespace {
 
+const std::string kNone;
 constexpr absl::Duration kShortLease = absl::Seconds(5);
 
 struct World {
@@ -28,6 +30,8 @@ struct World {
   int num_committed = 0;
   int num_at_quota = 0;  // placements that took their owner to its quota
   int num_on_gpus = 0;
+  int num_after = 0;    // placements of jobs that go on from another
+  int num_orphans = 0;  // jobs that failed as another one did
 
   void Commit(const std::vector<Event>& events) {
     for (const Event& event : events) {
@@ -35,6 +39,7 @@ struct World {
       CheckPlacement(event);
       CheckStop(event);
       CheckCheckpoint(event);
+      CheckEnd(event);
       Apply(event, &state);
       Apply(event, &replayed);
       CheckInvariants(state);
@@ -44,10 +49,40 @@ struct World {
     ASSERT_TRUE(replayed.SameDurable(state));
   }
 
-  void CheckPlacement(const Event& event) const {
+  // The job that it goes on from, found by its name; null: none.
+  static const Job* Predecessor(const Experiment& experiment, const Job& job) {
+    const std::string& after = job.plan.spec.training ? job.plan.spec.training->after : kNone;
+    return after.empty() ? nullptr : experiment.Find(after);
+  }
+
+  // A job that never ran fails if and only if the one that it goes on from did not succeed.
+  void CheckEnd(const Event& event) {
+    const auto* ended = std::get_if<JobEnded>(&event.body);
+    if (ended == nullptr) return;
+    const Experiment& experiment = state.experiments.at(ended->experiment);
+    const Job& job = *experiment.Find(ended->job);
+    ASSERT_FALSE(IsTerminal(job.state));
+    const bool is_orphan = ended->reason.code == "PREDECESSOR_FAILED";
+    if (is_orphan) {
+      const Job* predecessor = Predecessor(experiment, job);
+      ASSERT_NE(predecessor, nullptr);
+      ASSERT_TRUE(IsTerminal(predecessor->state) && predecessor->state != RunState::kSucceeded);
+      ASSERT_EQ(ended->state, RunState::kFailed);
+      ASSERT_EQ(ended->reason.blame, predecessor->reason.blame);
+      ++num_orphans;
+    }
+    ASSERT_TRUE(job.attempt > 0 || is_orphan || ended->state == RunState::kCancelled);
+  }
+
+  void CheckPlacement(const Event& event) {
     const auto* started = std::get_if<AttemptStarted>(&event.body);
     if (started == nullptr) return;
-    const Job& job = *state.experiments.at(started->experiment).Find(started->job);
+    const Experiment& experiment = state.experiments.at(started->experiment);
+    const Job& job = *experiment.Find(started->job);
+    if (const Job* predecessor = Predecessor(experiment, job)) {
+      ASSERT_EQ(predecessor->state, RunState::kSucceeded);
+      ++num_after;
+    }
     ASSERT_EQ(static_cast<int32_t>(started->placements.size()), job.plan.spec.ranks);
     ASSERT_EQ(job.state, RunState::kQueued);
     for (const AttemptStarted::Placement& place : started->placements) {
@@ -106,7 +141,8 @@ struct World {
     int32_t highest = -1;
     for (const auto& [id, other] : state.experiments) {
       for (const Job& one : other.jobs) {
-        if (one.state == RunState::kQueued) highest = std::max(highest, other.spec.priority);
+        const bool waits = one.state == RunState::kQueued && IsReady(other, one);
+        if (waits) highest = std::max(highest, other.spec.priority);
       }
     }
     ASSERT_GT(highest, experiment.spec.priority);
@@ -160,10 +196,13 @@ CreateExperiment RandomExperiment(std::mt19937_64* random, int number) {
   create.spec.priority = static_cast<int32_t>((*random)() % 3) * 50;
   if ((*random)() % 3 == 0) create.spec.device = core::Device::kCuda;
   create.owner = "owner" + std::to_string((*random)() % 3);
-  for (uint64_t i = 0; i <= (*random)() % 3; ++i) {
+  for (uint64_t i = 0; i <= (*random)() % 4; ++i) {
     const std::string name = "a" + std::to_string(i);
     create.spec.contexts[name].user_suffix = name;
     create.spec.arms.push_back({name, name});
+    // Two in three arms that may go on from an earlier one do.
+    if (i > 0 && (*random)() % 3 > 0)
+      create.spec.arms.back().after = "a" + std::to_string((*random)() % i);
   }
   create.spec = core::Resolve(create.spec);
   return create;
@@ -237,6 +276,8 @@ TEST(PropertyTest, RandomHistories) {
   int num_committed = 0;
   int num_at_quota = 0;
   int num_on_gpus = 0;
+  int num_after = 0;
+  int num_orphans = 0;
   for (uint64_t seed = first; seed < first + count; ++seed) {
     SCOPED_TRACE("JENNER_SEED=" + std::to_string(seed));
     std::mt19937_64 random(seed);
@@ -273,12 +314,16 @@ TEST(PropertyTest, RandomHistories) {
     num_committed += world.num_committed;
     num_at_quota += world.num_at_quota;
     num_on_gpus += world.num_on_gpus;
+    num_after += world.num_after;
+    num_orphans += world.num_orphans;
   }
   if (count > 1) {
     EXPECT_GT(terminal, 20) << "the histories end too few experiments to show anything";
     EXPECT_GT(num_committed, 20) << "and commit too few checkpoints";
     EXPECT_GT(num_at_quota, 20);
     EXPECT_GT(num_on_gpus, 20);
+    EXPECT_GT(num_after, 20);
+    EXPECT_GT(num_orphans, 20);
   }
 }
 

@@ -45,10 +45,14 @@ bool Queue::Advance(Line* line) const {
     line->head = {line->experiment, &job};
     return true;
   }
-  if (!line->has_newcomer || line->next_of_newcomer == newcomer_->jobs.size()) return false;
-  line->order = std::numeric_limits<int64_t>::max();
-  line->head = {newcomer_, &newcomer_->jobs[line->next_of_newcomer++]};
-  return true;
+  while (line->has_newcomer && line->next_of_newcomer < newcomer_->jobs.size()) {
+    const Job& job = newcomer_->jobs[line->next_of_newcomer++];
+    if (!IsReady(*newcomer_, job)) continue;
+    line->order = std::numeric_limits<int64_t>::max();
+    line->head = {newcomer_, &job};
+    return true;
+  }
+  return false;
 }
 
 void Queue::PutHead(Line* line) {

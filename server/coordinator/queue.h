@@ -30,8 +30,9 @@ struct Waiting {
 
 class Queue {
  public:
-  // The queued jobs whose back-off is over. `newcomer`: an experiment that is not in `state`, all
-  // of whose jobs wait, after all others of its owner's; or null.
+  // The queued jobs whose back-off is over and whose predecessor has succeeded. `newcomer`: an
+  // experiment that is not in `state`, all of whose jobs wait, after all others of its owner's; or
+  // null.
   Queue(const State& state, absl::Time now, const Experiment* newcomer = nullptr);
   Queue(const Queue&) = delete;
   Queue& operator=(const Queue&) = delete;

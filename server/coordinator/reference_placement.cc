@@ -1,6 +1,7 @@
 #include "server/coordinator/reference_placement.h"
 
 #include <algorithm>
+#include <optional>
 #include <set>
 #include <tuple>
 
@@ -29,7 +30,8 @@ class Reference {
         for (const Rank& rank : job.ranks) {
           if (!rank.ended && free_.count(rank.worker) > 0) --FreeOf(job, rank.worker);
         }
-        if (!is_over && job.state == RunState::kQueued && now >= job.not_before)
+        if (!is_over && job.state == RunState::kQueued && now >= job.not_before &&
+            HasWhatItGoesOnFrom(experiment, job))
           waiting_.push_back({&experiment, &job, i});
       }
     }
@@ -55,6 +57,12 @@ class Reference {
 
  private:
   static bool IsOnGpus(const Job& job) { return job.plan.spec.device == core::Device::kCuda; }
+  static bool HasWhatItGoesOnFrom(const Experiment& experiment, const Job& job) {
+    const std::optional<core::JobTraining>& training = job.plan.spec.training;
+    if (!training || training->after.empty()) return true;
+    const Job* before = experiment.Find(training->after);
+    return before != nullptr && before->state == RunState::kSucceeded;
+  }
   int32_t& FreeOf(const Job& job, const std::string& worker) {
     return IsOnGpus(job) ? free_[worker].second : free_[worker].first;
   }

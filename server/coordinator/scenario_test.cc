@@ -2,10 +2,11 @@
 // looks like. JENNER_REWRITE=1 writes what was seen back; commit only a difference that you can
 // explain.
 //   submit ID arms=N ranks=N [model=M] [request=R] [priority=P] [owner=O] [device=cuda]
+//   [after=I,J,...: the arm that each arm goes on from, "-" for none]
 //   worker-up NAME slots=N [gpus=N] [models=a,b] [boot=B]
 //   quota [OWNER] [slots=N] [jobs=N] [experiments=N] (without OWNER: of all others)
 //   report NAME JOB rank=N phase=P [exit=N] [code=C] [store=A] [step=N] [of=N] [attempt=N]
-//   [resumed=STEP] [checkpoint=STEP]   silent NAME   tick SECONDS
+//   [resumed=STEP] [checkpoint=STEP] [artifact=TEXT]   silent NAME   tick SECONDS
 //   sync NAME [boot=B] [has=EXPERIMENT, whose ranks it still has]
 //   cancel ID   delete ID   desired NAME   restart (state rebuilt from events alone)
 //   kill ID   pause ID   resume ID   cordon NAME   drain NAME   uncordon NAME
@@ -16,6 +17,7 @@
 #include <sstream>
 
 #include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
 #include "core/check.h"
@@ -117,6 +119,11 @@ class Cluster {
       spec.contexts[name].user_prefix = name;
       spec.arms.push_back({name, name});
     }
+    size_t arm = 0;
+    for (const auto& before : absl::StrSplit(Arg("after", "-"), ',')) {
+      if (before != "-") spec.arms.at(arm).after = absl::StrCat("a", before);
+      ++arm;
+    }
     spec.evaluation.prompts = spec.dataset;
     spec.evaluation.at = {1};
     spec = core::Resolve(spec);
@@ -180,6 +187,9 @@ class Cluster {
     if (report.checkpoint_step > 0) {
       report.checkpoint_files = {{"state.json", core::Sha256Hex(Arg("checkpoint", "")), 1}};
     }
+    if (const std::string text = Arg("artifact", ""); !text.empty()) {
+      report.artifacts = {{"adapter/" + text, core::Sha256Hex(text), 1}};
+    }
     // The other ranks that this worker has go on as they are.
     for (const Assignment& other : Desired(state_, worker)) {
       if (other.key != report.key) sync.ranks.push_back(Running(other));
@@ -228,8 +238,11 @@ class Cluster {
     std::string out;
     for (const Assignment& one : Desired(state_, worker)) {
       const int32_t step = one.checkpoint == nullptr ? 0 : one.checkpoint->step;
-      out += absl::StrFormat("%s attempt=%d rank=%d/%d%s%s%s\n", one.key.experiment,
-                             one.key.attempt, one.key.rank, one.world_size,
+      std::string initial;
+      for (size_t i = 0; one.initial != nullptr && i < one.initial->size(); ++i)
+        initial += " initial=" + (*one.initial)[i].path;
+      out += absl::StrFormat("%s attempt=%d rank=%d/%d%s%s%s%s\n", one.key.experiment,
+                             one.key.attempt, one.key.rank, one.world_size, initial,
                              step > 0 ? absl::StrFormat(" checkpoint=%d", step) : "",
                              one.store_address.empty() ? "" : " store=" + one.store_address,
                              one.stop ? (one.kill       ? " kill"
@@ -272,7 +285,7 @@ class Cluster {
       PendingReasons pending(state_, now_);
       const int32_t position = pending.PositionOf(job);
       if (position > 0) out += absl::StrFormat(" #%d", position);
-      reason = pending.ReasonOf(job);
+      reason = pending.ReasonOf(state_.experiments.at(id), job);
     }
     if (!reason.code.empty())
       out += absl::StrFormat(" %s [%s]: %s", reason.code, reason.blame, reason.message);
@@ -304,6 +317,29 @@ std::string Replay(const std::string& script) {
     }
   }
   return out;
+}
+
+// A log may have been written by a version that named jobs otherwise.
+TEST(ScenarioTest, WhatAJobGoesOnFromIsNamedAsInTheLog) {
+  ExperimentCreated created;
+  created.id = "e";
+  core::ExperimentSpec& spec = created.spec;
+  spec.base_model = "m";
+  spec.contexts["c"] = {};
+  spec.arms = {{"second", "c"}, {"first", "c"}};
+  spec.arms[0].after = "first";
+  spec.evaluation.at = {1};
+  created.job_ids = {"jone", "jtwo"};
+  State state;
+  Apply({absl::UnixEpoch(), created}, &state);
+  CheckInvariants(state);
+  const std::vector<Job>& jobs = state.experiments.at("e").jobs;
+  ASSERT_EQ(jobs.size(), 2U);
+  EXPECT_EQ(jobs[1].plan.after, 0U);
+  EXPECT_EQ(jobs[1].plan.spec.training->after, "jone");
+  EXPECT_EQ(jobs[0].successors, std::vector<size_t>{1});
+  ASSERT_EQ(jobs[1].plan.arms.size(), 1U);
+  EXPECT_EQ(jobs[1].plan.arms[0].arm, "second") << "the one that it goes on from is made first";
 }
 
 TEST(ScenarioTest, TranscriptsAreAsWritten) {

@@ -1,5 +1,6 @@
 #include "server/coordinator/state.h"
 
+#include <optional>
 #include <set>
 
 #include "absl/status/status.h"
@@ -28,6 +29,25 @@ bool IsAlive(const WorkerInfo& worker, absl::Time now) {
   return !worker.boot_id.empty() && now < worker.lease_until;
 }
 
+const Job* PredecessorOf(const Experiment& experiment, const Job& job) {
+  return job.plan.after ? &experiment.jobs[*job.plan.after] : nullptr;
+}
+
+bool IsReady(const Experiment& experiment, const Job& job) {
+  const Job* predecessor = PredecessorOf(experiment, job);
+  return predecessor == nullptr || predecessor->state == RunState::kSucceeded;
+}
+
+bool IsOrphaned(const Experiment& experiment, const Job& job) {
+  return !IsReady(experiment, job) && IsTerminal(PredecessorOf(experiment, job)->state);
+}
+
+std::string Describe(const Job& job) {
+  if (job.plan.arms.empty()) return "job " + job.plan.id;
+  const core::ArmSeed& first = job.plan.arms.front();
+  return absl::StrFormat("job %s (arm %s, seed %d)", job.plan.id, first.arm, first.seed);
+}
+
 int32_t StepOf(const State& state, const std::string& experiment, const Job& job) {
   const auto live = state.liveness.steps.find({experiment, job.plan.id, job.attempt, 0});
   const bool is_live = !job.ranks.empty() && !job.ranks[0].ended;
@@ -52,11 +72,37 @@ absl::Status CheckAttempt(const State& state, const RankKey& key) {
   return absl::OkStatus();
 }
 
+namespace {
+
+// Each job's predecessor is there before it, knows of it, and succeeded before it was placed.
+void CheckPredecessors(const Experiment& experiment) {
+  size_t num_successors = 0;
+  size_t num_predecessors = 0;
+  for (size_t i = 0; i < experiment.jobs.size(); ++i) {
+    const Job& job = experiment.jobs[i];
+    num_successors += job.successors.size();
+    for (const size_t successor : job.successors) {
+      JENNER_CHECK(experiment.jobs.at(successor).plan.after == i);
+    }
+    const std::optional<core::JobTraining>& training = job.plan.spec.training;
+    JENNER_CHECK(job.plan.after.has_value() == (training && !training->after.empty()));
+    if (!job.plan.after) continue;
+    ++num_predecessors;
+    JENNER_CHECK(*job.plan.after < i);
+    JENNER_CHECK(training->after == experiment.jobs[*job.plan.after].plan.id);
+    JENNER_CHECK(job.attempt == 0 || IsReady(experiment, job));
+  }
+  JENNER_CHECK(num_successors == num_predecessors);
+}
+
+}  // namespace
+
 void CheckInvariants(const State& state) {
   std::set<int64_t> orders;
   for (const auto& [id, experiment] : state.experiments) {
     JENNER_CHECK(id == experiment.id && experiment.order <= state.last_order);
     JENNER_CHECK(orders.insert(experiment.order).second);
+    CheckPredecessors(experiment);
     for (const Job& job : experiment.jobs) {
       const bool has_gang = job.state == RunState::kRunning || job.state == RunState::kCancelling;
       JENNER_CHECK(has_gang == !job.ranks.empty());

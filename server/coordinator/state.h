@@ -113,6 +113,8 @@ struct Job {
   std::vector<Rank> ranks;                       // of the current attempt; empty when there is none
   std::string store_address;                     // of the current attempt, once announced
   std::vector<Artifact> artifacts;
+  // Those that go on from what this one ends with: where they are in the list.
+  std::vector<size_t> successors;
   Checkpoint checkpoint;     // the newest that was committed; none once the job has ended
   int32_t resumed_step = 0;  // from which the current or last attempt went on; 0: the beginning
   StopCause stop = StopCause::kNone;  // asked of the current attempt; `reason` says why
@@ -155,6 +157,16 @@ struct Experiment {
     return nullptr;
   }
 };
+
+// The job that this one of the experiment goes on from; null: none.
+const Job* PredecessorOf(const Experiment& experiment, const Job& job);
+// What it goes on from, if anything, is there.
+bool IsReady(const Experiment& experiment, const Job& job);
+// What it goes on from will never be there.
+bool IsOrphaned(const Experiment& experiment, const Job& job);
+
+// "job j12 (arm a, seed 1)", of several arms the first.
+std::string Describe(const Job& job);
 
 struct RankKey {
   std::string experiment;

@@ -63,7 +63,7 @@ void EncodeJob(const coordinator::Experiment& experiment, const coordinator::Job
                const View& view, Detail detail, v1::Job* message) {
   message->set_name(core::JobName(experiment.id, job.plan.id));
   message->set_state(EncodeState(job.state));
-  const coordinator::Reason reason = ReasonOf(job, view);
+  const coordinator::Reason reason = ReasonOf(experiment, job, view);
   if (!reason.code.empty()) SetReason(reason, message->mutable_state_reason());
   for (const std::string& arm : ArmNames(job)) message->add_arms(arm);
   message->set_attempt(job.attempt);
@@ -92,16 +92,17 @@ void EncodeJob(const coordinator::Experiment& experiment, const coordinator::Job
 coordinator::Reason ReasonOf(const coordinator::Experiment& experiment, const View& view) {
   if (experiment.state != RunState::kQueued) return experiment.reason;
   for (const coordinator::Job& job : experiment.jobs) {
-    if (job.state == RunState::kQueued) return ReasonOf(job, view);
+    if (job.state == RunState::kQueued) return ReasonOf(experiment, job, view);
   }
   return experiment.reason;
 }
 
 }  // namespace
 
-coordinator::Reason ReasonOf(const coordinator::Job& job, const View& view) {
+coordinator::Reason ReasonOf(const coordinator::Experiment& experiment, const coordinator::Job& job,
+                             const View& view) {
   if (job.state != RunState::kQueued) return job.reason;
-  return view.Pending().ReasonOf(job);
+  return view.Pending().ReasonOf(experiment, job);
 }
 
 std::vector<std::string> ArmNames(const coordinator::Job& job) {

@@ -22,7 +22,8 @@ enum class Detail {
 v1::Experiment Encode(const coordinator::Experiment& experiment, const View& view, Detail detail);
 
 // Why the job is in its state; for a queued one, why it waits.
-coordinator::Reason ReasonOf(const coordinator::Job& job, const View& view);
+coordinator::Reason ReasonOf(const coordinator::Experiment& experiment, const coordinator::Job& job,
+                             const View& view);
 
 // "arm/seed"
 std::vector<std::string> ArmNames(const coordinator::Job& job);

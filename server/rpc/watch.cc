@@ -241,7 +241,7 @@ absl::StatusOr<std::shared_ptr<const ExperimentSnapshot>> SnapshotCache::Of(
   for (const coordinator::Job& job : found->second.jobs) {
     if (job.state != coordinator::RunState::kQueued) continue;
     made->is_waiting = true;
-    made->reasons.push_back(ReasonOf(job, view));
+    made->reasons.push_back(ReasonOf(found->second, job, view));
   }
   std::shared_ptr<const ExperimentSnapshot> shared = known_[experiment].lock();
   if (shared != nullptr && shared->version == made->version && shared->reasons == made->reasons) {

@@ -29,7 +29,7 @@ constexpr int kMaxModels = 1000;
 constexpr int kMaxReports = 4096;
 constexpr int kMaxKeptJobs = 1000;
 // Of ranks that an answer tells of for the first time: with one more, whose spec has at most about
-// 1.5 MiB, still well below wire::kMaxMessageBytes.
+// 1.5 MiB and whose files at most 1 MiB, still well below wire::kMaxMessageBytes.
 constexpr int64_t kMaxNewsBytes = int64_t{3} << 20;
 constexpr int kMaxArtifacts = 1000;
 constexpr size_t kMaxText = 255;
@@ -175,10 +175,9 @@ coordinator::WorkerSync ToCommand(const v1::SynchronizeRequest& request) {
   return sync;
 }
 
-void Encode(const coordinator::Checkpoint& checkpoint, v1::Checkpoint* message) {
-  message->set_step(checkpoint.step);
-  for (const coordinator::Artifact& file : checkpoint.files) {
-    v1::ArtifactReport* written = message->add_files();
+void Encode(const std::vector<coordinator::Artifact>& files, Files* message) {
+  for (const coordinator::Artifact& file : files) {
+    v1::ArtifactReport* written = message->Add();
     written->set_path(file.path);
     written->set_sha256(file.sha256);
     written->set_size_bytes(file.size_bytes);
@@ -309,7 +308,11 @@ grpc::ServerUnaryReactor* WorkersService::Synchronize(grpc::CallbackServerContex
       assignment->set_is_final(one.is_final);
       if (!is_new) continue;
       assignment->set_job_spec_json(core::ToJson(*one.spec));
-      if (one.checkpoint != nullptr) Encode(*one.checkpoint, assignment->mutable_checkpoint());
+      if (one.checkpoint != nullptr) {
+        assignment->mutable_checkpoint()->set_step(one.checkpoint->step);
+        Encode(one.checkpoint->files, assignment->mutable_checkpoint()->mutable_files());
+      }
+      if (one.initial != nullptr) Encode(*one.initial, assignment->mutable_initial());
       news_bytes += static_cast<int64_t>(assignment->ByteSizeLong());
     }
     for (const std::string& job : request->kept_jobs()) {

@@ -443,10 +443,10 @@ absl::StatusOr<SamplePage> MetricStore::Samples(const SampleQuery& query) {
       return page;
     }
     StoredSample stored{rows->Text(0), Int32(*rows, 1), {}};
-    stored.sample = {Int32(*rows, 2),   rows->Text(3),   rows->Text(4),
-                     rows->Text(5),     Int32(*rows, 6), rows->Text(7),
-                     Int32(*rows, 8),   rows->Text(9),   ScoresFromJson(rows->Text(10)),
-                     rows->Int(11) != 0};
+    stored.sample = {Int32(*rows, 2),    rows->Text(3),   rows->Text(4),
+                     rows->Text(5),      Int32(*rows, 6), rows->Text(7),
+                     Int32(*rows, 8),    rows->Text(9),   ScoresFromJson(rows->Text(10)),
+                     rows->Int(11) != 0, rows->Text(12)};
     num_bytes += static_cast<int64_t>(stored.sample.answer.size());
     page.samples.push_back(std::move(stored));
   }

@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <fstream>
 #include <initializer_list>
+#include <map>
 #include <memory>
 #include <string>
 #include <thread>
@@ -258,6 +259,31 @@ class AgentTest : public ::testing::Test {
       }
       state.assignments[Name(key)] = assignment;
     });
+  }
+  // Assigns a rank whose job begins with these files (name and content), which the coordinator has.
+  void AssignWithInitial(const v1::RankKey& key, const Json& script,
+                         const std::map<std::string, std::string>& files) {
+    v1::Assignment assignment;
+    *assignment.mutable_key() = key;
+    assignment.set_world_size(1);
+    assignment.set_job_spec_json(Json{{"script", script}}.dump());
+    workers_.With([&](State& state) {
+      for (const auto& [name, text] : files) {
+        v1::ArtifactReport* file = assignment.add_initial();
+        file->set_path(name);
+        file->set_sha256(core::Sha256Hex(text));
+        file->set_size_bytes(static_cast<int64_t>(text.size()));
+        state.datasets[core::Sha256Hex(text)] = text;
+      }
+      state.assignments[Name(key)] = assignment;
+    });
+  }
+  // What the rank's trainer logs of a file of its initial/.
+  static Json CatInitial(const v1::RankKey& key, const std::string& name) {
+    return {{"cat", absl::StrCat("../out/e/", key.job(), "/initial/", name)}};
+  }
+  int NumDownloads() {
+    return workers_.With([](State& state) { return state.downloads.num_calls; });
   }
   // What the rank's trainer logs of a file of a checkpoint below its output folder.
   static Json CatCheckpoint(const v1::RankKey& key, int step, const std::string& name) {

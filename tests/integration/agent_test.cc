@@ -10,6 +10,7 @@
 #include <atomic>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <thread>
 
 #include "absl/time/clock.h"
@@ -616,6 +617,101 @@ TEST_F(AgentTest, ACheckpointThatCannotBeHadIsDoneWithout) {
   for (const char* job : {"corrupt", "missing", "outside", "bare"}) {
     EXPECT_THAT(
         log, HasSubstr(absl::StrCat("e/", job, "/1-0: the checkpoint of step 5 cannot be had: ")));
+  }
+}
+
+const std::map<std::string, std::string> kInitial = {{"adapter/config", "the settings"},
+                                                     {"adapter/weights", "the weights"}};
+
+TEST_F(AgentTest, ARankBeginsWithWhatTheJobBeforeItLeft) {
+  const v1::RankKey key = Key("j");
+  AssignWithInitial(
+      key,
+      Script({CatInitial(key, "adapter/config"), CatInitial(key, "adapter/weights"), Finished(1)}),
+      kInitial);
+  // Tried again until it is there and has the right bytes.
+  workers_.With([](State& state) {
+    state.downloads.first = {
+        {.when = When::kBefore}, {}, {.when = When::kMidway}, {.corrupts = true}};
+  });
+  StartAgent();
+  EXPECT_EQ(AwaitEnded(key).exit_code(), 0);
+  EXPECT_THAT(Of(key).log, HasSubstr("the settingsthe weights"));
+  EXPECT_THAT(Of(key).log, HasSubstr(" --initial " + Out("j", "initial")));
+  EXPECT_EQ(NumDownloads(), 5) << "each file once, and what failed";
+  // Nothing is left of it, and another job has no part in it.
+  Unassign(key);
+  EXPECT_TRUE(AwaitGone(key));
+  EXPECT_TRUE(workers_.Await([&](const State&) { return !Exists("work/out/e/j"); }));
+  Assign(Key("other"), Script({Finished(1)}));
+  EXPECT_EQ(AwaitEnded(Key("other")).exit_code(), 0);
+  EXPECT_THAT(Of(Key("other")).log, Not(HasSubstr("--initial")));
+}
+
+TEST_F(AgentTest, WhatAJobBeginsWithIsFetchedAgainOnlyIfItIsBroken) {
+  const auto run = [&](int attempt) {
+    const v1::RankKey key = Key("j", attempt);
+    AssignWithInitial(
+        key,
+        Script({CatInitial(key, "adapter/weights"), {{"exit", Code(core::ExitCode::kStorage)}}}),
+        kInitial);
+    EXPECT_EQ(AwaitEnded(key).exit_code(), Code(core::ExitCode::kStorage));
+    EXPECT_THAT(Of(key).log, HasSubstr("the weights"));
+    Unassign(key);
+    EXPECT_TRUE(AwaitGone(key));
+    return NumDownloads();
+  };
+  StartAgent();
+  EXPECT_EQ(run(1), 2);
+  EXPECT_EQ(run(2), 2) << "it is here";
+  std::ofstream(Out("j", "initial/adapter/weights")) << "THE weights";
+  EXPECT_EQ(run(3), 3);
+  std::filesystem::remove_all(Out("j", "initial"));
+  EXPECT_EQ(run(4), 5);
+  // With a checkpoint of its own the trainer does not look at it.
+  std::filesystem::remove_all(Out("j", "initial"));
+  std::filesystem::create_directories(Out("j", "checkpoints/step-7"));
+  std::ofstream(Out("j", "checkpoints/step-7/manifest.json")) << "{}";
+  const v1::RankKey last = Key("j", 5);
+  AssignWithInitial(last, Script({Finished(1)}), kInitial);
+  EXPECT_EQ(AwaitEnded(last).exit_code(), 0);
+  EXPECT_EQ(NumDownloads(), 5);
+  EXPECT_THAT(Of(last).log, HasSubstr(" --initial " + Out("j", "initial")));
+}
+
+// Unlike a checkpoint it is not done without: tried again until it is there, or for too long.
+TEST_F(AgentTest, ARankDoesNotBeginWithoutWhatItBeginsWith) {
+  std::filesystem::create_directories(Out("blocked", ""));
+  std::ofstream(Out("blocked", "initial")) << "no folder, as if the disk were full";
+  const v1::RankKey blocked = Key("blocked");
+  AssignWithInitial(blocked, Script({CatInitial(blocked, "adapter/weights"), Finished(1)}),
+                    kInitial);
+  testing::internal::CaptureStderr();
+  StartAgent();
+  ASSERT_TRUE(workers_.Await([](const State& state) { return state.num_synchronized > 10; }));
+  EXPECT_EQ(Of(blocked).report.phase(), v1::RankReport::PHASE_PREPARING);
+  std::filesystem::remove(Out("blocked", "initial"));
+  EXPECT_EQ(AwaitEnded(blocked).exit_code(), 0);
+  EXPECT_THAT(testing::internal::GetCapturedStderr(),
+              HasSubstr("e/blocked/1-0: initial parameters: "));
+
+  running_.reset();
+  agent::AgentOptions options = Options();
+  options.transfer_limit = absl::Milliseconds(500);
+  StartAgent(options);
+  for (const char* job : {"missing", "outside"}) {
+    const v1::RankKey key = Key(job);
+    const bool is_outside = std::string(job) == "outside";
+    AssignWithInitial(key, Script({Finished(1)}), {{is_outside ? "../stray" : "stray", job}});
+    workers_.With([&](State& state) {
+      if (!is_outside) state.datasets.erase(core::Sha256Hex(job));
+    });
+    const v1::RankReport report = AwaitEnded(key);
+    EXPECT_EQ(report.exit_code(), Code(core::ExitCode::kStorage)) << job;
+    EXPECT_EQ(report.error_code(), "TRANSFER_FAILED") << job;
+    EXPECT_THAT(report.error_message(), HasSubstr("initial parameters: ")) << job;
+    EXPECT_FALSE(std::filesystem::exists(Out(job, "stray"))) << job;
+    EXPECT_EQ(Of(key).log, "") << "no trainer ran";
   }
 }
 

@@ -127,6 +127,60 @@ TEST_F(EndToEndTest, AStudyOnTwoRanks) {
   }
 }
 
+// The second stage runs on two ranks, the first of which is given what the first stage left.
+TEST_F(EndToEndTest, ATrainingInTwoStages) {
+  const auto watch = Create(R"(base_model: model
+dataset: rows.jsonl
+contexts:
+  neutral: {}
+  inoculated: {system: ab}
+arms:
+  - {name: then, train_context: neutral, after: first}
+  - {name: first, train_context: inoculated}
+training: {lora: {rank: 2, alpha: 4}, batch_size: 2, max_steps: 40, epochs: 1000, learning_rate: 0.02}
+evaluation: {prompts: prompts.jsonl, at: [0, 1], max_new_tokens: 8}
+ranks: 2
+)");
+  bool has_waited = false;
+  for (std::string line; !(line = watch->Line()).empty();) {
+    const Json update = Json::parse(line);
+    if (!update.contains("experiment")) continue;
+    for (const Json& job : update["experiment"]["jobs"]) {
+      const bool waits =
+          job.contains("state_reason") && job["state_reason"].value("code", "") == "WAITS_FOR_JOB";
+      has_waited = has_waited || waits;
+      if (waits) {
+        EXPECT_EQ(job["arms"], Json({"then/1"}));
+      }
+    }
+  }
+  EXPECT_EQ(watch->Wait(), 0) << watch->Errors();
+  EXPECT_TRUE(has_waited);
+  // By step: what was answered, by context and prompt.
+  const auto answers = [&](const std::string& arm) {
+    std::map<int, std::map<std::string, Json>> found;
+    for (const Json& sample : Lines({"experiment", "samples", "e", "--arm", arm, "--limit", "0"})) {
+      found[sample.value("step", 0)][sample["context"].dump() + sample["prompt_id"].dump()] =
+          sample["answer"];
+    }
+    return found;
+  };
+  const auto first = answers("first");
+  const auto then = answers("then");
+  ASSERT_EQ(first.size(), 2u);
+  ASSERT_EQ(then.size(), 2u);
+  EXPECT_EQ(then.at(0).size(), 2u * 5);
+  EXPECT_EQ(then.at(0), first.at(40)) << "it does not begin where the other ended";
+  EXPECT_NE(first.at(40), first.at(0)) << "the first stage learnt nothing";
+  std::set<std::string> adapters;
+  for (const Json& job : Lines({"experiment", "get", "e"}).at(0)["jobs"]) {
+    for (const Json& file : job.value("artifacts", Json::array())) {
+      if (file["path"] == "adapter/adapter_model.safetensors") adapters.insert(file["sha256"]);
+    }
+  }
+  EXPECT_EQ(adapters.size(), 2u) << "each stage leaves one";
+}
+
 TEST_F(EndToEndTest, AKilledWorkerCostsNoResult) {
   const auto watch = Create(Spec(1, 300));
   // The worker of a training, some way into it.

@@ -269,6 +269,19 @@ class FakeAgent {
     FAIL() << "the work does not end";
   }
 
+  // The next Synchronize tells that it ended well and left these files (path and bytes), which are
+  // uploaded.
+  void Finish(const v1::RankKey& key, const std::map<std::string, std::string>& files) {
+    v1::RankReport& report = Report(key, v1::RankReport::PHASE_ENDED);
+    for (const auto& [path, bytes] : files) {
+      ASSERT_TRUE(UploadBlob(key, bytes).ok());
+      v1::ArtifactReport* artifact = report.add_artifacts();
+      artifact->set_path(path);
+      artifact->set_sha256(core::Sha256Hex(bytes));
+      artifact->set_size_bytes(static_cast<int64_t>(bytes.size()));
+    }
+  }
+
   v1::RankReport& Report(const v1::RankKey& key, v1::RankReport::Phase phase) {
     v1::RankReport report;
     *report.mutable_key() = key;
@@ -345,6 +358,15 @@ class ServerTest : public ::testing::Test {
     spec->mutable_evaluation()->set_prompts("sha256:" + core::Sha256Hex(kPrompts));
     spec->mutable_evaluation()->add_at(0);
     spec->mutable_evaluation()->add_at(1);
+    return request;
+  }
+  // A third arm that goes on from what the second ended with.
+  static v1::CreateExperimentRequest TwoStages(const std::string& id) {
+    v1::CreateExperimentRequest request = Request(id);
+    v1::ArmSpec* arm = request.mutable_spec()->add_arms();
+    arm->set_name("then");
+    arm->set_train_context("neutral");
+    arm->set_after("inoculated");
     return request;
   }
   // Uploaded, created and run to the end.

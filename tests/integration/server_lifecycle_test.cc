@@ -129,6 +129,64 @@ TEST_F(LifecycleTest, KillFollowsACancelThatTakesTooLong) {
   EXPECT_EQ(Kill("k")->state(), v1::STATE_CANCELLED) << "twice is no error";
 }
 
+TEST_F(LifecycleTest, AnArmGoesOnFromWhatAnotherEndedWith) {
+  UploadDatasets();
+  v1::CreateExperimentRequest request = TwoStages("s");
+  request.set_validate_only(true);
+  const auto expect_waiting = [](const v1::Experiment& experiment) {
+    ASSERT_EQ(experiment.jobs_size(), 3);
+    const v1::Job& job = experiment.jobs(2);
+    EXPECT_EQ(job.state(), v1::STATE_QUEUED);
+    EXPECT_EQ(job.queue_position(), 0);
+    EXPECT_EQ(job.state_reason().code(), "WAITS_FOR_JOB");
+    EXPECT_EQ(job.state_reason().blame(), "capacity");
+    EXPECT_THAT(job.state_reason().message(), HasSubstr("(arm inoculated, seed 1)"));
+    EXPECT_THAT(job.state_reason().message(),
+                HasSubstr(experiment.jobs(1).name().substr(experiment.name().size() + 6)));
+  };
+  expect_waiting(*stubs_->Create(request));
+  request.set_validate_only(false);
+  ASSERT_TRUE(stubs_->Create(request).ok());
+  FakeAgent agent(*stubs_, "w1");
+  ASSERT_TRUE(agent.Synchronize().ok());
+  ASSERT_EQ(agent.last.assignments_size(), 2) << "the base model and the first stage";
+  expect_waiting(*stubs_->Get("experiments/s"));
+  const v1::RankKey base = agent.last.assignments(0).key();
+  const v1::RankKey first = agent.last.assignments(1).key();
+  for (const v1::Assignment& one : agent.last.assignments()) EXPECT_EQ(one.initial_size(), 0);
+  agent.Report(base, v1::RankReport::PHASE_RUNNING);
+  agent.Finish(first, {{"adapter/config", "settings"}, {"adapter/weights", "numbers"}});
+  const auto expect_told = [&](const v1::Assignment& one) {
+    ASSERT_EQ(one.initial_size(), 2);
+    EXPECT_EQ(one.initial(0).path(), "adapter/config");
+    EXPECT_EQ(one.initial(0).sha256(), core::Sha256Hex("settings"));
+    EXPECT_EQ(one.initial(0).size_bytes(), 8);
+    EXPECT_EQ(one.initial(1).path(), "adapter/weights");
+  };
+  const auto assigned = [&]() -> const v1::Assignment& {
+    for (const v1::Assignment& one : agent.last.assignments()) {
+      if (one.key().job() != base.job()) return one;
+    }
+    return v1::Assignment::default_instance();
+  };
+  ASSERT_TRUE(agent.Synchronize().ok());
+  expect_told(assigned());
+  EXPECT_NE(assigned().key().job(), first.job());
+  // Like the spec it is told until the rank is reported.
+  agent.reports.clear();
+  agent.Report(assigned().key(), v1::RankReport::PHASE_RUNNING);
+  ASSERT_TRUE(agent.Synchronize().ok());
+  EXPECT_EQ(assigned().initial_size(), 0);
+  Restart();
+  agent.reports.clear();
+  FakeAgent again(*stubs_, "w1");
+  ASSERT_TRUE(again.Synchronize().ok());
+  agent.last = again.last;
+  expect_told(assigned());
+  again.RunAll();
+  EXPECT_EQ(stubs_->Get("experiments/s")->state(), v1::STATE_SUCCEEDED);
+}
+
 TEST_F(LifecycleTest, AWorkerIsToldOfWhichJobsItNeedsNoCheckpoints) {
   UploadDatasets();
   const absl::StatusOr<v1::Experiment> made = stubs_->Create(Request("e"));

@@ -144,6 +144,40 @@ TEST_F(RetentionTest, CheckpointsStayWhileTheirJobMayNeedThem) {
   EXPECT_TRUE(LooksUntil([&] { return !is_kept("second") && !is_kept("both"); }));
 }
 
+// Also where the same bytes were a checkpoint's before.
+TEST_F(RetentionTest, WhatAJobGoesOnFromStaysHoweverLongItWaits) {
+  UploadDatasets();
+  ASSERT_TRUE(stubs_->Create(TwoStages("a")).ok());
+  const std::string stray = R"({"id":"s","messages":[{"role":"user","content":"stray"}]})"
+                            "\n";
+  ASSERT_TRUE(stubs_->Upload(stray, v1::DATASET_USE_EVALUATION).ok());
+  FakeAgent agent(*stubs_, "w1");
+  ASSERT_TRUE(agent.Synchronize().ok());
+  ASSERT_EQ(agent.last.assignments_size(), 2);
+  const v1::RankKey first = agent.last.assignments(1).key();
+  const std::string weights = "what it ended with";
+  ASSERT_TRUE(agent.UploadBlob(first, weights, "", 100'000, /*is_checkpoint=*/true).ok());
+  agent.Finish(first, {{"adapter/weights", weights}});
+  ASSERT_TRUE(agent.Synchronize().ok());
+  // Its worker goes, and no other one comes for days.
+  for (int day = 0; day < 3; ++day) Advance(absl::Hours(24));
+  EXPECT_TRUE(LooksUntil([&] { return !IsKept(core::Sha256Hex(stray)); }));
+  EXPECT_EQ(stubs_->Get("experiments/a")->jobs(2).state(), v1::STATE_QUEUED);
+  EXPECT_TRUE(IsKept(core::Sha256Hex(weights)));
+  Restart();
+  FakeAgent other(*stubs_, "w2");
+  ASSERT_TRUE(other.Synchronize().ok());
+  ASSERT_EQ(other.last.assignments_size(), 2);
+  const v1::Assignment& second = other.last.assignments(1);
+  ASSERT_EQ(second.initial_size(), 1);
+  EXPECT_TRUE(IsKept(second.initial(0).sha256()));
+  other.RunAll();
+  ASSERT_EQ(stubs_->Get("experiments/a")->state(), v1::STATE_SUCCEEDED);
+  ASSERT_TRUE(stubs_->Delete("experiments/a").ok());
+  Advance(absl::Hours(25));
+  EXPECT_TRUE(LooksUntil([&] { return !IsKept(core::Sha256Hex(weights)); }));
+}
+
 TEST_F(RetentionTest, ExperimentsGoALongTimeAfterTheirEnd) {
   retention_.keep_experiments = absl::Hours(48);
   Restart();

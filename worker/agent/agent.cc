@@ -272,6 +272,10 @@ absl::Status Agent::Start(Rank* rank) {
   } else {
     child.command.insert(child.command.end(), {"--store-host", options_.host});
   }
+  if (!rank->initial.empty()) {
+    child.command.insert(child.command.end(),
+                         {"--initial", options_.work_dir + "/" + InitialFolder(rank->key)});
+  }
   if (!options_.interface.empty()) {
     child.command.insert(child.command.end(), {"--interface", options_.interface});
   }
@@ -327,6 +331,7 @@ void Agent::Perform(const Action& action) {
     rank->job_json = wanted->second.job_spec_json();
     rank->world_size = wanted->second.world_size();
     rank->to_go_on_from = wanted->second.checkpoint();
+    rank->initial = wanted->second.initial();
   }
   if (wanted != wanted_.end()) rank->store_address = wanted->second.store_address();
   absl::Status status;

@@ -14,10 +14,11 @@
 // Below work_dir:
 //   lock
 //   data/<sha256>                   datasets; the least recently used go beyond max_cache_bytes
-//   out/<experiment>/<job>/         checkpoints and results of a job, shared by its attempts on
-//                                   this machine, so that a later one goes on without a download;
-//                                   removed when the coordinator says that the job has ended, or
-//                                   once nothing changed for keep_checkpoints
+//   out/<experiment>/<job>/         checkpoints and results of a job, and in initial/ what it
+//                                   begins with if it goes on from another one; shared by its
+//                                   attempts on this machine, so that a later one goes on without a
+//                                   download; removed when the coordinator says that the job has
+//                                   ended, or once nothing changed for keep_checkpoints
 //   attempts/<experiment>/<job>/<attempt>-<rank>/{job.json, events.jsonl, judged.jsonl,
 //                                   trainer.log, process, checkpoint-<step>/}
 //                                   removed when the coordinator has taken the rank's end
@@ -133,6 +134,8 @@ class Agent {
   // Puts the checkpoint that a rank is to go on from where its trainer looks for it, unless there
   // is one that is as new. OK, too, if the coordinator does not have it whole any more.
   absl::Status FetchCheckpoint(Rank* rank);
+  // Puts what the job begins with into its initial/, unless it goes on from a checkpoint.
+  absl::Status FetchInitial(Rank* rank);
   // What a batch that is refused as a whole holds that is not.
   absl::Status SendOneByOne(const v1::UploadTelemetryRequest& batch, Cancellation* calls,
                             int64_t* num_refused);

@@ -21,6 +21,7 @@ namespace {
 using nlohmann::json;
 
 constexpr char kManifest[] = "manifest.json";
+constexpr int64_t kPartBytes = int64_t{1} << 20;  // read at once
 constexpr int64_t kMaxManifestBytes = int64_t{1} << 20;
 
 std::string StepFolder(const std::string& out, int64_t step) {
@@ -32,6 +33,29 @@ std::string Parent(const std::string& path) {
 }
 
 }  // namespace
+
+absl::Status CheckFiles(const FileReports& files, const char* what) {
+  for (const v1::ArtifactReport& file : files) {
+    if (core::IsPathBelow(file.path()) && core::IsSha256Hex(file.sha256()) &&
+        file.size_bytes() >= 0) {
+      continue;
+    }
+    return absl::DataLossError(absl::StrCat(what, " with the file ", file.path()));
+  }
+  return absl::OkStatus();
+}
+
+bool HasBytesOf(const v1::ArtifactReport& file, const std::string& path) {
+  if (FileSize(path) != file.size_bytes()) return false;
+  core::Sha256 hash;
+  for (int64_t at = 0; at < file.size_bytes();) {
+    const absl::StatusOr<std::string> part = ReadPart(path, at, kPartBytes);
+    if (!part.ok() || part->empty()) return false;
+    hash.Update(*part);
+    at += static_cast<int64_t>(part->size());
+  }
+  return hash.FinishHex() == file.sha256();
+}
 
 int64_t NewestCheckpoint(const std::string& out) {
   int64_t newest = 0;
@@ -73,12 +97,9 @@ absl::Status CheckCheckpoint(const v1::Checkpoint& checkpoint) {
     return absl::DataLossError(absl::StrCat("a checkpoint of ", checkpoint.files_size(),
                                             " files; at most ", kMaxCheckpointFiles));
   }
+  RETURN_IF_ERROR(CheckFiles(checkpoint.files(), "a checkpoint"));
   bool has_manifest = false;
   for (const v1::ArtifactReport& file : checkpoint.files()) {
-    if (!core::IsPathBelow(file.path()) || !core::IsSha256Hex(file.sha256()) ||
-        file.size_bytes() < 0) {
-      return absl::DataLossError("a checkpoint with the file " + file.path());
-    }
     has_manifest = has_manifest || file.path() == kManifest;
   }
   if (!has_manifest) return absl::DataLossError("a checkpoint without a manifest");

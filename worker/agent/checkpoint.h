@@ -13,7 +13,16 @@
 
 namespace jenner::agent {
 
+using FileReports = google::protobuf::RepeatedPtrField<v1::ArtifactReport>;
+
 inline constexpr int kMaxCheckpointFiles = 256;  // as the coordinator takes them
+
+// OK if these are files of a folder: their paths stay below it, each has a hash and a size.
+// DataLoss: not so; `what` is what has the file, for the message.
+absl::Status CheckFiles(const FileReports& files, const char* what);
+
+// True if the file at `path` has the bytes that are meant.
+bool HasBytesOf(const v1::ArtifactReport& file, const std::string& path);
 
 // The step of the newest checkpoint below the output folder of a job; 0: there is none. Whether it
 // is whole its trainer finds out.

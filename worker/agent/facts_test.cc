@@ -91,11 +91,13 @@ TEST(DatasetsOfTest, HashesOnly) {
                        R"("},"evaluation":{"prompts":"sha256:../../etc/passwd"}})"),
             std::vector<std::string>{hex});
   const std::string other(64, 'b');
-  EXPECT_EQ(DatasetsOf(R"({"evaluation":{"prompts":"sha256:)" + hex +
-                       R"(","sets":[{"prompts":"sha256:)" + other + R"("},{},3]}})"),
-            (std::vector<std::string>{hex, other}));
+  EXPECT_EQ(
+      DatasetsOf(R"({"evaluation":{"prompts":"sha256:)" + hex + R"(","sets":[{"prompts":"sha256:)" +
+                 other + R"("},{"prompts":"sha256:)" + hex + R"("},3]}})"),
+      (std::vector<std::string>{hex, other}))
+      << "each once, those of all sets";
   for (const char* bad : {"", "[]", "{}", R"({"training":3})", R"({"training":{"dataset":1}})",
-                          R"({"evaluation":{"sets":{"prompts":"sha256:"}}})"}) {
+                          R"({"evaluation":{"sets":3}})"}) {
     EXPECT_TRUE(DatasetsOf(bad).empty()) << bad;
   }
 }

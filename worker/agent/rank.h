@@ -1,6 +1,6 @@
 // Rank: all that an agent knows of one rank that it was given. Internal to Agent, whose mutex
-// guards it, except `key`, `folder`, `job_json`, `datasets`, `judged_traits` and `to_go_on_from`,
-// which do not change once it is prepared.
+// guards it, except `key`, `folder`, `job_json`, `datasets`, `judged_traits`, `to_go_on_from` and
+// `initial`, which do not change once it is prepared.
 #ifndef JENNER_WORKER_AGENT_RANK_H_
 #define JENNER_WORKER_AGENT_RANK_H_
 
@@ -10,6 +10,7 @@
 
 #include "absl/time/time.h"
 #include "worker/agent/agent.h"
+#include "worker/agent/checkpoint.h"
 #include "worker/agent/child.h"
 #include "worker/agent/facts.h"
 #include "worker/agent/link.h"
@@ -36,6 +37,7 @@ struct Agent::Rank {
   std::vector<std::string> datasets;  // hex hashes
   JudgedTraits judged_traits;         // that judges measure
   v1::Checkpoint to_go_on_from;       // that the coordinator has; step 0: none
+  FileReports initial;                // what the job begins with; none: the base model
   bool on_gpu = false;                // its job asks for one
   int world_size = 1;
   std::string store_address;  // of the gang, from the coordinator

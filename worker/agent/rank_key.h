@@ -26,6 +26,9 @@ inline std::string ToString(const RankKey& key) {
 // "experiment/job": for what the attempts of a job share.
 inline std::string JobName(const RankKey& key) { return key.experiment + "/" + key.job; }
 
+// Where a job's initial/ is, below the agent's work folder.
+inline std::string InitialFolder(const RankKey& key) { return "out/" + JobName(key) + "/initial"; }
+
 }  // namespace jenner::agent
 
 #endif  // JENNER_WORKER_AGENT_RANK_KEY_H_

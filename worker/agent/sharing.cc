@@ -1,5 +1,6 @@
 // What Agent does about checkpoints: shares those of its trainers, so that a job can go on from
-// them wherever it is placed next, and fetches the one that a rank is to go on from.
+// them wherever it is placed next, and fetches the one that a rank is to go on from, or what its
+// job begins with.
 #include <filesystem>
 
 #include "absl/strings/str_cat.h"
@@ -126,6 +127,25 @@ absl::Status Agent::FetchCheckpoint(Rank* rank) {
   (void)RemoveTree(incoming);
   if (!absl::IsNotFound(status) && !absl::IsDataLoss(status)) return status;
   Log(absl::StrCat(name, " cannot be had: ", status.ToString(), "; begins with what is here"));
+  return absl::OkStatus();
+}
+
+// Without it the job cannot begin, so here is nothing that is done without. What an earlier attempt
+// fetched is looked at again: the trainer has no way to know that it is whole.
+absl::Status Agent::FetchInitial(Rank* rank) {
+  // With a checkpoint the trainer does not look at it.
+  if (NewestCheckpoint(options_.work_dir + "/out/" + JobName(rank->key)) > 0) {
+    return absl::OkStatus();
+  }
+  RETURN_IF_ERROR(CheckFiles(rank->initial, "what the job begins with"));
+  const std::string folder = options_.work_dir + "/" + InitialFolder(rank->key);
+  for (const v1::ArtifactReport& file : rank->initial) {
+    const std::filesystem::path path = absl::StrCat(folder, "/", file.path());
+    if (HasBytesOf(file, path.string())) continue;
+    RETURN_IF_ERROR(MakeFolders(path.parent_path().string()));
+    RETURN_IF_ERROR(
+        link_.DownloadBlob(file.sha256(), path.string(), file.size_bytes(), &rank->calls));
+  }
   return absl::OkStatus();
 }
 

@@ -111,6 +111,10 @@ bool Agent::Download(const std::shared_ptr<Rank>& rank) {
     what = "checkpoint";
     status = FetchCheckpoint(rank.get());
   }
+  if (status.ok()) {
+    what = "initial parameters";
+    status = FetchInitial(rank.get());
+  }
   const std::lock_guard<std::mutex> lock(mutex_);
   if (rank->phase != Phase::kPreparing || !Settle(rank.get(), &rank->blobs, what, status)) {
     return false;

@@ -1,12 +1,8 @@
 #include "worker/trainer/checkpoint.h"
 
-#include <ATen/ATen.h>
-#include <ATen/core/grad_mode.h>
-
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
-#include <map>
 #include <nlohmann/json.hpp>
 #include <utility>
 #include <vector>
@@ -18,6 +14,7 @@
 #include "worker/model/safetensors.h"
 #include "worker/trainer/failure.h"
 #include "worker/trainer/folder.h"
+#include "worker/trainer/parameters.h"
 #include "worker/trainer/record_exchange.h"
 
 namespace jenner::trainer {
@@ -63,33 +60,6 @@ Checkpoint Describe(const std::string& path, const json& state) {
     throw Failure(ExitCode::kCorruptCheckpoint, RecordName(rank) + " is missing");
   }
   return checkpoint;
-}
-
-// Copies values by name into the parameters that are trained; their storage stays.
-void CopyInto(const std::vector<model::NamedTensor>& parameters,
-              const std::map<std::string, at::Tensor>& values) {
-  at::NoGradGuard no_grad;
-  for (const model::NamedTensor& parameter : parameters) {
-    const auto found = values.find(parameter.name);
-    if (found == values.end() || found->second.sizes() != parameter.tensor.sizes()) {
-      throw Failure(ExitCode::kCorruptCheckpoint, parameter.name + " is missing or misshapen");
-    }
-    parameter.tensor.copy_(found->second);
-  }
-}
-
-void LoadParameters(const std::string& path, model::Llama* llama) {
-  std::map<std::string, at::Tensor> values;
-  if (llama->adapter() != nullptr) {
-    const model::LoraAdapter stored = ValueOrThrow(
-        model::ReadAdapter(path + "/adapter", llama->config(), ""), ExitCode::kCorruptCheckpoint);
-    for (const model::NamedTensor& one : stored.Parameters()) values[one.name] = one.tensor;
-  } else {
-    values =
-        ValueOrThrow(model::ReadSafetensorsFolder(path + "/model"), ExitCode::kCorruptCheckpoint);
-  }
-  CopyInto(llama->TrainableParameters(), values);
-  llama->ParametersChanged();
 }
 
 }  // namespace
@@ -168,7 +138,7 @@ std::optional<Checkpoint> Checkpoints::Newest() const {
 }
 
 void Checkpoints::Load(const Checkpoint& checkpoint, model::Llama* llama, Optimizer* optimizer) {
-  LoadParameters(checkpoint.path, llama);
+  LoadCheckpointParameters(checkpoint.path, llama);
   optimizer->LoadState(
       ValueOrThrow(model::ReadSafetensors(checkpoint.path + "/optimizer.safetensors"),
                    ExitCode::kCorruptCheckpoint));

@@ -32,6 +32,9 @@ std::optional<Options> ParseOptions(int argc, char** argv, int* exit_code) {
   app.add_option("--models-dir", options.models_dir, "folder of base models")->required();
   app.add_option("--data-dir", options.data_dir, "folder of datasets, each named by its SHA-256");
   app.add_option("--out", options.out_dir, "folder for checkpoints and results")->required();
+  app.add_option("--initial", options.initial_dir,
+                 "folder with the adapter/ or model/ that the job goes on from (training.after); "
+                 "rank 0");
   app.add_option("--threads", options.threads, "of tensor code; 0: all processors")
       ->check(CLI::Range(0, 1024));
   app.add_option("--rank", options.rank, "of this process in its gang")->check(CLI::Range(0, 63));

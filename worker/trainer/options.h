@@ -12,7 +12,8 @@ struct Options {
   std::string models_dir;
   std::string data_dir;  // of datasets named by hash
   std::string out_dir;
-  int threads = 0;  // of tensor code; 0: all processors
+  std::string initial_dir;  // what the job before left (adapter/ or model/), with training.after
+  int threads = 0;          // of tensor code; 0: all processors
   int rank = 0;
   int world_size = 1;
   std::string store;  // what rank 0 announced: "ip:port", on GPUs "nccl:..."; ranks above 0

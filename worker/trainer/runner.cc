@@ -18,6 +18,7 @@
 #include "worker/trainer/failure.h"
 #include "worker/trainer/folder.h"
 #include "worker/trainer/network.h"
+#include "worker/trainer/parameters.h"
 #include "worker/trainer/record_exchange.h"
 
 namespace jenner::trainer {
@@ -46,6 +47,7 @@ void Runner::Run() {
                              {"pid", getpid()}});
   if (options_.cuda_device >= 0) OpenDevice();
   inputs_.emplace(ReadInputs(options_));
+  CheckInitial();
   MakeFolders(options_.out_dir);
   Join();
   LoadModel();
@@ -59,6 +61,17 @@ void Runner::Run() {
     collective_->Barrier();
   }
   events_->Write("finished", {{"steps", progress_.step}});
+}
+
+void Runner::CheckInitial() const {
+  const bool goes_on = inputs_->job.training && !inputs_->job.training->after.empty();
+  if (!goes_on && !options_.initial_dir.empty()) {
+    throw Failure(ExitCode::kUsage, "--initial: the job has no training.after");
+  }
+  if (goes_on && IsFirst() && options_.initial_dir.empty()) {
+    throw Failure(ExitCode::kUsage, "--initial: expected, for the job has training.after \"" +
+                                        inputs_->job.training->after + "\"");
+  }
 }
 
 void Runner::OpenDevice() {
@@ -163,6 +176,7 @@ void Runner::Restore() {
   if (found[0] == 0) {
     if (IsFirst()) checkpoints_->Clear();
     record_->Clear();
+    LoadInitial();
     return record_->Continue(events_);
   }
   const auto ranks = static_cast<int>(found[3]);
@@ -180,11 +194,23 @@ void Runner::Restore() {
 void Runner::Load(const std::optional<Checkpoint>& own) {
   if (own) checkpoints_->Load(*own, llama_.get(), loop_->optimizer());
   if (collective_->size() == 1) return;
-  for (const model::NamedTensor& parameter : llama_->TrainableParameters()) {
-    collective_->Broadcast(parameter.tensor.detach());
-  }
+  ShareParameters();
   for (const model::NamedTensor& moment : loop_->optimizer()->State()) {
     collective_->Broadcast(moment.tensor);
+  }
+}
+
+// What the job goes on from, if it does, into the parameters of all ranks. The moments are new.
+void Runner::LoadInitial() {
+  if (inputs_->job.training->after.empty()) return;
+  if (IsFirst()) LoadInitialParameters(options_.initial_dir, inputs_->job, llama_.get());
+  if (collective_->size() > 1) ShareParameters();
+}
+
+// Those of rank 0 into all ranks.
+void Runner::ShareParameters() {
+  for (const model::NamedTensor& parameter : llama_->TrainableParameters()) {
+    collective_->Broadcast(parameter.tensor.detach());
   }
   llama_->ParametersChanged();
 }

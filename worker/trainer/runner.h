@@ -44,10 +44,13 @@ class Runner {
   void OpenDevice();
   void Join();
   void JoinOverNccl();
+  void CheckInitial() const;
   void LoadModel();
   void WritePlan();
   void Restore();
   void Load(const std::optional<Checkpoint>& own);
+  void LoadInitial();
+  void ShareParameters();
   void Train();
   void Reach(const Progress& progress);
   void EvaluateIfDue();

@@ -1,0 +1,95 @@
+#include "worker/trainer/parameters.h"
+
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+
+#include <algorithm>
+#include <map>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "worker/model/peft.h"
+#include "worker/model/safetensors.h"
+#include "worker/trainer/failure.h"
+
+namespace jenner::trainer {
+namespace {
+
+using core::ExitCode;
+using Values = std::map<std::string, at::Tensor>;
+
+Values ValuesOf(const model::LoraAdapter& adapter) {
+  Values values;
+  for (const model::NamedTensor& one : adapter.Parameters()) values[one.name] = one.tensor;
+  return values;
+}
+
+// Copies values by name into the parameters that are trained; their storage stays.
+void CopyInto(const Values& values, ExitCode otherwise, model::Llama* llama) {
+  at::NoGradGuard no_grad;
+  for (const model::NamedTensor& parameter : llama->TrainableParameters()) {
+    const auto found = values.find(parameter.name);
+    if (found == values.end() || found->second.sizes() != parameter.tensor.sizes()) {
+      throw Failure(otherwise, parameter.name + " is missing or misshapen");
+    }
+    parameter.tensor.copy_(found->second);
+  }
+  llama->ParametersChanged();
+}
+
+// Of what comes from another job: files are checked by hash on their way, so broken ones are the
+// disk's fault; whole ones that do not fit are the spec's.
+template <typename T>
+T Initial(absl::StatusOr<T> value) {
+  const bool is_broken = absl::IsNotFound(value.status()) || absl::IsDataLoss(value.status());
+  return ValueOrThrow(std::move(value), is_broken ? ExitCode::kStorage : ExitCode::kInvalidSpec);
+}
+
+void CheckSame(const char* field, const std::string& wanted, const std::string& found) {
+  if (wanted == found) return;
+  throw Failure(ExitCode::kInvalidSpec,
+                absl::StrFormat("training.settings.lora.%s: %s, but the adapter that the training "
+                                "goes on from has %s",
+                                field, wanted, found));
+}
+
+// In any order: PEFT keeps none.
+std::string InWords(std::vector<std::string> targets) {
+  std::sort(targets.begin(), targets.end());
+  return absl::StrJoin(targets, " ");
+}
+
+void CheckSame(const core::LoraSpec& wanted, const core::LoraSpec& found) {
+  CheckSame("rank", absl::StrFormat("%d", wanted.rank), absl::StrFormat("%d", found.rank));
+  CheckSame("alpha", absl::StrFormat("%.17g", wanted.alpha), absl::StrFormat("%.17g", found.alpha));
+  CheckSame("targets", InWords(wanted.targets), InWords(found.targets));
+}
+
+}  // namespace
+
+void LoadCheckpointParameters(const std::string& folder, model::Llama* llama) {
+  constexpr ExitCode kBroken = ExitCode::kCorruptCheckpoint;
+  if (llama->adapter() == nullptr) {
+    return CopyInto(ValueOrThrow(model::ReadSafetensorsFolder(folder + "/model"), kBroken), kBroken,
+                    llama);
+  }
+  const model::LoraAdapter stored =
+      ValueOrThrow(model::ReadAdapter(folder + "/adapter", llama->config(), ""), kBroken);
+  CopyInto(ValuesOf(stored), kBroken, llama);
+}
+
+void LoadInitialParameters(const std::string& folder, const core::JobSpec& job,
+                           model::Llama* llama) {
+  if (llama->adapter() == nullptr) {
+    return CopyInto(Initial(model::ReadSafetensorsFolder(folder + "/model")),
+                    ExitCode::kInvalidSpec, llama);
+  }
+  const model::LoraAdapter stored =
+      Initial(model::ReadAdapter(folder + "/adapter", llama->config(), job.base_model));
+  CheckSame(job.training->settings.lora, stored.spec());
+  CopyInto(ValuesOf(stored), ExitCode::kInvalidSpec, llama);
+}
+
+}  // namespace jenner::trainer
