@@ -22,7 +22,8 @@ std::string FormatRatio(const v1::TraitRatio& trait, int num_samples);
 // One row an (arm, seed, step, context), one column a trait.
 std::string FormatResults(const std::vector<v1::ResultRow>& rows);
 
-// One row a sample, one column a trait.
+// One row a sample, one column a trait. JUDGE, if a judge gave no score to some: why, cut to 60
+// bytes.
 std::string FormatSamples(const std::vector<v1::Sample>& samples);
 
 std::string FormatExperiments(const std::vector<v1::Experiment>& experiments);

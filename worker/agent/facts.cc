@@ -107,8 +107,8 @@ void Learn(const std::string& line, RankFacts* facts) {
   }
 }
 
-Outcome Judge(int exit_code, bool was_stopped, const RankFacts& facts,
-              const std::string& last_words) {
+Outcome OutcomeOf(int exit_code, bool was_stopped, const RankFacts& facts,
+                  const std::string& last_words) {
   const int internal = static_cast<int>(core::ExitCode::kInternal);
   if (exit_code == 0 && facts.num_broken > 0) {
     return {internal, "INTERNAL",
