@@ -106,6 +106,16 @@ absl::Status Client::Retry(Call call) const {
   }
 }
 
+absl::StatusOr<v1::CreateExperimentResponse> Client::PreviewExperiment(
+    v1::CreateExperimentRequest request) {
+  request.set_validate_only(true);
+  v1::CreateExperimentResponse response;
+  RETURN_IF_ERROR(Retry([&](grpc::ClientContext* context) {
+    return experiments_->CreateExperiment(context, request, &response);
+  }));
+  return response;
+}
+
 absl::StatusOr<v1::Experiment> Client::CreateExperiment(v1::CreateExperimentRequest request) {
   if (request.request_id().empty()) request.set_request_id(NewRequestId());
   v1::CreateExperimentResponse response;

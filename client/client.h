@@ -46,6 +46,9 @@ class Client {
 
   // A request without request_id is given one.
   absl::StatusOr<v1::Experiment> CreateExperiment(v1::CreateExperimentRequest request);
+  // The same without making it: the experiment that would be, and what it would take.
+  absl::StatusOr<v1::CreateExperimentResponse> PreviewExperiment(
+      v1::CreateExperimentRequest request);
   absl::StatusOr<v1::Experiment> GetExperiment(const std::string& name);
   // Up to `limit` experiments, newest first, over as many pages as it takes. 0: all.
   absl::StatusOr<std::vector<v1::Experiment>> ListExperiments(int limit);
