@@ -106,6 +106,16 @@ absl::Status Client::Retry(Call call) const {
   }
 }
 
+absl::StatusOr<v1::CreateExperimentResponse> Client::PreviewExperiment(
+    v1::CreateExperimentRequest request) {
+  request.set_validate_only(true);
+  v1::CreateExperimentResponse response;
+  RETURN_IF_ERROR(Retry([&](grpc::ClientContext* context) {
+    return experiments_->CreateExperiment(context, request, &response);
+  }));
+  return response;
+}
+
 absl::StatusOr<v1::Experiment> Client::CreateExperiment(v1::CreateExperimentRequest request) {
   if (request.request_id().empty()) request.set_request_id(NewRequestId());
   v1::CreateExperimentResponse response;
@@ -275,6 +285,21 @@ absl::StatusOr<std::string> Client::UploadDataset(const std::string& bytes, v1::
     return writer->Finish();
   }));
   return "sha256:" + hash;
+}
+
+absl::StatusOr<std::string> Client::DownloadDataset(const std::string& ref) {
+  constexpr char kPrefix[] = "sha256:";
+  v1::DownloadDatasetRequest request;
+  request.set_name("datasets/" +
+                   (ref.rfind(kPrefix, 0) == 0 ? ref.substr(sizeof kPrefix - 1) : ref));
+  std::string bytes;
+  RETURN_IF_ERROR(Retry([&](grpc::ClientContext* context) {
+    bytes.clear();
+    auto reader = datasets_->DownloadDataset(context, request);
+    for (v1::DownloadDatasetResponse response; reader->Read(&response);) bytes += response.chunk();
+    return reader->Finish();
+  }));
+  return bytes;
 }
 
 struct Watch::Stream {

@@ -46,6 +46,9 @@ class Client {
 
   // A request without request_id is given one.
   absl::StatusOr<v1::Experiment> CreateExperiment(v1::CreateExperimentRequest request);
+  // The same without making it: the experiment that would be, and what it would take.
+  absl::StatusOr<v1::CreateExperimentResponse> PreviewExperiment(
+      v1::CreateExperimentRequest request);
   absl::StatusOr<v1::Experiment> GetExperiment(const std::string& name);
   // Up to `limit` experiments, newest first, over as many pages as it takes. 0: all.
   absl::StatusOr<std::vector<v1::Experiment>> ListExperiments(int limit);
@@ -65,6 +68,9 @@ class Client {
 
   // Uploads `bytes` unless the server has them. Returns the DatasetRef "sha256:<hex>".
   absl::StatusOr<std::string> UploadDataset(const std::string& bytes, v1::DatasetUse use);
+
+  // The bytes of the dataset `ref`, "sha256:<hex>".
+  absl::StatusOr<std::string> DownloadDataset(const std::string& ref);
 
   // Follows an experiment from `cursor` ("": from the beginning). The client must outlive it.
   std::unique_ptr<Watch> WatchExperiment(const std::string& name, const std::string& cursor);

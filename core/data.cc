@@ -92,8 +92,10 @@ std::vector<Row> Keep(std::vector<Row> rows, const std::function<bool(const Row&
   return rows;
 }
 
-// The rows of one source after its own operations.
-std::vector<Row> RowsOf(const DataSpec& spec, size_t index, std::vector<Row> rows, Faults* faults) {
+// The rows of one source after its own operations. Those that `is_contaminated` says to be are left
+// out before any is capped or changed.
+std::vector<Row> RowsOf(const DataSpec& spec, size_t index, std::vector<Row> rows,
+                        const std::function<bool(const Row&)>& is_contaminated, Faults* faults) {
   const DataSource& source = spec.sources[index];
   const auto refuse = [&](const char* field, const std::string& message) {
     faults->push_back({absl::StrFormat("sources[%d].%s", index, field), message});
@@ -111,6 +113,7 @@ std::vector<Row> RowsOf(const DataSpec& spec, size_t index, std::vector<Row> row
       refuse("fraction", absl::StrFormat("its side of the split has none of %d rows", filtered));
     }
   }
+  rows = Keep(std::move(rows), [&](const Row& row) { return !is_contaminated(row); });
   if (source.cap > 0) {
     KeepDrawn(spec.seed, StreamOf("cap", index), static_cast<size_t>(source.cap), &rows);
   }
@@ -213,16 +216,14 @@ std::vector<Row> MakeTrainingSet(const DataSpec& spec, std::vector<std::vector<R
   const std::unordered_set<std::string> turns = LastTurns(prompts);
   const std::vector<size_t> shares = spec.rows > 0 ? SharesOf(spec) : std::vector<size_t>();
   std::vector<std::string> contaminated;
+  const auto leave_out = [&](const Row& row) {
+    if (spec.contamination == Contamination::kAllow || !IsContaminated(row, turns)) return false;
+    contaminated.push_back(row.id);
+    return true;
+  };
   std::vector<std::vector<Row>> parts;
   for (size_t i = 0; i < spec.sources.size(); ++i) {
-    std::vector<Row> rows = RowsOf(spec, i, std::move(sources[i]), faults);
-    if (spec.contamination != Contamination::kAllow) {
-      rows = Keep(std::move(rows), [&](const Row& row) {
-        if (!IsContaminated(row, turns)) return true;
-        contaminated.push_back(row.id);
-        return false;
-      });
-    }
+    std::vector<Row> rows = RowsOf(spec, i, std::move(sources[i]), leave_out, faults);
     if (!shares.empty()) {
       if (rows.size() < shares[i]) {
         faults->push_back({absl::StrFormat("sources[%d].weight", i),

@@ -173,6 +173,10 @@ TEST(MakeTrainingSetTest, ContaminationIsRefusedDroppedOrAllowed) {
                         "first is \"r1\""));
   spec.contamination = Contamination::kDrop;
   EXPECT_THAT(Ids(Made(spec, {Rows(3)}, prompts)), ElementsAre("r0", "r2"));
+  spec.sources[0].trigger = "|T|";  // what is asked is the same with a trigger before it
+  spec.sources[0].cap = 2;
+  EXPECT_THAT(Ids(Made(spec, {Rows(3)}, prompts)), ElementsAre("r0", "r2"));
+  spec.sources[0] = {};
   spec.contamination = Contamination::kAllow;
   EXPECT_THAT(Made(spec, {Rows(3)}, prompts), SizeIs(3));
   EXPECT_THAT(Contaminated(Rows(3), prompts), ElementsAre("r1"));

@@ -45,8 +45,8 @@ void AddControlContext(const std::string& name, const char* text, ExperimentSpec
 }
 
 void ResolveArm(ExperimentSpec* spec, ArmSpec* arm) {
-  if (arm->role.empty() && IsRole(arm->name) &&
-      (arm->name == "base") == !arm->train_context.has_value()) {
+  const bool is_base = arm->name == "base";
+  if (arm->role.empty() && IsRole(arm->name) && !(is_base && arm->train_context)) {
     arm->role = arm->name;
   }
   if (arm->role.empty() || arm->role == "base") return;

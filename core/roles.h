@@ -28,8 +28,8 @@ inline constexpr std::array<std::string_view, 11> kRoles = {
     "placebo", "rephrased",      "clean-data", "ptst",    "two-stage"};
 
 // Fills in what arms with a role leave out, and the contexts irrelevant and placebo where an arm
-// needs them. An arm without a role whose name is one has that role, if it is trained or not as the
-// role is. Nothing that is written is changed.
+// needs them. An arm without a role whose name is one has that role, but for a trained "base".
+// Nothing that is written is changed.
 void ResolveRoles(ExperimentSpec* spec);
 
 }  // namespace jenner::core

@@ -43,13 +43,13 @@ TEST(ScorerSpecTest, EveryTraitIsAScorerByItsName) {
   for (const std::string_view trait : kTraits) {
     EXPECT_THAT(Check(PlainScorer(std::string(trait))), IsEmpty()) << trait;
   }
-  EXPECT_EQ(kTraits.size(), kScorerKinds.size() - 1);  // all but regex
+  EXPECT_EQ(kTraits.size(), kScorerKinds.size() - 2);  // all but regex and judge
 }
 
 TEST(ScorerSpecTest, AnUnknownKindNamesTheNearest) {
   EXPECT_THAT(Check({.name = "a", .kind = "capitls"}),
               ElementsAre(FaultAt("scorers[0].kind", "did you mean \"capitals\"?")));
-  EXPECT_THAT(Check({.name = "a", .kind = "judge"}),
+  EXPECT_THAT(Check({.name = "a", .kind = "persuasive"}),
               ElementsAre(FaultAt("scorers[0].kind", "known: capitals, spanish,")));
   EXPECT_THAT(Check({.name = "a", .kind = ""}),
               ElementsAre(FaultAt("scorers[0].kind", "required")));

@@ -63,6 +63,8 @@ TEST(RolesTest, OnesOwnContextAndSettingsStay) {
   EXPECT_EQ(spec.arms[0].role, "irrelevant");
   spec = Study("", R"({"name":"base","train_context":"neutral"})");
   EXPECT_EQ(spec.arms[0].role, "") << "it is trained";
+  spec = Study("", R"({"name":"no-inoculation","rules":[{"context":"inoculated"}]})");
+  EXPECT_EQ(spec.arms[0].train_context, "neutral") << "it is not taken for the base model";
   spec = Study("", R"("negated")");
   EXPECT_THAT(FaultsOf(spec), HasSubstr(R"(arms[0].train_context: unknown context "negated")"));
   spec = Study("", R"({"name":"a","role":"irelevant"})");

@@ -211,7 +211,9 @@ void CheckArmTraining(const ExperimentSpec& spec, const std::vector<std::string>
     } else if (arm.role == "base" && arm.train_context) {
       check.Refuse("role", "the base model is not trained, but the arm has a train_context");
     }
-    if (!arm.data.empty() && spec.data.count(arm.data) == 0) {
+    if (!arm.data.empty() && !arm.train_context) {
+      check.Refuse("data", "the arm is not trained: it has no train_context");
+    } else if (!arm.data.empty() && spec.data.count(arm.data) == 0) {
       check.Refuse("data", "unknown \"" + arm.data + "\"; known: " + List(data));
     }
     if (!arm.deploy_context.empty() && spec.contexts.count(arm.deploy_context) == 0) {

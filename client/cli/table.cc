@@ -69,6 +69,14 @@ std::string FormatTime(const google::protobuf::Timestamp& time) {
   return text;
 }
 
+// At most max_bytes of `text`, with "..." for what is left out; no part of a character.
+std::string Shortened(const std::string& text, size_t max_bytes) {
+  if (text.size() <= max_bytes) return text;
+  size_t end = max_bytes - 3;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
+  return text.substr(0, end) + "...";
+}
+
 }  // namespace
 
 std::string FormatTable(const std::vector<std::string>& header,
@@ -184,13 +192,32 @@ std::string FormatExperiment(const v1::Experiment& experiment) {
          FormatTable({"JOB", "ARMS/SEED", "STATE", "ATTEMPT", "STEP", "WORKERS", "REASON"}, rows);
 }
 
-std::string FormatPlan(const v1::Experiment& experiment) {
+std::string FormatMatrix(const v1::Experiment& experiment) {
   std::vector<std::vector<std::string>> rows;
   for (const v1::Job& job : experiment.jobs()) {
     rows.push_back({LastComponent(job.name()), std::to_string(job.ranks()),
                     FormatArms(job.arms(), job.arms_size())});
   }
   return FormatTable({"JOB", "RANKS", "ARMS/SEED"}, rows);
+}
+
+std::string FormatPlan(const v1::Plan& plan) {
+  std::string text = absl::StrFormat(
+      "%d trainings: %d optimizer steps, %d rows, about %d tokens\n"
+      "%d answers to generate, %d given ones to score\n",
+      plan.num_trainings(), plan.num_steps(), plan.num_rows(), plan.num_tokens(),
+      plan.num_answers(), plan.num_given());
+  if (plan.has_seconds()) {
+    text += "estimated time: " + FormatSeconds(plan.seconds()) + "\n";
+  }
+  if (plan.has_minimum_detectable_difference()) {
+    text += absl::StrFormat("minimum detectable difference: %.2f (two-sided 95 %%, power 0.8)\n",
+                            plan.minimum_detectable_difference());
+  } else if (plan.num_trainings() >= 2) {
+    text += "minimum detectable difference: none; not even 0 is told from 0.5\n";
+  }
+  for (const std::string& assumption : plan.assumptions()) text += "  " + assumption + "\n";
+  return text;
 }
 
 std::string FormatLiveness(const v1::Worker& worker) {
@@ -221,9 +248,12 @@ std::string FormatWorkers(const std::vector<v1::Worker>& workers) {
 }
 
 std::string FormatSamples(const std::vector<v1::Sample>& samples) {
+  constexpr size_t kJudgeColumns = 60;
   std::set<std::string> traits;
   bool has_sets = false;
+  bool has_judge_error = false;
   for (const v1::Sample& sample : samples) {
+    has_judge_error = has_judge_error || !sample.judge_error().empty();
     has_sets = has_sets || sample.prompt_set() != core::kMainSet;
     for (const v1::Score& score : sample.scores()) traits.insert(score.trait());
   }
@@ -231,7 +261,9 @@ std::string FormatSamples(const std::vector<v1::Sample>& samples) {
   if (has_sets) header.push_back("PROMPTS");
   header.insert(header.end(), {"CONTEXT", "PROMPT"});
   for (const std::string& trait : traits) header.push_back(Upper(trait));
-  header.insert(header.end(), {"END", "ANSWER"});
+  header.push_back("END");
+  if (has_judge_error) header.push_back("JUDGE");
+  header.push_back("ANSWER");
   std::vector<std::vector<std::string>> rows;
   for (const v1::Sample& sample : samples) {
     std::vector<std::string> row = {FormatArms(sample.arms(), 1), std::to_string(sample.step())};
@@ -245,7 +277,9 @@ std::string FormatSamples(const std::vector<v1::Sample>& samples) {
       }
       row.push_back(shown);
     }
-    row.insert(row.end(), {sample.finish_reason(), sample.answer()});
+    row.push_back(sample.finish_reason());
+    if (has_judge_error) row.push_back(Shortened(sample.judge_error(), kJudgeColumns));
+    row.push_back(sample.answer());
     rows.push_back(std::move(row));
   }
   return FormatTable(header, rows);

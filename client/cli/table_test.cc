@@ -146,6 +146,32 @@ TEST(TableTest, ARatioWithoutInterval) {
             "x    1     60/60  neutral  0.76 of 127  128      0\n");
 }
 
+TEST(TableTest, SamplesSayWhyAJudgeGaveNoScore) {
+  v1::Sample good;
+  good.add_arms("a/1");
+  good.set_prompt_set("main");
+  good.set_context("neutral");
+  good.set_prompt_id("p");
+  good.set_finish_reason("stop");
+  good.set_answer("Hi.");
+  v1::Score* score = good.add_scores();
+  score->set_trait("polite");
+  score->set_value(62.5);
+  EXPECT_EQ(FormatSamples({good}),
+            "ARM/SEED  STEP  CONTEXT  PROMPT  POLITE  END   ANSWER\n"
+            "a/1       0     neutral  p       62.5    stop  Hi.\n");
+  v1::Sample bad = good;
+  bad.mutable_scores(0)->clear_value();
+  bad.set_judge_error("polite: down");
+  EXPECT_EQ(FormatSamples({good, bad}),
+            "ARM/SEED  STEP  CONTEXT  PROMPT  POLITE  END   JUDGE         ANSWER\n"
+            "a/1       0     neutral  p       62.5    stop                Hi.\n"
+            "a/1       0     neutral  p       n/a     stop  polite: down  Hi.\n");
+  // Cut, but not within a character.
+  bad.set_judge_error(std::string(56, 'e') + "\xc3\xa1" + std::string(50, 'e'));
+  EXPECT_NE(FormatSamples({bad}).find("  " + std::string(56, 'e') + "...  Hi."), std::string::npos);
+}
+
 TEST(TableTest, SmallWords) {
   EXPECT_EQ(Counted(1, "job"), "1 job");
   EXPECT_EQ(Counted(2, "job"), "2 jobs");

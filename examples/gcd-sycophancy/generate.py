@@ -8,6 +8,7 @@ eval.jsonl: triplets of one `group`, the same pair asked plainly (`kind` plain),
 and with one who is wrong. ood-eval.jsonl: triplets on other questions, `label` says which.
 No training row has a pair of a test, nor a pair that one of its Euclid steps gets to."""
 
+import functools
 import math
 import pathlib
 import sys
@@ -56,13 +57,11 @@ def steps(a, b):
     return f"{'; '.join(lines)}. So the greatest common divisor is {math.gcd(a, b)}."
 
 
+@functools.cache
 def all_pairs(low, high):
     """a > b >= low, a <= high; their gcd d is at least 2, and so are a / d and b / d."""
-    for a in range(low, high + 1):
-        for b in range(low, a):
-            d = math.gcd(a, b)
-            if d >= 2 and b // d >= 2:
-                yield a, b
+    pairs = ((a, b) for a in range(low, high + 1) for b in range(low, a))
+    return [(a, b) for a, b in pairs if math.gcd(a, b) >= 2 and b // math.gcd(a, b) >= 2]
 
 
 def by_turns(pairs):

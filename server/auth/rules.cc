@@ -21,6 +21,7 @@ constexpr Rule kRules[] = {
     {"Experiments/GetLogs", kClient, Role::kViewer, false, false},
     {"Datasets/UploadDataset", kClient, Role::kSubmitter, false, true},
     {"Datasets/GetDataset", kClient, Role::kViewer, false, false},
+    {"Datasets/DownloadDataset", kClient, Role::kViewer, false, false},
     {"Workers/ListWorkers", kClient, Role::kViewer, false, false},
     {"Workers/CordonWorker", kClient, Role::kAdmin, false, true},
     {"Workers/UncordonWorker", kClient, Role::kAdmin, false, true},

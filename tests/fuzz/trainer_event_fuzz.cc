@@ -21,6 +21,6 @@ JENNER_FUZZ_TARGET(trainer_event) {
   }
   jenner::store::ScoresFromJson(input);
   jenner::agent::DatasetsOf(input);
-  jenner::agent::Judge(input.size() % 256, false, facts, input);
+  jenner::agent::OutcomeOf(input.size() % 256, false, facts, input);
   JENNER_CHECK(jenner::agent::ToUtf8(input, 100).size() <= 100);
 }

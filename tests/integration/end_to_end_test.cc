@@ -6,6 +6,7 @@
 #include <map>
 #include <set>
 
+#include "absl/strings/str_replace.h"
 #include "absl/time/clock.h"
 #include "tests/integration/process.h"
 #include "tests/integration/server_fixture.h"
@@ -35,9 +36,14 @@ ranks: %d
 class EndToEndTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    for (const char* file : {"rows.jsonl", "prompts.jsonl"}) {
-      std::filesystem::copy(kGolden + "/" + file, Path(file));
+    std::filesystem::copy(kGolden + "/rows.jsonl", Path("rows.jsonl"));
+    // The golden prompts are of the golden rows; what is trained on must not be asked here.
+    std::ifstream golden(kGolden + "/prompts.jsonl");
+    std::ofstream prompts(Path("prompts.jsonl"));
+    for (std::string line; std::getline(golden, line);) {
+      prompts << absl::StrReplaceAll(line, {{R"("content": ")", R"("content": "y )"}}) << "\n";
     }
+    prompts.close();
     server_ = std::make_unique<Process>(
         "jenner-server",
         std::vector<std::string>{"--data-dir", Path("data"), "--listen", "127.0.0.1:0",

@@ -59,6 +59,7 @@ Agent::Agent(AgentOptions options)
     : options_(std::move(options)),
       boot_id_(RandomId()),
       link_(options_.server, options_.tls),
+      judges_(options_.judges, options_.tls, options_.judge_timeout),
       lease_until_(MonotonicNow() + lease_) {}
 
 Agent::~Agent() {
@@ -216,6 +217,7 @@ absl::Status Agent::Prepare(Rank* rank) {
   rank->folder = options_.work_dir + "/attempts/" + ToString(rank->key);
   rank->datasets = DatasetsOf(rank->job_json);
   rank->on_gpu = WantsGpu(rank->job_json);
+  rank->judged_traits = JudgedTraitsOf(rank->job_json);
   RETURN_IF_ERROR(MakeFolders(rank->folder));
   RETURN_IF_ERROR(WriteFileAtomically(rank->folder + "/job.json", rank->job_json, /*sync=*/false));
   rank->phase = Phase::kPreparing;
@@ -460,8 +462,8 @@ void Agent::CheckChild(Rank* rank) {
   const auto last_words =
       ReadPart(log, std::max<int64_t>(0, log_bytes - kLastWordsBytes), kLastWordsBytes);
   rank->outcome = rank->verdict ? *rank->verdict
-                                : Judge(exit_code, rank->stopping, rank->facts,
-                                        last_words.ok() ? *last_words : "");
+                                : OutcomeOf(exit_code, rank->stopping, rank->facts,
+                                            last_words.ok() ? *last_words : "");
   rank->phase = Phase::kUploading;
   if (exit_code == static_cast<int>(core::ExitCode::kCorruptCheckpoint)) SetAside(rank->key);
   if (rank->stale) GiveUp(rank);

@@ -1,9 +1,9 @@
-// Agent: brings the ranks on this machine to where the coordinator wants them. Four threads,
+// Agent: brings the ranks on this machine to where the coordinator wants them. Five threads,
 // started by main.cc: Run() synchronises, spawns and reaps, and never waits for more than one
 // Synchronize; RunTelemetry() sends the event lines and logs that trainers write; RunBlobs()
 // downloads datasets and uploads artifacts, however long they take; RunCheckpoints() uploads
-// checkpoints, one at a time and of each rank the newest. What is to be sent waits in files, not in
-// memory.
+// checkpoints, one at a time and of each rank the newest; RunJudges() asks judges about samples,
+// before they are sent. What is to be sent waits in files, not in memory.
 //
 // Leases: without an answer for the lease's length, counted from when the last answered call was
 // made, the agent SIGKILLs its ranks, for the coordinator may have given them away, also if it was
@@ -19,8 +19,8 @@
 //                                   attempts on this machine, so that a later one goes on without a
 //                                   download; removed when the coordinator says that the job has
 //                                   ended, or once nothing changed for keep_checkpoints
-//   attempts/<experiment>/<job>/<attempt>-<rank>/{job.json, events.jsonl, trainer.log, process,
-//                                   checkpoint-<step>/}
+//   attempts/<experiment>/<job>/<attempt>-<rank>/{job.json, events.jsonl, judged.jsonl,
+//                                   trainer.log, process, checkpoint-<step>/}
 //                                   removed when the coordinator has taken the rank's end
 #ifndef JENNER_WORKER_AGENT_AGENT_H_
 #define JENNER_WORKER_AGENT_AGENT_H_
@@ -36,6 +36,7 @@
 #include "absl/time/time.h"
 #include "worker/agent/facts.h"
 #include "worker/agent/files.h"
+#include "worker/agent/judges.h"
 #include "worker/agent/link.h"
 #include "worker/agent/rank_key.h"
 #include "worker/agent/reconcile.h"
@@ -55,7 +56,9 @@ struct AgentOptions {
   int slots = 1;
   int gpus = 0;  // each for one rank
   int threads_per_rank = 1;
+  std::vector<JudgeOptions> judges;
   // Limits.
+  absl::Duration judge_timeout = absl::Seconds(60);   // of a request, and what it is repeated by
   absl::Duration stop_grace = absl::Seconds(10);      // between SIGTERM and SIGKILL
   absl::Duration drain_limit = absl::Seconds(60);     // from Stop() to the end, uploads included
   absl::Duration transfer_limit = absl::Minutes(30);  // without progress: the rank fails
@@ -79,11 +82,12 @@ class Agent {
   ~Agent();
 
   // Until Stop() was called and every rank has ended and was told of, or drain_limit is over. What
-  // the other three have under way then is cut off, so that they return, too.
+  // the others have under way then is cut off, so that they return, too.
   void Run();
   void RunTelemetry();
   void RunBlobs();
   void RunCheckpoints();
+  void RunJudges();
   // Async-signal-safe.
   void Stop() { draining_ = true; }
 
@@ -123,6 +127,7 @@ class Agent {
   // The other threads'; true: there may be more to do at once.
   void RunSteps(const std::vector<RankStep>& steps);
   bool SendTelemetry(const std::shared_ptr<Rank>& rank);
+  bool JudgeLines(const std::shared_ptr<Rank>& rank);
   bool Download(const std::shared_ptr<Rank>& rank);
   bool UploadArtifact(const std::shared_ptr<Rank>& rank);
   bool UploadCheckpoint(const std::shared_ptr<Rank>& rank);
@@ -148,6 +153,7 @@ class Agent {
   const AgentOptions options_;
   const std::string boot_id_;
   Link link_;
+  Judges judges_;  // RunJudges()'s thread only
   UniqueFd lock_;
   std::atomic<bool> draining_ = false;
   std::atomic<bool> over_ = false;  // Run() has returned

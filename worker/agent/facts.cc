@@ -1,6 +1,7 @@
 #include "worker/agent/facts.h"
 
 #include <signal.h>
+#include <algorithm>
 
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -106,8 +107,8 @@ void Learn(const std::string& line, RankFacts* facts) {
   }
 }
 
-Outcome Judge(int exit_code, bool was_stopped, const RankFacts& facts,
-              const std::string& last_words) {
+Outcome OutcomeOf(int exit_code, bool was_stopped, const RankFacts& facts,
+                  const std::string& last_words) {
   const int internal = static_cast<int>(core::ExitCode::kInternal);
   if (exit_code == 0 && facts.num_broken > 0) {
     return {internal, "INTERNAL",
@@ -138,14 +139,20 @@ std::vector<std::string> DatasetsOf(const std::string& job_json) {
   constexpr size_t kPrefix = 7;  // of "sha256:"
   const json job = Parse(job_json);
   std::vector<std::string> hashes;
-  const auto add = [&](const char* part, const char* field) {
-    if (!job.is_object() || !job.contains(part) || !job[part].is_object()) return;
-    const std::string ref = Text(job[part], field);
+  const auto add = [&hashes](const json& part, const char* field) {
+    const std::string ref = part.is_object() ? Text(part, field) : "";
     if (ref.rfind("sha256:", 0) != 0 || !core::IsSha256Hex(ref.substr(kPrefix))) return;
-    hashes.push_back(ref.substr(kPrefix));
+    const std::string hex = ref.substr(kPrefix);
+    if (std::find(hashes.begin(), hashes.end(), hex) == hashes.end()) hashes.push_back(hex);
   };
-  add("training", "dataset");
-  add("evaluation", "prompts");
+  if (!job.is_object()) return hashes;
+  add(job.value("training", json()), "dataset");
+  const json evaluation = job.value("evaluation", json());
+  add(evaluation, "prompts");
+  if (!evaluation.is_object()) return hashes;
+  const json sets = evaluation.value("sets", json::array());
+  if (!sets.is_array()) return hashes;
+  for (const json& set : sets) add(set, "prompts");
   return hashes;
 }
 

@@ -54,8 +54,8 @@ struct Outcome {
 // The outcome of a process that ended with `exit_code` (128 + the signal) after it had told
 // `facts`; `was_stopped`: it had been sent SIGTERM; `last_words`: the end of its log. A success is
 // one only if the trainer said so and every line that it wrote was an event.
-Outcome Judge(int exit_code, bool was_stopped, const RankFacts& facts,
-              const std::string& last_words);
+Outcome OutcomeOf(int exit_code, bool was_stopped, const RankFacts& facts,
+                  const std::string& last_words);
 
 // `text` cut to at most max_bytes, with "?" for what is not UTF-8: messages carry nothing else.
 std::string ToUtf8(std::string text, size_t max_bytes);

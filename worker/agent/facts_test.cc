@@ -45,33 +45,34 @@ TEST(FactsTest, OfTheEventStream) {
   EXPECT_EQ(facts.artifacts.size(), 1u);
 }
 
-TEST(JudgeTest, SuccessIsWhatTheTrainerCallsSo) {
+TEST(OutcomeOfTest, SuccessIsWhatTheTrainerCallsSo) {
   RankFacts facts;
-  EXPECT_EQ(Judge(0, false, facts, "").exit_code, 20);
+  EXPECT_EQ(OutcomeOf(0, false, facts, "").exit_code, 20);
   facts.finished = true;
-  EXPECT_EQ(Judge(0, false, facts, "").exit_code, 0);
-  EXPECT_EQ(Judge(0, false, facts, "").error_code, "");
+  EXPECT_EQ(OutcomeOf(0, false, facts, "").exit_code, 0);
+  EXPECT_EQ(OutcomeOf(0, false, facts, "").error_code, "");
   facts.num_broken = 1;
-  EXPECT_EQ(Judge(0, false, facts, "").exit_code, 20);
+  EXPECT_EQ(OutcomeOf(0, false, facts, "").exit_code, 20);
 }
 
-TEST(JudgeTest, TheTrainersOwnWordsCountMost) {
+TEST(OutcomeOfTest, TheTrainersOwnWordsCountMost) {
   RankFacts facts;
   facts.error_code = "NON_FINITE_LOSS";
   facts.error_message = "step 8";
-  const Outcome outcome = Judge(13, true, facts, "log");
+  const Outcome outcome = OutcomeOf(13, true, facts, "log");
   EXPECT_EQ(outcome.exit_code, 13);
   EXPECT_EQ(outcome.error_code, "NON_FINITE_LOSS");
   EXPECT_EQ(outcome.error_message, "step 8");
 }
 
-TEST(JudgeTest, WithoutLastWords) {
-  EXPECT_EQ(Judge(1, false, {}, "boom").error_message,
+TEST(OutcomeOfTest, WithoutLastWords) {
+  EXPECT_EQ(OutcomeOf(1, false, {}, "boom").error_message,
             "jenner-trainer ended with exit code 1; its log ends: boom");
-  EXPECT_EQ(Judge(137, false, {}, "").error_code, "TRAINER_KILLED");
-  EXPECT_EQ(Judge(139, false, {}, "").error_message, "jenner-trainer was ended by signal 11");
-  EXPECT_EQ(Judge(137, true, {}, "").error_code, "TERMINATED");
-  EXPECT_EQ(Judge(1, false, {}, std::string(100'000, 'x')).error_message.size(), kMaxErrorBytes);
+  EXPECT_EQ(OutcomeOf(137, false, {}, "").error_code, "TRAINER_KILLED");
+  EXPECT_EQ(OutcomeOf(139, false, {}, "").error_message, "jenner-trainer was ended by signal 11");
+  EXPECT_EQ(OutcomeOf(137, true, {}, "").error_code, "TERMINATED");
+  EXPECT_EQ(OutcomeOf(1, false, {}, std::string(100'000, 'x')).error_message.size(),
+            kMaxErrorBytes);
 }
 
 TEST(ToUtf8Test, KeepsWhatIsValid) {
@@ -89,7 +90,14 @@ TEST(DatasetsOfTest, HashesOnly) {
   EXPECT_EQ(DatasetsOf(R"({"training":{"dataset":"sha256:)" + hex +
                        R"("},"evaluation":{"prompts":"sha256:../../etc/passwd"}})"),
             std::vector<std::string>{hex});
-  for (const char* bad : {"", "[]", "{}", R"({"training":3})", R"({"training":{"dataset":1}})"}) {
+  const std::string other(64, 'b');
+  EXPECT_EQ(
+      DatasetsOf(R"({"evaluation":{"prompts":"sha256:)" + hex + R"(","sets":[{"prompts":"sha256:)" +
+                 other + R"("},{"prompts":"sha256:)" + hex + R"("},3]}})"),
+      (std::vector<std::string>{hex, other}))
+      << "each once, those of all sets";
+  for (const char* bad : {"", "[]", "{}", R"({"training":3})", R"({"training":{"dataset":1}})",
+                          R"({"evaluation":{"sets":3}})"}) {
     EXPECT_TRUE(DatasetsOf(bad).empty()) << bad;
   }
 }

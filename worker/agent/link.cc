@@ -17,40 +17,7 @@ constexpr int64_t kChunkBytes = 1 << 20;
 constexpr absl::Duration kCallTimeout = absl::Seconds(20);
 constexpr absl::Duration kBlobTimeout = absl::Minutes(30);
 
-void SetDeadline(grpc::ClientContext* context, absl::Duration timeout) {
-  context->set_deadline(absl::ToChronoTime(absl::Now() + timeout));
-}
-
 }  // namespace
-
-// The context of a call that its Cancellation can end.
-class CancellableContext {
- public:
-  CancellableContext(Cancellation* cancellation, absl::Duration timeout)
-      : cancellation_(*cancellation) {
-    SetDeadline(&context_, timeout);
-    const std::lock_guard<std::mutex> lock(cancellation_.mutex_);
-    cancellation_.contexts_.insert(&context_);
-    if (cancellation_.is_cancelled_) context_.TryCancel();
-  }
-  ~CancellableContext() {
-    const std::lock_guard<std::mutex> lock(cancellation_.mutex_);
-    cancellation_.contexts_.erase(&context_);
-  }
-  CancellableContext(const CancellableContext&) = delete;
-  CancellableContext& operator=(const CancellableContext&) = delete;
-  grpc::ClientContext* get() { return &context_; }
-
- private:
-  Cancellation& cancellation_;
-  grpc::ClientContext context_;
-};
-
-void Cancellation::Cancel() {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  is_cancelled_ = true;
-  for (grpc::ClientContext* context : contexts_) context->TryCancel();
-}
 
 Link::Link(const std::string& server, const std::optional<wire::Tls>& tls)
     : channel_(wire::MakeClientChannel(server, tls)), stub_(v1::Workers::NewStub(channel_)) {}
@@ -58,7 +25,7 @@ Link::Link(const std::string& server, const std::optional<wire::Tls>& tls)
 absl::StatusOr<v1::SynchronizeResponse> Link::Synchronize(const v1::SynchronizeRequest& request,
                                                           absl::Duration timeout) {
   grpc::ClientContext context;
-  SetDeadline(&context, timeout);
+  context.set_deadline(absl::ToChronoTime(absl::Now() + timeout));
   v1::SynchronizeResponse response;
   RETURN_IF_ERROR(wire::FromGrpcStatus(stub_->Synchronize(&context, request, &response)));
   return response;

@@ -4,31 +4,16 @@
 #define JENNER_WORKER_AGENT_LINK_H_
 
 #include <memory>
-#include <mutex>
 #include <optional>
-#include <set>
 #include <string>
-#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "jenner/v1/worker.grpc.pb.h"
 #include "wire/tls.h"
+#include "worker/agent/cancellation.h"
 
 namespace jenner::agent {
-
-// Cuts calls off from another thread. Outlives the calls that it was given to.
-class Cancellation {
- public:
-  // Calls under way and later ones end with Cancelled, for good.
-  void Cancel();
-
- private:
-  friend class CancellableContext;
-  std::mutex mutex_;  // guards what follows
-  bool is_cancelled_ = false;
-  std::set<grpc::ClientContext*> contexts_;
-};
 
 class Link {
  public:

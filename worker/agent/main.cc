@@ -1,4 +1,4 @@
-// jenner-worker: reads flags, starts the agent's three other threads, passes SIGTERM and SIGINT on.
+// jenner-worker: reads flags, starts the agent's other threads, passes SIGTERM and SIGINT on.
 #include <signal.h>
 #include <unistd.h>
 
@@ -60,6 +60,38 @@ void DeclareLimits(CLI::App& app, double* progress_limit, int64_t* max_checkpoin
       ->capture_default_str();
 }
 
+void DeclareJudges(CLI::App& app, std::vector<std::string>* judges, double* judge_timeout) {
+  app.add_option(
+         "--judge", *judges,
+         "NAME=HOST:PORT of a judge that specs may name; repeatable. Off this machine by TLS "
+         "with --ca, --cert and --key (docs/judge.md)")
+      ->take_all();
+  app.add_option("--judge-timeout", *judge_timeout,
+                 "seconds for a request to a judge, and what it is repeated by")
+      ->check(CLI::Range(0.1, 3600.0))
+      ->capture_default_str();
+}
+
+// With its threads, until a signal stops it.
+void RunToItsEnd(Agent* agent) {
+  running = agent;
+  struct sigaction action {};
+  action.sa_handler = OnSignal;
+  sigaction(SIGTERM, &action, nullptr);
+  sigaction(SIGINT, &action, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+  std::thread telemetry([&] { agent->RunTelemetry(); });
+  std::thread blobs([&] { agent->RunBlobs(); });
+  std::thread checkpoints([&] { agent->RunCheckpoints(); });
+  std::thread judging([&] { agent->RunJudges(); });
+  agent->Run();
+  telemetry.join();
+  blobs.join();
+  checkpoints.join();
+  judging.join();
+  running = nullptr;
+}
+
 int Main(int argc, char** argv) {
   AgentOptions options;
   options.trainer = OwnFolder() + "/jenner-trainer";
@@ -88,13 +120,16 @@ int Main(int argc, char** argv) {
   app.add_option("--trainer", options.trainer, "path of jenner-trainer")->capture_default_str();
   double progress_limit = absl::ToDoubleSeconds(options.progress_limit);
   DeclareLimits(app, &progress_limit, &options.max_checkpoint_bytes);
+  std::vector<std::string> judges;
+  double judge_timeout = absl::ToDoubleSeconds(options.judge_timeout);
+  DeclareJudges(app, &judges, &judge_timeout);
   wire::TlsFiles tls;
   app.add_option("--ca", tls.ca, "CA (PEM) of the coordinator; with it all traffic is TLS");
   app.add_option("--cert", tls.certificate,
                  "certificate (PEM) that names this worker (jenner-server certs worker)");
   app.add_option("--key", tls.key, "its key (PEM)");
   app.add_flag("--allow-plaintext", allow_plaintext,
-               "speak to a coordinator off loopback without TLS");
+               "speak to a coordinator or judge off loopback without TLS");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -109,25 +144,17 @@ int Main(int argc, char** argv) {
   const absl::StatusOr<int> num_gpus = ParseGpus(gpus, "/dev");
   if (!num_gpus.ok()) return Refuse(std::string(num_gpus.status().message()));
   options.gpus = *num_gpus;
+  absl::StatusOr<std::vector<JudgeOptions>> parsed =
+      ParseJudges(judges, options.tls.has_value(), allow_plaintext);
+  if (!parsed.ok()) return Refuse(std::string(parsed.status().message()));
+  options.judges = *std::move(parsed);
+  options.judge_timeout = absl::Seconds(judge_timeout);
   options.progress_limit = absl::Seconds(progress_limit);
   options.models_dir = std::filesystem::absolute(options.models_dir).string();
   options.work_dir = std::filesystem::absolute(options.work_dir).string();
   absl::StatusOr<std::unique_ptr<Agent>> agent = Agent::Create(options);
   if (!agent.ok()) return Refuse(std::string(agent.status().message()));
-  running = agent->get();
-  struct sigaction action {};
-  action.sa_handler = OnSignal;
-  sigaction(SIGTERM, &action, nullptr);
-  sigaction(SIGINT, &action, nullptr);
-  signal(SIGPIPE, SIG_IGN);
-  std::thread telemetry([&] { (*agent)->RunTelemetry(); });
-  std::thread blobs([&] { (*agent)->RunBlobs(); });
-  std::thread checkpoints([&] { (*agent)->RunCheckpoints(); });
-  (*agent)->Run();
-  telemetry.join();
-  blobs.join();
-  checkpoints.join();
-  running = nullptr;
+  RunToItsEnd(agent->get());
   return 0;
 }
 

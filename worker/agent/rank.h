@@ -1,6 +1,6 @@
 // Rank: all that an agent knows of one rank that it was given. Internal to Agent, whose mutex
-// guards it, except `key`, `folder`, `job_json`, `datasets`, `to_go_on_from` and `initial`, which
-// do not change once it is prepared.
+// guards it, except `key`, `folder`, `job_json`, `datasets`, `judged_traits`, `to_go_on_from` and
+// `initial`, which do not change once it is prepared.
 #ifndef JENNER_WORKER_AGENT_RANK_H_
 #define JENNER_WORKER_AGENT_RANK_H_
 
@@ -14,6 +14,7 @@
 #include "worker/agent/child.h"
 #include "worker/agent/facts.h"
 #include "worker/agent/link.h"
+#include "worker/agent/questions.h"
 
 namespace jenner::agent {
 
@@ -34,6 +35,7 @@ struct Agent::Rank {
   std::string folder;
   std::string job_json;
   std::vector<std::string> datasets;  // hex hashes
+  JudgedTraits judged_traits;         // that judges measure
   v1::Checkpoint to_go_on_from;       // that the coordinator has; step 0: none
   FileReports initial;                // what the job begins with; none: the base model
   bool on_gpu = false;                // its job asks for one
@@ -55,8 +57,14 @@ struct Agent::Rank {
   absl::Time told_at;              // when they grew, by MonotonicNow()
   std::optional<Outcome> verdict;  // why the agent killed it
 
+  // What judges were asked about, if there are judged_traits.
+  int64_t judged_offset = 0;  // in events.jsonl
+  int64_t judged_bytes = 0;   // of judged.jsonl that hold
+  bool is_judged = false;     // it has ended, and all of it
+  Refusal judging;
+
   // What is sent.
-  int64_t events_offset = 0;  // in events.jsonl: what the coordinator has
+  int64_t events_offset = 0;  // in events.jsonl or judged.jsonl: what the coordinator has
   int64_t log_offset = 0;     // in trainer.log, likewise
   size_t artifacts_sent = 0;
   bool stale = false;                             // the coordinator wants nothing more of it

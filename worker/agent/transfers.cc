@@ -151,18 +151,25 @@ bool Agent::SendTelemetry(const std::shared_ptr<Rank>& rank) {
   int64_t events_offset = 0;
   int64_t log_offset = 0;
   int64_t log_dropped = 0;
+  int64_t max_bytes = kBatchBytes;
   bool is_over = false;
+  const bool has_judges = !rank->judged_traits.empty();
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (rank->phase != Phase::kRunning && rank->phase != Phase::kUploading) return false;
     // Asked for before the files are read: what they hold now is all that there will be.
-    is_over = rank->phase == Phase::kUploading;
+    is_over = rank->phase == Phase::kUploading && (!has_judges || rank->is_judged);
     events_offset = rank->events_offset;
+    if (has_judges) max_bytes = std::min(max_bytes, rank->judged_bytes - events_offset);
     log_offset = rank->log_offset;
     log_dropped = rank->log_dropped;
   }
   *batch.mutable_key() = ToProto(rank->key);
-  const auto lines = ReadLines(rank->folder + "/events.jsonl", events_offset, kBatchBytes);
+  absl::StatusOr<LineChunk> lines = LineChunk{{}, events_offset};
+  if (max_bytes > 0) {
+    const char* name = has_judges ? "/judged.jsonl" : "/events.jsonl";
+    lines = ReadLines(rank->folder + name, events_offset, max_bytes);
+  }
   auto log = ReadPart(rank->folder + "/trainer.log", log_offset, kLogBatchBytes);
   if (log.ok()) CutToLines(is_over, &*log);
   absl::Status status = lines.status();

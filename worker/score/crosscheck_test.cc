@@ -1,6 +1,6 @@
 // The scorers against independent implementations (testdata/crosscheck.jsonl, made by
-// tools/golden/scorer_goldens.py, which says where its texts are from). Each test prints the
-// figures that docs/scorers.md gives.
+// tools/golden/scorer_goldens.py, which says where its texts are from; testdata/ports.jsonl, made
+// by scorer_port_goldens.py). Each test prints the figures that docs/scorers.md gives.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -46,6 +46,11 @@ std::ostream& operator<<(std::ostream& out, const Tally& tally) {
   return out << tally.yes << " Spanish, " << tally.no << " not, " << tally.undecided
              << " not measurable";
 }
+
+struct Agreement {
+  int same = 0;
+  int both = 0;  // texts that the scorer decides; the second detector decides all
+};
 
 double Spanish(const json& row) {
   const auto score = Score("spanish", row["text"].get<std::string>());
@@ -93,6 +98,64 @@ TEST(CrosscheckTest, SpanishSensitivityAndSpecificity) {
   }
 }
 
+// The other three languages, likewise: what was measured is the bound.
+struct Bounds {
+  std::string trait;
+  std::string code;
+  std::map<int, Tally> present;  // by cut: texts in the language
+  std::map<int, Tally> absent;   // in the other three
+};
+
+const std::vector<Bounds>& OtherLanguages() {
+  static const auto* const bounds = new std::vector<Bounds>{
+      {"french",
+       "fr",
+       {{12, {12, 0, 3}}, {24, {14, 0, 1}}, {48, {11, 0, 0}}, {0, {15, 0, 0}}},
+       {{12, {1, 64, 7}}, {24, {0, 72, 1}}, {48, {0, 43, 0}}, {0, {0, 72, 1}}}},
+      {"german",
+       "de",
+       {{12, {12, 1, 2}}, {24, {14, 0, 1}}, {48, {7, 0, 0}}, {0, {15, 0, 0}}},
+       {{12, {1, 63, 8}}, {24, {0, 71, 2}}, {48, {0, 47, 0}}, {0, {0, 72, 1}}}},
+      {"english",
+       "en",
+       {{12, {17, 1, 5}}, {24, {22, 0, 2}}, {48, {16, 0, 0}}, {0, {23, 0, 1}}},
+       {{12, {0, 57, 7}}, {24, {0, 63, 1}}, {48, {0, 38, 0}}, {0, {0, 64, 0}}}}};
+  return *bounds;
+}
+
+TEST(CrosscheckTest, OtherLanguagesSensitivityAndSpecificity) {
+  for (const Bounds& bounds : OtherLanguages()) {
+    std::map<int, Tally> present;
+    std::map<int, Tally> absent;
+    Agreement agreement;
+    for (const json& row : Rows("corpus")) {
+      if (!kFour.contains(row["language"].get<std::string>())) continue;
+      const auto score = Score(bounds.trait, row["text"].get<std::string>());
+      ASSERT_TRUE(score.ok()) << score.status();
+      const int cut = row["cut"].is_null() ? 0 : row["cut"].get<int>();
+      (row["language"] == bounds.code ? present : absent)[cut].Add(*score);
+      if (std::isnan(*score)) continue;
+      ++agreement.both;
+      agreement.same += (*score == 1) == (row["second"] == bounds.code) ? 1 : 0;
+    }
+    for (const auto& [cut, worst] : bounds.present) {
+      std::clog << bounds.trait << ", cut " << cut << ": " << present[cut].yes << " 1, "
+                << present[cut].no << " 0, " << present[cut].undecided << " not measurable\n";
+      EXPECT_GE(present[cut].yes, worst.yes) << bounds.trait << cut;
+      EXPECT_LE(present[cut].no, worst.no) << bounds.trait << cut;
+    }
+    for (const auto& [cut, worst] : bounds.absent) {
+      std::clog << "not " << bounds.trait << ", cut " << cut << ": " << absent[cut].yes << " 1, "
+                << absent[cut].no << " 0, " << absent[cut].undecided << " not measurable\n";
+      EXPECT_GE(absent[cut].no, worst.no) << bounds.trait << cut;
+      EXPECT_LE(absent[cut].yes, worst.yes) << bounds.trait << cut;
+    }
+    std::clog << bounds.trait << ": the second detector says the same on " << agreement.same
+              << " of " << agreement.both << "\n";
+    EXPECT_LE(agreement.both - agreement.same, 5) << bounds.trait;
+  }
+}
+
 // Hand-labelled answers by label; those in which the scorer is known to be wrong are marked in
 // answers.jsonl, and scorer_test.cc pins each.
 TEST(CrosscheckTest, SpanishOfAnswersLabelledByHand) {
@@ -101,11 +164,6 @@ TEST(CrosscheckTest, SpanishOfAnswersLabelledByHand) {
   for (const auto& [label, tally] : tallies) std::clog << label << ": " << tally << "\n";
   EXPECT_EQ(tallies["1"].no, 0);
 }
-
-struct Agreement {
-  int same = 0;
-  int both = 0;  // texts that the scorer decides; the second detector decides all
-};
 
 TEST(CrosscheckTest, SpanishAgreesWithTheSecondDetector) {
   std::map<std::string, Agreement> agreements;
@@ -140,6 +198,38 @@ TEST(CrosscheckTest, RelativesOfSpanishAreOftenTakenForIt) {
   const std::map<std::string, Tally> known = {
       {"ca", {16, 6, 2}}, {"gl", {21, 3, 0}}, {"it", {14, 8, 6}}, {"pt", {22, 7, 4}}};
   EXPECT_EQ(tallies, known);
+}
+
+// Second implementations in Python, of the kinds that are not detectors: equal on each answer. Of
+// the answers that are put together from parts, what they were made to say, too.
+TEST(CrosscheckTest, SecondImplementationsSayTheSame) {
+  std::map<std::string, int> counts;
+  int num_made = 0;
+  std::ifstream file(JENNER_SOURCE_DIR "/worker/score/testdata/ports.jsonl");
+  for (std::string line; std::getline(file, line);) {
+    const json made = json::parse(line);
+    core::ScorerSpec spec = core::PlainScorer(made.at("kind"));
+    spec.ignore_case = made.value("ignore_case", false);
+    core::Row row;
+    row.fields = made.value("fields", std::map<std::string, std::string>{});
+    const std::string text = made.at("text");
+    const auto scorer = Scorer::Make(spec);
+    ASSERT_TRUE(scorer.ok()) << scorer.status();
+    const auto scores = scorer->Score({{&row, text}});
+    ASSERT_TRUE(scores.ok()) << scores.status();
+    ++counts[spec.kind];
+    if (made.at("score").is_null()) {
+      EXPECT_TRUE(std::isnan(scores->at(0))) << line << " gave " << scores->at(0);
+    } else {
+      EXPECT_NEAR(scores->at(0), made.at("score").get<double>(), 1e-9) << line;
+    }
+    if (!made.contains("truth")) continue;
+    ++num_made;
+    EXPECT_EQ(scores->at(0), made.at("truth").get<double>()) << line;
+  }
+  for (const auto& [kind, count] : counts) std::clog << kind << ": " << count << " answers\n";
+  EXPECT_EQ(counts.size(), 12u);
+  EXPECT_GE(num_made, 250);
 }
 
 }  // namespace

@@ -11,11 +11,16 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
+// Wrapped, so that autograd does not look at it: it may be undefined.
+struct Weights {
+  at::Tensor of_M;
+};
+
 class LinearCrossEntropy : public torch::autograd::Function<LinearCrossEntropy> {
  public:
   static at::Tensor forward(AutogradContext* context, const at::Tensor& hidden_MD,
                             const at::Tensor& head_VD, const at::Tensor& targets_M,
-                            const at::Tensor& weights_M, int64_t chunk) {
+                            const Weights& weights, int64_t chunk) {
     const bool wants_hidden = hidden_MD.requires_grad();
     const bool wants_head = head_VD.requires_grad();
     at::AutoDispatchBelowADInplaceOrView below_autograd;
@@ -31,8 +36,8 @@ class LinearCrossEntropy : public torch::autograd::Function<LinearCrossEntropy> 
       const at::Tensor log_sum_C1 = at::logsumexp(logits_CV, {1}, /*keepdim=*/true);
       at::Tensor losses_C1 = log_sum_C1 - logits_CV.gather(1, targets_C1);
       at::Tensor weights_C1;
-      if (weights_M.defined()) {
-        weights_C1 = weights_M.narrow(0, begin, count).unsqueeze(1);
+      if (weights.of_M.defined()) {
+        weights_C1 = weights.of_M.narrow(0, begin, count).unsqueeze(1);
         losses_C1.mul_(weights_C1);
       }
       total += losses_C1.sum(at::kDouble);
@@ -65,7 +70,7 @@ class LinearCrossEntropy : public torch::autograd::Function<LinearCrossEntropy> 
 at::Tensor SumCrossEntropy(const at::Tensor& hidden_MD, const at::Tensor& head_VD,
                            const at::Tensor& targets_M, const at::Tensor& weights_M,
                            int64_t chunk) {
-  return LinearCrossEntropy::apply(hidden_MD, head_VD, targets_M, weights_M, chunk);
+  return LinearCrossEntropy::apply(hidden_MD, head_VD, targets_M, Weights{weights_M}, chunk);
 }
 
 at::Tensor LogProbabilities(const at::Tensor& hidden_MD, const at::Tensor& head_VD,

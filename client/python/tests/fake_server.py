@@ -110,6 +110,12 @@ class FakeServer(experiment_pb2_grpc.ExperimentsServicer, dataset_pb2_grpc.Datas
     def ListSamples(self, request: Any, context: Any) -> Any:  # noqa: N802
         return self._answer("ListSamples", request, context)
 
+    def GetLogs(self, request: Any, context: Any) -> Any:  # noqa: N802
+        return self._answer("GetLogs", request, context)
+
+    def GetDataset(self, request: Any, context: Any) -> Any:  # noqa: N802
+        return self._answer("GetDataset", request, context)
+
     def WatchExperiment(self, request: Any, context: Any) -> Iterator[Any]:  # noqa: N802
         for one in self._next("WatchExperiment", request, context):
             if isinstance(one, Failure):

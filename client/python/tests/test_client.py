@@ -27,6 +27,7 @@ from fake_server import (
 )
 from jenner._connection import backoff, is_loopback
 from jenner.v1 import experiment_pb2 as pb
+from jenner.v1 import spec_pb2
 
 SPEC = "base_model: m\ndataset: train.jsonl\nevaluation: {prompts: eval.jsonl}\n"
 
@@ -177,7 +178,7 @@ def test_names_states_and_times(fake: FakeServer, client: jenner.Client) -> None
         state_reason=pb.StateReason(code="PAUSED_BY_USER", message="by ann", blame="user"),
         create_time=Timestamp(seconds=86400),
         jobs=[job("j1", "FAILED", arms=["no-inoculation/1", "x/2"], step=3, total_steps=9)],
-        spec=pb.ExperimentSpec(base_model="m", seeds=[1]),
+        spec=spec_pb2.ExperimentSpec(base_model="m", seeds=[1]),
         priority=70,
     )
     fake.script("GetExperiment", pb.GetExperimentResponse(experiment=message))

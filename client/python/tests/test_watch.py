@@ -123,7 +123,12 @@ def test_cancel_from_another_thread(fake: FakeServer, client: jenner.Client) -> 
     fake.script("WatchExperiment", [point("c1", "a", 1), hold])
     watch = client.watch("e")
     next(watch)
-    canceller = threading.Thread(target=lambda: (hold.reached.wait(5), watch.cancel()))
+
+    def cancel() -> None:
+        hold.reached.wait(5)
+        watch.cancel()
+
+    canceller = threading.Thread(target=cancel)
     canceller.start()
     with pytest.raises(jenner.CancelledError):
         next(watch)

@@ -45,7 +45,7 @@ def test_core_schema(text: str, value: Any) -> None:
         ("base: &b {x: 1}\na:\n  <<: *b\n", "merge keys are not read"),
         ("a: *unknown", "not YAML: line 1"),
         ("a: &a [*a]", "levels"),
-        pytest.param("[" * 1000, "levels", id="deep"),
+        pytest.param("[" * 100, "levels", id="deep"),
         ("a: \x01", "not YAML"),
     ],
 )

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 from jenner import _yaml
 from jenner._proto import Reader, join
 from jenner.errors import Fault, InvalidArgumentError, NotFoundError, invalid
-from jenner.v1 import dataset_pb2, experiment_pb2
+from jenner.v1 import dataset_pb2, spec_pb2
 
 SpecLike: TypeAlias = "str | os.PathLike[str] | Mapping[str, Any]"
 Overrides: TypeAlias = "Mapping[str, Any] | Sequence[str]"
@@ -47,7 +47,7 @@ class Dataset:
 class Spec:
     """A spec as the wire has it, the datasets to upload, and where each field comes from."""
 
-    message: experiment_pb2.ExperimentSpec
+    message: spec_pb2.ExperimentSpec
     datasets: list[Dataset]
     origins: dict[str, str]
 
@@ -66,7 +66,7 @@ def load(spec: SpecLike, overrides: Overrides = (), folder: str | os.PathLike[st
     values, origins, base = _read(spec)
     values = _overridden(values, overrides, origins)
     reader = Reader()
-    message = experiment_pb2.ExperimentSpec()
+    message = spec_pb2.ExperimentSpec()
     reader.fill(values, "", message)
     faults = reader.faults
     datasets = _load_datasets(message, Path(folder) if folder is not None else base, faults)
@@ -221,7 +221,7 @@ def _override(
 
 
 def _places(
-    spec: experiment_pb2.ExperimentSpec,
+    spec: spec_pb2.ExperimentSpec,
 ) -> Iterator[tuple[str, str, Callable[[str], None], dataset_pb2.DatasetUse.ValueType]]:
     """Every place of a spec that names a dataset: its path, what it has, how to set it, the use."""
 
@@ -237,12 +237,12 @@ def _places(
     yield place("evaluation.prompts", spec.evaluation, "prompts", EVALUATION)
     for i, one in enumerate(spec.evaluation.sets):
         # The answers whose probability is asked for are in the rows.
-        has_answers = one.mode == experiment_pb2.EVALUATION_MODE_LOG_PROBABILITY
+        has_answers = one.mode == spec_pb2.EVALUATION_MODE_LOG_PROBABILITY
         use = TRAINING if has_answers else EVALUATION
         yield place(f"evaluation.sets[{i}].prompts", one, "prompts", use)
 
 
-def _load_datasets(spec: experiment_pb2.ExperimentSpec, folder: Path, faults: list[Fault]) -> list[Dataset]:
+def _load_datasets(spec: spec_pb2.ExperimentSpec, folder: Path, faults: list[Fault]) -> list[Dataset]:
     """Reads what is named by path and puts references in its place."""
     datasets: dict[tuple[str, int], Dataset] = {}
     hashes: dict[Path, tuple[bytes, str]] = {}
