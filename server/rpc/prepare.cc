@@ -60,21 +60,37 @@ absl::StatusOr<std::vector<core::Row>> ReadPrompts(const core::ExperimentSpec& s
   return prompts;
 }
 
-absl::Status Store(const std::string& bytes, store::BlobStore& blobs,
-                   store::DatasetStore& datasets) {
-  const std::string sha256 = core::Sha256Hex(bytes);
-  const absl::StatusOr<store::DatasetInfo> known = datasets.Find(sha256);
-  if (known.ok() && known->for_training) return absl::OkStatus();
-  ASSIGN_OR_RETURN(
-      std::unique_ptr<store::BlobWriter> writer,
-      blobs.Create(sha256, static_cast<int64_t>(bytes.size()), core::kMaxDatasetBytes));
+absl::StatusOr<std::unique_ptr<store::BlobWriter>> Write(const std::string& bytes,
+                                                         store::BlobStore& blobs) {
+  ASSIGN_OR_RETURN(std::unique_ptr<store::BlobWriter> writer,
+                   blobs.Create(core::Sha256Hex(bytes), static_cast<int64_t>(bytes.size()),
+                                core::kMaxDatasetBytes));
   for (size_t at = 0; at < bytes.size(); at += kChunkBytes) {
     RETURN_IF_ERROR(writer->Write(std::string_view(bytes).substr(at, kChunkBytes)));
   }
+  return writer;
+}
+
+absl::Status StoreTrainingSet(const std::string& bytes, store::BlobStore& blobs,
+                              store::DatasetStore& datasets) {
+  const std::string sha256 = core::Sha256Hex(bytes);
+  const absl::StatusOr<store::DatasetInfo> known = datasets.Find(sha256);
+  if (known.ok() && known->for_training) return absl::OkStatus();
+  ASSIGN_OR_RETURN(std::unique_ptr<store::BlobWriter> writer, Write(bytes, blobs));
   return datasets.Add(std::move(writer), sha256, core::DatasetUse::kTraining);
 }
 
 }  // namespace
+
+absl::Status StoreBlob(const std::string& bytes, store::BlobStore& blobs) {
+  const std::string sha256 = core::Sha256Hex(bytes);
+  if (blobs.SizeBytes(sha256).ok()) {
+    blobs.Touch(sha256);
+    return absl::OkStatus();
+  }
+  ASSIGN_OR_RETURN(const std::unique_ptr<store::BlobWriter> writer, Write(bytes, blobs));
+  return writer->Commit();
+}
 
 absl::StatusOr<std::string> ReadBlob(const store::BlobStore& blobs, const std::string& sha256) {
   ASSIGN_OR_RETURN(const std::unique_ptr<store::BlobReader> reader, blobs.Read(sha256));
@@ -146,7 +162,7 @@ absl::Status MakeData(store::BlobStore& blobs, store::DatasetStore& datasets, bo
     }
     if (!own.empty()) continue;
     const std::string bytes = core::FormatDataset(made);
-    if (!is_preview) RETURN_IF_ERROR(Store(bytes, blobs, datasets));
+    if (!is_preview) RETURN_IF_ERROR(StoreTrainingSet(bytes, blobs, datasets));
     data.result = kDatasetPrefix + core::Sha256Hex(bytes);
     (*sizes)[data.result] = SizeOf(made);
   }

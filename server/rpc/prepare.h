@@ -35,6 +35,10 @@ using DatasetSizes = std::map<std::string, DatasetSize>;  // by reference
 absl::Status MakeData(store::BlobStore& blobs, store::DatasetStore& datasets, bool is_preview,
                       core::ExperimentSpec* spec, DatasetSizes* sizes);
 
+// Stores the bytes under their hash, unless they are there. Errors of BlobStore::Create and
+// BlobWriter.
+absl::Status StoreBlob(const std::string& bytes, store::BlobStore& blobs);
+
 // All bytes of a blob. Errors of BlobStore::Read and BlobReader::Read.
 absl::StatusOr<std::string> ReadBlob(const store::BlobStore& blobs, const std::string& sha256);
 
