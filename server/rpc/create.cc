@@ -199,13 +199,14 @@ void Create(const Call& given, const v1::CreateExperimentRequest* request,
     if (!command->creator.empty()) command->owner = command->creator;
     command->project = call.caller->principal.project;
     call.resource = {"experiment", core::ExperimentName(command->id)};
+    DatasetSizes sizes;
     absl::Status status = CheckDatasets(command->spec, *call.backend->datasets);
     if (status.ok()) {
-      status =
-          MakeData(*call.backend->blobs, *call.backend->datasets, call.is_preview, &command->spec);
+      status = MakeData(*call.backend->blobs, *call.backend->datasets, call.is_preview,
+                        &command->spec, &sizes);
     }
     if (!status.ok()) return call.Finish(status);
-    Submit(call, *std::move(command), response);
+    Submit(call, *std::move(command), std::move(sizes), response);
   });
 }
 
