@@ -77,6 +77,7 @@ Client::Client(ClientOptions options) : options_(std::move(options)) {
   channel_ = wire::MakeClientChannel(options_.server, options_.tls);
   experiments_ = v1::Experiments::NewStub(channel_);
   datasets_ = v1::Datasets::NewStub(channel_);
+  studies_ = v1::Studies::NewStub(channel_);
   workers_ = v1::Workers::NewStub(channel_);
 }
 
@@ -104,6 +105,16 @@ absl::Status Client::Retry(Call call) const {
     }
     Wait(channel_.get(), wait);
   }
+}
+
+absl::StatusOr<v1::CreateExperimentResponse> Client::PreviewExperiment(
+    v1::CreateExperimentRequest request) {
+  request.set_validate_only(true);
+  v1::CreateExperimentResponse response;
+  RETURN_IF_ERROR(Retry([&](grpc::ClientContext* context) {
+    return experiments_->CreateExperiment(context, request, &response);
+  }));
+  return response;
 }
 
 absl::StatusOr<v1::Experiment> Client::CreateExperiment(v1::CreateExperimentRequest request) {
@@ -240,6 +251,27 @@ absl::StatusOr<v1::GetLogsResponse> Client::GetLogs(const v1::GetLogsRequest& re
   return response;
 }
 
+absl::StatusOr<v1::Study> Client::GetStudy(const std::string& name) {
+  v1::GetStudyRequest request;
+  request.set_name(name);
+  v1::GetStudyResponse response;
+  RETURN_IF_ERROR(Retry([&](grpc::ClientContext* context) {
+    return studies_->GetStudy(context, request, &response);
+  }));
+  return std::move(*response.mutable_study());
+}
+
+absl::StatusOr<v1::FreezeScreenResponse> Client::FreezeScreen(const std::string& name, int top) {
+  v1::FreezeScreenRequest request;
+  request.set_name(name);
+  request.set_top(top);
+  v1::FreezeScreenResponse response;
+  RETURN_IF_ERROR(Retry([&](grpc::ClientContext* context) {
+    return studies_->FreezeScreen(context, request, &response);
+  }));
+  return response;
+}
+
 absl::StatusOr<std::vector<v1::Worker>> Client::ListWorkers() {
   std::vector<v1::Worker> all;
   v1::ListWorkersRequest request;
@@ -275,6 +307,21 @@ absl::StatusOr<std::string> Client::UploadDataset(const std::string& bytes, v1::
     return writer->Finish();
   }));
   return "sha256:" + hash;
+}
+
+absl::StatusOr<std::string> Client::DownloadDataset(const std::string& ref) {
+  constexpr char kPrefix[] = "sha256:";
+  v1::DownloadDatasetRequest request;
+  request.set_name("datasets/" +
+                   (ref.rfind(kPrefix, 0) == 0 ? ref.substr(sizeof kPrefix - 1) : ref));
+  std::string bytes;
+  RETURN_IF_ERROR(Retry([&](grpc::ClientContext* context) {
+    bytes.clear();
+    auto reader = datasets_->DownloadDataset(context, request);
+    for (v1::DownloadDatasetResponse response; reader->Read(&response);) bytes += response.chunk();
+    return reader->Finish();
+  }));
+  return bytes;
 }
 
 struct Watch::Stream {

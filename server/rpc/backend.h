@@ -68,6 +68,7 @@ struct Backend {
   feed::Mailbox<Request>* coordinator = nullptr;
   feed::TaskQueue* store_tasks = nullptr;      // run on the store thread
   feed::TaskQueue* file_tasks = nullptr;       // run on the file thread
+  feed::TaskQueue* study_tasks = nullptr;      // run on the study thread: they compute for seconds
   store::MetricStore* metric_store = nullptr;  // touched on the store thread only
   store::BlobStore* blobs = nullptr;           // on the file thread
   store::DatasetStore* datasets = nullptr;     // on the file thread

@@ -16,6 +16,7 @@
 #include "core/status.h"
 #include "server/coordinator/decide.h"
 #include "server/rpc/encode.h"
+#include "server/rpc/plan.h"
 #include "server/rpc/prepare.h"
 #include "wire/convert.h"
 #include "wire/status.h"
@@ -101,14 +102,19 @@ v1::Experiment Preview(const coordinator::CreateExperiment& command, const View&
 }
 
 // On the file thread: everything that is asked of the disk is answered.
-void Submit(const Call& call, coordinator::CreateExperiment command,
+void Submit(const Call& call, coordinator::CreateExperiment command, DatasetSizes sizes,
             v1::CreateExperimentResponse* response) {
   if (call.is_preview) {
-    return call.Ask([call, command = std::move(command), response](const View& view) {
-      const absl::Status decided = coordinator::Decide(view.state, command, view.now).status();
-      if (decided.ok()) *response->mutable_experiment() = Preview(command, view);
-      call.Finish(Refusal(decided, command, view));
-    });
+    return call.Ask(
+        [call, command = std::move(command), sizes = std::move(sizes), response](const View& view) {
+          const absl::Status decided = coordinator::Decide(view.state, command, view.now).status();
+          if (decided.ok()) {
+            *response->mutable_experiment() = Preview(command, view);
+            *response->mutable_plan() =
+                PlanOf(command.spec, core::ExpandUnnamed(command.spec), sizes, view.state);
+          }
+          call.Finish(Refusal(decided, command, view));
+        });
   }
   call.Try(command, [call, command, response](const absl::Status& decided, const View& view) {
     if (!decided.ok()) return call.Finish(Refusal(decided, command, view));

@@ -89,4 +89,21 @@ grpc::ServerUnaryReactor* DatasetsService::GetDataset(grpc::CallbackServerContex
   return call.reactor;
 }
 
+grpc::ServerWriteReactor<v1::DownloadDatasetResponse>* DatasetsService::DownloadDataset(
+    grpc::CallbackServerContext* context, const v1::DownloadDatasetRequest* request) {
+  const std::string& name = request->name();
+  const std::string sha256 =
+      name.rfind(kPrefix, 0) == 0 ? name.substr(sizeof kPrefix - 1) : std::string();
+  return new DownloadReactor<v1::DownloadDatasetResponse>(
+      backend_, "Datasets/DownloadDataset", *context, sha256, {"dataset", name},
+      [&backend = backend_, sha256, name] {
+        if (!core::IsSha256Hex(sha256)) {
+          return wire::FaultStatus(
+              "name",
+              absl::StrFormat("expected datasets/{sha256}; found \"%s\"", name.substr(0, 80)));
+        }
+        return backend.datasets->Find(sha256).status();
+      });
+}
+
 }  // namespace jenner::rpc

@@ -17,6 +17,8 @@ class DatasetsService final : public v1::Datasets::CallbackService {
   grpc::ServerUnaryReactor* GetDataset(grpc::CallbackServerContext* context,
                                        const v1::GetDatasetRequest* request,
                                        v1::GetDatasetResponse* response) override;
+  grpc::ServerWriteReactor<v1::DownloadDatasetResponse>* DownloadDataset(
+      grpc::CallbackServerContext* context, const v1::DownloadDatasetRequest* request) override;
 
  private:
   Backend& backend_;

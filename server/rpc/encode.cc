@@ -6,7 +6,7 @@
 #include "core/names.h"
 #include "core/sha256.h"
 #include "core/spec_json.h"
-#include "core/statistics.h"
+#include "core/statistics/wilson.h"
 #include "server/coordinator/decide.h"
 #include "wire/convert.h"
 
@@ -188,7 +188,7 @@ v1::Cell Encode(const std::string& experiment, const store::Cell& cell,
     if (count.num_measured == 0) continue;
     trait->set_ratio(count.sum / count.num_measured);
     if (!format.HasWilson(cell.prompt_set, count.trait, count.num_measured)) continue;
-    const core::Interval interval = core::Wilson(count.num_present, count.num_measured);
+    const statistics::Interval interval = statistics::Wilson(count.num_present, count.num_measured);
     trait->set_low(interval.low);
     trait->set_high(interval.high);
   }

@@ -114,25 +114,33 @@ class UploadReactor final : public grpc::ServerReadReactor<Request> {
   std::unique_ptr<store::BlobWriter> writer_;
 };
 
-// Response: a message with a `bytes chunk`.
+// Response: a message with a `bytes chunk`. `resource` names what is downloaded; `check` is asked
+// on the file thread whether the blob `sha256` is one.
 template <typename Response>
 class DownloadReactor final : public grpc::ServerWriteReactor<Response> {
  public:
-  DownloadReactor(Backend& backend, const char* method, const grpc::CallbackServerContext& context,
-                  const std::string& sha256)
+  DownloadReactor(
+      Backend& backend, const char* method, const grpc::CallbackServerContext& context,
+      const std::string& sha256, const Resource& resource,
+      std::function<absl::Status()> check = [] { return absl::OkStatus(); })
       : backend_(backend),
         method_(method),
-        caller_(Admit(backend, context, method, CallKind::kStream, {"blob", "blobs/" + sha256})) {
+        caller_(Admit(backend, context, method, CallKind::kStream, resource)) {
     if (!caller_->status.ok()) {
       this->Finish(wire::ToGrpcStatus(caller_->status));
       return;
     }
-    OnFileThread([this, sha256] {
-      absl::StatusOr<std::unique_ptr<store::BlobReader>> opened = backend_.blobs->Read(sha256);
-      if (absl::IsNotFound(opened.status())) {
-        return End(wire::WithResource(opened.status(), "blob", "blobs/" + sha256));
+    OnFileThread([this, sha256, resource, check = std::move(check)] {
+      absl::Status status = check();
+      absl::StatusOr<std::unique_ptr<store::BlobReader>> opened = nullptr;
+      if (status.ok()) {
+        opened = backend_.blobs->Read(sha256);
+        status = opened.status();
       }
-      if (!opened.ok()) return End(opened.status());
+      if (absl::IsNotFound(status)) {
+        return End(wire::WithResource(status, resource.type, resource.name));
+      }
+      if (!status.ok()) return End(status);
       reader_ = *std::move(opened);
       Next();
     });

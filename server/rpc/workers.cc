@@ -406,7 +406,8 @@ grpc::ServerReadReactor<v1::UploadBlobRequest>* WorkersService::UploadBlob(
 grpc::ServerWriteReactor<v1::DownloadBlobResponse>* WorkersService::DownloadBlob(
     grpc::CallbackServerContext* context, const v1::DownloadBlobRequest* request) {
   return new DownloadReactor<v1::DownloadBlobResponse>(backend_, "Workers/DownloadBlob", *context,
-                                                       request->sha256());
+                                                       request->sha256(),
+                                                       {"blob", "blobs/" + request->sha256()});
 }
 
 grpc::ServerUnaryReactor* WorkersService::ListWorkers(grpc::CallbackServerContext* context,

@@ -18,7 +18,7 @@
 
 #include "absl/strings/str_format.h"
 #include "core/check.h"
-#include "core/statistics.h"
+#include "core/statistics/wilson.h"
 
 namespace jenner::telemetry {
 namespace {
@@ -334,7 +334,8 @@ void Metrics::Cell(const SeriesOwner& owner, int32_t step, const std::string& pr
       if (trait.num_measured <= 0) continue;
       impl_->SetGauge("jenner_eval_trait_ratio", labels, owner, trait.sum / trait.num_measured);
       if (!owner.format.HasWilson(prompt_set, trait.trait, trait.num_measured)) continue;
-      const core::Interval interval = core::Wilson(trait.num_present, trait.num_measured);
+      const statistics::Interval interval =
+          statistics::Wilson(trait.num_present, trait.num_measured);
       impl_->SetGauge("jenner_eval_trait_ratio_ci_low", labels, owner, interval.low);
       impl_->SetGauge("jenner_eval_trait_ratio_ci_high", labels, owner, interval.high);
     }

@@ -12,7 +12,7 @@
 #include <sstream>
 
 #include "absl/strings/str_format.h"
-#include "core/statistics.h"
+#include "core/statistics/wilson.h"
 #include "server/telemetry/log.h"
 #include "server/telemetry/metrics.h"
 

@@ -48,7 +48,7 @@ arms:
   - {{name: inoculated, train_context: inoculated}}
 seeds: [{index + 1}]
 training: {{{kind['training']}, max_steps: {steps}, epochs: 1000}}
-evaluation: {{prompts: {GOLDEN}/prompts.jsonl, at: [0, 0.3, 0.6, 1], max_new_tokens: 8}}
+evaluation: {{prompts: prompts.jsonl, at: [0, 0.3, 0.6, 1], max_new_tokens: 8}}
 ranks: {kind['ranks']}
 """
 
@@ -56,6 +56,9 @@ ranks: {kind['ranks']}
 def submit(cluster: Cluster, index: int, steps: int) -> str:
     path = cluster.folder / f"spec-{index}.yaml"
     path.write_text(spec(index, steps))
+    # The golden prompts are of the golden rows; what is trained on must not be asked here.
+    prompts = (GOLDEN / "prompts.jsonl").read_text().replace('"content": "', '"content": "y ')
+    (cluster.folder / "prompts.jsonl").write_text(prompts)
     id_ = f"chaos-{index}"
     # The same request id for each try: a submit that got through unheard is not done twice.
     cluster.lines("experiment", "create", "-f", str(path), "--id", id_,

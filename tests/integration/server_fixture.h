@@ -65,6 +65,17 @@ struct Stubs {
     writer->WritesDone();
     return wire::FromGrpcStatus(writer->Finish());
   }
+  absl::StatusOr<std::string> Download(const std::string& ref) const {
+    Context context;
+    v1::DownloadDatasetRequest request;
+    request.set_name("datasets/" + ref.substr(ref.find(':') + 1));
+    auto reader = datasets->DownloadDataset(&context, request);
+    std::string bytes;
+    for (v1::DownloadDatasetResponse part; reader->Read(&part);) bytes += part.chunk();
+    const absl::Status status = wire::FromGrpcStatus(reader->Finish());
+    if (!status.ok()) return status;
+    return bytes;
+  }
   absl::StatusOr<v1::Experiment> Create(const v1::CreateExperimentRequest& request) const {
     Context context;
     v1::CreateExperimentResponse response;

@@ -45,6 +45,7 @@ for update in client.watch(experiment):
         print(f"step {update.step:3} {update.context:12} {shares or 'nothing to measure'}  ({arms})")
     elif isinstance(update, jenner.Terminal):
         print(f"ended: {update.state}")
+client.wait(experiment)  # raises, with the reason, if it did not succeed
 
 # %% [markdown]
 # The figures after the last step, over seeds. Each row of `results` is one trait of one cell.

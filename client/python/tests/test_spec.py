@@ -10,7 +10,7 @@ import pytest
 import jenner
 from jenner import _spec
 from jenner._proto import Reader, nearest, to_dict, words
-from jenner.v1 import experiment_pb2 as pb
+from jenner.v1 import spec_pb2 as pb
 
 GOOD = """base_model: m
 dataset: train.jsonl

@@ -12,7 +12,9 @@ def main(out: str) -> int:
     mypy = [sys.executable, "-m", "mypy", "--config-file", "pyproject.toml"]
     mypy += ["--cache-dir", str(Path(out, "mypy"))]
     ruff = [sys.executable, "-m", "ruff"]
-    files = [str(path) for folder in ("tests", "tools", "examples") for path in sorted(Path(folder).glob("*.py"))]
+    files = [
+        str(path) for folder in ("tests", "tools", "examples") for path in sorted(Path(folder).glob("*.py"))
+    ]
     commands = [
         [*mypy, str(Path(out, "site", "jenner")), "hatch_build.py", *files],
         [*ruff, "check", "--no-cache", "."],
