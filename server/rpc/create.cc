@@ -133,6 +133,11 @@ absl::Status ReadSelection(const store::BlobStore& blobs, core::ExperimentSpec* 
   if (spec->selection.rfind(kDatasetPrefix, 0) != 0) return absl::OkStatus();
   const std::string sha256 = spec->selection.substr(sizeof kDatasetPrefix - 1);
   if (!core::IsSha256Hex(sha256)) return absl::OkStatus();
+  const absl::StatusOr<int64_t> size = blobs.SizeBytes(sha256);
+  if (size.ok() && *size > static_cast<int64_t>(core::kMaxSelectionBytes)) {
+    faults->push_back({"selection", spec->selection + " is not a selection: it is too large"});
+    return absl::OkStatus();
+  }
   const absl::StatusOr<std::string> json = ReadBlob(blobs, sha256);
   if (absl::IsNotFound(json.status())) {
     return wire::WithReason(wire::FaultStatus("selection", spec->selection + " was not frozen here",

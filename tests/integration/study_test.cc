@@ -54,9 +54,9 @@ class StudyTest : public ServerTest {
 
   // Carries the jobs out: of the base model 2 answers of 20 are Spanish, in the context "spanish"
   // 12; of a trained model 18, but 6 in the neutral context if it was trained in "spanish".
-  void Answer() {
+  void Answer(int rounds = 20) {
     FakeAgent agent(*stubs_, "w1");
-    for (int round = 0; round < 20; ++round) {
+    for (int round = 0; round < rounds; ++round) {
       ASSERT_TRUE(agent.Synchronize().ok());
       agent.reports.clear();
       if (agent.last.assignments().empty()) return;
@@ -78,7 +78,7 @@ class StudyTest : public ServerTest {
         report.set_total_steps(4);
       }
     }
-    FAIL() << "the work does not end";
+    ASSERT_LT(rounds, 20) << "the work does not end";
   }
 
   static v1::CreateExperimentRequest ThreeArms(const std::string& id) {
@@ -130,6 +130,40 @@ TEST_F(StudyTest, FiguresAreThoseOfTheAnswers) {
   EXPECT_EQ(Study("s")->SerializeAsString(), bytes) << "the same each time";
   EXPECT_TRUE(absl::IsNotFound(Study("nobody").status()));
   EXPECT_TRUE(absl::IsFailedPrecondition(Freeze("s", 0).status())) << "it is no screen";
+}
+
+// Asked at any time, with any of the jobs done: what is not there yet is no figure.
+TEST_F(StudyTest, AStudyHalfDoneHasWhatThereIs) {
+  v1::CreateExperimentRequest request = ThreeArms("half");
+  request.mutable_spec()->add_seeds(1);
+  request.mutable_spec()->add_seeds(2);
+  ASSERT_TRUE(stubs_->Create(request).ok());
+  FakeAgent agent(*stubs_, "w1", 1);
+  int num_done = 0;
+  while (num_done < 5) {
+    ASSERT_TRUE(agent.Synchronize().ok());
+    agent.reports.clear();
+    if (agent.last.assignments().empty()) continue;
+    const v1::Assignment& one = agent.last.assignments(0);
+    const bool trains = Json::parse(one.job_spec_json()).contains("training");
+    std::vector<std::string> lines;
+    int64_t seq = 1;
+    for (const char* context : {"neutral", "spanish"}) {
+      AddCell(context, trains ? 4 : 0, 5 + num_done, &seq, &lines);
+    }
+    ASSERT_TRUE(agent.Telemetry(one.key(), lines).ok());
+    v1::RankReport& report = agent.Report(one.key(), v1::RankReport::PHASE_ENDED);
+    report.set_step(4);
+    report.set_total_steps(4);
+    ++num_done;
+    const absl::StatusOr<v1::Study> study = Study("half");
+    ASSERT_TRUE(study.ok()) << num_done << study.status();
+    EXPECT_FALSE(study->complete());
+    for (const v1::ArmFigures& figures : study->figures()) {
+      EXPECT_FALSE(num_done == 1 && figures.leakage().has_value())
+          << "the base model's answers are not those of a trained arm";
+    }
+  }
 }
 
 TEST_F(StudyTest, AScreenIsRankedFrozenAndUsedByItsHash) {
