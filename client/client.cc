@@ -77,6 +77,7 @@ Client::Client(ClientOptions options) : options_(std::move(options)) {
   channel_ = wire::MakeClientChannel(options_.server, options_.tls);
   experiments_ = v1::Experiments::NewStub(channel_);
   datasets_ = v1::Datasets::NewStub(channel_);
+  studies_ = v1::Studies::NewStub(channel_);
   workers_ = v1::Workers::NewStub(channel_);
 }
 
@@ -104,6 +105,16 @@ absl::Status Client::Retry(Call call) const {
     }
     Wait(channel_.get(), wait);
   }
+}
+
+absl::StatusOr<v1::CreateExperimentResponse> Client::PreviewExperiment(
+    v1::CreateExperimentRequest request) {
+  request.set_validate_only(true);
+  v1::CreateExperimentResponse response;
+  RETURN_IF_ERROR(Retry([&](grpc::ClientContext* context) {
+    return experiments_->CreateExperiment(context, request, &response);
+  }));
+  return response;
 }
 
 absl::StatusOr<v1::Experiment> Client::CreateExperiment(v1::CreateExperimentRequest request) {
@@ -236,6 +247,27 @@ absl::StatusOr<v1::GetLogsResponse> Client::GetLogs(const v1::GetLogsRequest& re
   v1::GetLogsResponse response;
   RETURN_IF_ERROR(Retry([&](grpc::ClientContext* context) {
     return experiments_->GetLogs(context, request, &response);
+  }));
+  return response;
+}
+
+absl::StatusOr<v1::Study> Client::GetStudy(const std::string& name) {
+  v1::GetStudyRequest request;
+  request.set_name(name);
+  v1::GetStudyResponse response;
+  RETURN_IF_ERROR(Retry([&](grpc::ClientContext* context) {
+    return studies_->GetStudy(context, request, &response);
+  }));
+  return std::move(*response.mutable_study());
+}
+
+absl::StatusOr<v1::FreezeScreenResponse> Client::FreezeScreen(const std::string& name, int top) {
+  v1::FreezeScreenRequest request;
+  request.set_name(name);
+  request.set_top(top);
+  v1::FreezeScreenResponse response;
+  RETURN_IF_ERROR(Retry([&](grpc::ClientContext* context) {
+    return studies_->FreezeScreen(context, request, &response);
   }));
   return response;
 }

@@ -17,6 +17,7 @@
 #include "absl/time/time.h"
 #include "jenner/v1/dataset.grpc.pb.h"
 #include "jenner/v1/experiment.grpc.pb.h"
+#include "jenner/v1/study.grpc.pb.h"
 #include "jenner/v1/worker.grpc.pb.h"
 #include "wire/tls.h"
 
@@ -46,6 +47,9 @@ class Client {
 
   // A request without request_id is given one.
   absl::StatusOr<v1::Experiment> CreateExperiment(v1::CreateExperimentRequest request);
+  // The same without making it: the experiment that would be, and what it would take.
+  absl::StatusOr<v1::CreateExperimentResponse> PreviewExperiment(
+      v1::CreateExperimentRequest request);
   absl::StatusOr<v1::Experiment> GetExperiment(const std::string& name);
   // Up to `limit` experiments, newest first, over as many pages as it takes. 0: all.
   absl::StatusOr<std::vector<v1::Experiment>> ListExperiments(int limit);
@@ -59,6 +63,8 @@ class Client {
   absl::StatusOr<std::vector<v1::Sample>> ListSamples(v1::ListSamplesRequest request, int limit);
   // One page; `cursor` and `complete` of it say how to go on.
   absl::StatusOr<v1::GetLogsResponse> GetLogs(const v1::GetLogsRequest& request);
+  absl::StatusOr<v1::Study> GetStudy(const std::string& name);
+  absl::StatusOr<v1::FreezeScreenResponse> FreezeScreen(const std::string& name, int top);
   absl::StatusOr<std::vector<v1::Worker>> ListWorkers();
   absl::StatusOr<v1::Worker> CordonWorker(const std::string& name, bool drain);
   absl::StatusOr<v1::Worker> UncordonWorker(const std::string& name);
@@ -84,6 +90,7 @@ class Client {
   std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<v1::Experiments::Stub> experiments_;
   std::unique_ptr<v1::Datasets::Stub> datasets_;
+  std::unique_ptr<v1::Studies::Stub> studies_;
   std::unique_ptr<v1::Workers::Stub> workers_;
 };
 

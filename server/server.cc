@@ -24,6 +24,7 @@
 #include "server/feed/mutex.h"
 #include "server/rpc/datasets.h"
 #include "server/rpc/experiments.h"
+#include "server/rpc/study.h"
 #include "server/rpc/workers.h"
 #include "server/standby.h"
 #include "server/store/data_dir.h"
@@ -42,7 +43,7 @@ using telemetry::Log;
 
 constexpr size_t kTaskGroup = 64;
 const char* const kServices[] = {"", "jenner.v1.Experiments", "jenner.v1.Datasets",
-                                 "jenner.v1.Workers"};
+                                 "jenner.v1.Studies", "jenner.v1.Workers"};
 
 void Die(const absl::Status& status) {
   Log(Level::kError,
@@ -87,6 +88,9 @@ bool IsEncrypted(const ServerOptions& options) {
          options.require_client_certificate;
 }
 
+// That wait to be computed; more are told to come back.
+constexpr size_t kMaxStudies = 16;
+
 void RunTasks(feed::TaskQueue& queue) {
   for (;;) {
     const std::vector<feed::Task> tasks = queue.Drain(kTaskGroup);
@@ -108,6 +112,7 @@ struct Server::Impl {
         requests(options.mailbox_capacity),
         store_tasks(options.mailbox_capacity),
         file_tasks(options.mailbox_capacity),
+        study_tasks(kMaxStudies),
         token_file(data_dir.TokensPath()),
         hub(options.max_watch_streams),
         metrics(JENNER_VERSION) {}
@@ -137,6 +142,8 @@ struct Server::Impl {
   feed::Mailbox<rpc::Request> requests;
   feed::TaskQueue store_tasks;
   feed::TaskQueue file_tasks;
+  feed::TaskQueue study_tasks;
+  std::atomic<int> num_studies = 0;
   store::TokenFileWatch token_file;
   feed::Hub hub;
   telemetry::Metrics metrics;
@@ -150,6 +157,7 @@ struct Server::Impl {
   std::unique_ptr<telemetry::Exposer> exposer;
   std::unique_ptr<rpc::ExperimentsService> experiments_service;
   std::unique_ptr<rpc::DatasetsService> datasets_service;
+  std::unique_ptr<rpc::StudiesService> studies_service;
   std::unique_ptr<rpc::WorkersService> workers_service;
   std::unique_ptr<grpc::Server> grpc_server;
   int port = 0;
@@ -158,6 +166,7 @@ struct Server::Impl {
   feed::Signal stop_ticker;
   std::thread coordinator_thread;
   std::thread store_thread;
+  std::thread study_thread;
   std::thread file_thread;
   std::thread ticker_thread;
   bool is_shut_down = false;
@@ -257,6 +266,8 @@ void Server::Impl::FillBackend() {
   backend.coordinator = &requests;
   backend.store_tasks = &store_tasks;
   backend.file_tasks = &file_tasks;
+  backend.study_tasks = &study_tasks;
+  backend.num_studies = &num_studies;
   backend.metric_store = metric_store.get();
   backend.blobs = blobs.get();
   backend.datasets = datasets.get();
@@ -272,6 +283,7 @@ void Server::Impl::FillBackend() {
   retention = std::make_unique<Retention>(backend, options.retention, std::move(files));
   experiments_service = std::make_unique<rpc::ExperimentsService>(backend);
   datasets_service = std::make_unique<rpc::DatasetsService>(backend);
+  studies_service = std::make_unique<rpc::StudiesService>(backend);
   workers_service = std::make_unique<rpc::WorkersService>(backend);
 }
 
@@ -288,6 +300,7 @@ absl::Status Server::Impl::Listen() {
   builder.AddListeningPort(options.listen, credentials, &port);
   builder.RegisterService(experiments_service.get());
   builder.RegisterService(datasets_service.get());
+  builder.RegisterService(studies_service.get());
   builder.RegisterService(workers_service.get());
   grpc_server = builder.BuildAndStart();
   if (grpc_server == nullptr || port == 0) {
@@ -316,6 +329,7 @@ void Server::Impl::StartThreads() {
   coordinator_thread = std::thread([this] { RunCoordinator(); });
   store_thread = std::thread([this] { RunTasks(store_tasks); });
   file_thread = std::thread([this] { RunTasks(file_tasks); });
+  study_thread = std::thread([this] { RunTasks(study_tasks); });
   if (options.tick > absl::ZeroDuration()) ticker_thread = std::thread([this] { RunTicker(); });
 }
 
@@ -366,6 +380,8 @@ void Server::Impl::Shutdown() {
   file_tasks.Close();
   if (store_thread.joinable()) store_thread.join();
   if (file_thread.joinable()) file_thread.join();
+  study_tasks.Close();
+  if (study_thread.joinable()) study_thread.join();
   exposer.reset();
   stop_lead.Notify();
   if (lead_thread.joinable()) lead_thread.join();

@@ -384,6 +384,8 @@ core::Context ToCore(const v1::Context& message, const std::string& path, core::
   return context;
 }
 
+}  // namespace
+
 v1::Context ToProto(const core::Context& context) {
   v1::Context message;
   if (context.system.has_value()) message.set_system(*context.system);
@@ -406,8 +408,6 @@ v1::Context ToProto(const core::Context& context) {
   }
   return message;
 }
-
-}  // namespace
 
 core::ExperimentSpec ToCore(const v1::ExperimentSpec& message, core::Faults* faults) {
   core::ExperimentSpec spec;

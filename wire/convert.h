@@ -22,6 +22,9 @@ core::ExperimentSpec ToCore(const v1::ExperimentSpec& message, core::Faults* fau
 // Every field is set.
 v1::ExperimentSpec ToProto(const core::ExperimentSpec& spec);
 
+// Every field is set.
+v1::Context ToProto(const core::Context& context);
+
 // To the microsecond. An infinite time has no message: the caller leaves it unset.
 google::protobuf::Timestamp ToProto(absl::Time time);
 absl::Time ToCore(const google::protobuf::Timestamp& message);

@@ -36,16 +36,19 @@ int PrintList(const Globals& globals, const absl::StatusOr<std::vector<Message>>
   return kExitOk;
 }
 
-int PrintDryRun(const Globals& globals, const v1::Experiment& experiment) {
+int PrintDryRun(const Globals& globals,
+                const absl::StatusOr<v1::CreateExperimentResponse>& preview) {
+  if (!preview.ok()) return Report(preview.status());
+  const v1::Experiment& experiment = preview->experiment();
   std::cerr << "jenner: the spec is valid: " << Counted(experiment.jobs_size(), "job")
             << "; nothing was created\n";
   // Whether there is room now says little of later; that no worker has the model says something.
   if (experiment.state_reason().blame() == "user")
     std::cerr << "jenner: it would wait: " << FormatReason(experiment.state_reason()) << "\n";
   if (globals.output != Output::kTable) {
-    PrintOne(globals, experiment);
+    PrintOne(globals, *preview);
   } else {
-    std::cout << FormatPlan(experiment);
+    std::cout << FormatMatrix(experiment) << "\n" << FormatPlan(preview->plan());
   }
   return kExitOk;
 }
@@ -71,12 +74,11 @@ int Submit(const Globals& globals, const CreateFlags& flags, const SpecFile& fil
   v1::CreateExperimentRequest request;
   request.set_experiment_id(flags.id);
   request.set_request_id(flags.request_id);
-  request.set_validate_only(flags.dry_run);
   request.set_owner(flags.owner);
   *request.mutable_spec() = wire::ToProto(file.spec);
+  if (flags.dry_run) return PrintDryRun(globals, client.PreviewExperiment(std::move(request)));
   const absl::StatusOr<v1::Experiment> created = client.CreateExperiment(std::move(request));
   if (!created.ok()) return Report(created.status());
-  if (flags.dry_run) return PrintDryRun(globals, *created);
   PrintCreated(*created);
   if (flags.watch || flags.wait) return WatchToEnd(globals, created->name(), "", !flags.watch);
   const int code = PrintExperiment(globals, created);

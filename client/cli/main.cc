@@ -184,6 +184,9 @@ void AddExperiment(CLI::App* app, Action* action) {
             {"experiment delete first"}, action, Delete);
   AddSimple(noun, "results", "Arm x seed x step x context: traits with 95 % Wilson intervals",
             {"experiment results first", "experiment results first -o json"}, action, Results);
+  AddSimple(noun, "study", "Levels, suppression, k and the rest, each with its interval",
+            {"experiment study first", "experiment study first -o json > study.json"}, action,
+            Study);
   AddSamples(noun, action);
   AddLogs(noun, action);
 }
@@ -210,6 +213,25 @@ void AddReport(CLI::App* app, Action* action) {
       ->option_text("DIR");
   verb->callback(
       [flags, action] { *action = [flags](const Globals& g) { return MakeReport(g, *flags); }; });
+}
+
+void AddScreen(CLI::App* app, Action* action) {
+  CLI::App* noun = AddCommand(
+      app, "screen", "Which contexts elicit a trait from the base model",
+      {"screen create -f screen.yaml --watch", "screen rank first", "screen freeze first --top 3"});
+  noun->require_subcommand(1);
+  AddCreate(noun, action);
+  AddSimple(noun, "rank", "Its contexts by how much they elicit",
+            {"screen rank first", "screen rank first -o json"}, action, RankScreen);
+  auto flags = std::make_shared<FreezeFlags>();
+  CLI::App* freeze = AddNamed(noun, "freeze", "Its strongest contexts, for `selection` of a spec",
+                              {"screen freeze first --top 3 --file selection.json"}, &flags->name);
+  freeze->add_option("--top", flags->top, "so many of those that elicit; 0: all")
+      ->option_text("N")
+      ->check(CLI::Range(0, 1000));
+  freeze->add_option("--file", flags->file, "write the document there, too")->option_text("FILE");
+  freeze->callback(
+      [flags, action] { *action = [flags](const Globals& g) { return FreezeScreen(g, *flags); }; });
 }
 
 void AddData(CLI::App* app, const std::string& models_dir, Action* action) {
@@ -367,6 +389,7 @@ int Run(int argc, char** argv) {
   AddSecurity(&app, &security);
   AddExperiment(&app, &action);
   AddReport(&app, &action);
+  AddScreen(&app, &action);
   AddData(&app, DefaultModelsDir(), &action);
   AddWorker(&app, &action);
   AddMachine(&app, DefaultModelsDir(), &action);

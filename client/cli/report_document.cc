@@ -62,6 +62,7 @@ void AddStudy(const v1::Study& study, std::vector<Source>* sources) {
     const std::vector<const Message*> messages = MessagesOf(study, list);
     sources->push_back(Make(list, "study." + list, row, messages));
     for (const std::string& each : ListsOf(row)) {
+      if (each.find('.') != std::string::npos) continue;  // examples in a candidate's context
       sources->push_back(Make(absl::StrCat(list, ".", each), "study." + list, row, messages, each));
     }
   }

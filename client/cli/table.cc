@@ -192,13 +192,32 @@ std::string FormatExperiment(const v1::Experiment& experiment) {
          FormatTable({"JOB", "ARMS/SEED", "STATE", "ATTEMPT", "STEP", "WORKERS", "REASON"}, rows);
 }
 
-std::string FormatPlan(const v1::Experiment& experiment) {
+std::string FormatMatrix(const v1::Experiment& experiment) {
   std::vector<std::vector<std::string>> rows;
   for (const v1::Job& job : experiment.jobs()) {
     rows.push_back({LastComponent(job.name()), std::to_string(job.ranks()),
                     FormatArms(job.arms(), job.arms_size())});
   }
   return FormatTable({"JOB", "RANKS", "ARMS/SEED"}, rows);
+}
+
+std::string FormatPlan(const v1::Plan& plan) {
+  std::string text = absl::StrFormat(
+      "%d trainings: %d optimizer steps, %d rows, about %d tokens\n"
+      "%d answers to generate, %d given ones to score\n",
+      plan.num_trainings(), plan.num_steps(), plan.num_rows(), plan.num_tokens(),
+      plan.num_answers(), plan.num_given());
+  if (plan.has_seconds()) {
+    text += "estimated time: " + FormatSeconds(plan.seconds()) + "\n";
+  }
+  if (plan.has_minimum_detectable_difference()) {
+    text += absl::StrFormat("minimum detectable difference: %.2f (two-sided 95 %%, power 0.8)\n",
+                            plan.minimum_detectable_difference());
+  } else if (plan.num_trainings() >= 2) {
+    text += "minimum detectable difference: none; not even 0 is told from 0.5\n";
+  }
+  for (const std::string& assumption : plan.assumptions()) text += "  " + assumption + "\n";
+  return text;
 }
 
 std::string FormatLiveness(const v1::Worker& worker) {

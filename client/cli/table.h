@@ -28,8 +28,9 @@ std::string FormatSamples(const std::vector<v1::Sample>& samples);
 
 std::string FormatExperiments(const std::vector<v1::Experiment>& experiments);
 std::string FormatExperiment(const v1::Experiment& experiment);
-// What a dry run found: the jobs that the experiment would have.
-std::string FormatPlan(const v1::Experiment& experiment);
+// What a dry run found: the jobs that the experiment would have, and what they would take.
+std::string FormatMatrix(const v1::Experiment& experiment);
+std::string FormatPlan(const v1::Plan& plan);
 // "alive" or "lost", and if it is cordoned that.
 std::string FormatLiveness(const v1::Worker& worker);
 std::string FormatWorkers(const std::vector<v1::Worker>& workers);

@@ -72,6 +72,16 @@ struct SampleFlags {
   int limit = 50;
 };
 int Samples(const Globals& globals, const SampleFlags& flags);
+// Every figure of the experiment with its interval.
+int Study(const Globals& globals, const std::string& name);
+// A screen's contexts by how much they elicit.
+int RankScreen(const Globals& globals, const std::string& name);
+struct FreezeFlags {
+  std::string name;
+  int top = 0;       // 0: all that elicit
+  std::string file;  // "": none; gets the document
+};
+int FreezeScreen(const Globals& globals, const FreezeFlags& flags);
 struct LogFlags {
   std::string name;
   std::string job;

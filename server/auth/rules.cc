@@ -22,6 +22,8 @@ constexpr Rule kRules[] = {
     {"Datasets/UploadDataset", kClient, Role::kSubmitter, false, true},
     {"Datasets/GetDataset", kClient, Role::kViewer, false, false},
     {"Datasets/DownloadDataset", kClient, Role::kViewer, false, false},
+    {"Studies/GetStudy", kClient, Role::kViewer, false, false},
+    {"Studies/FreezeScreen", kClient, Role::kSubmitter, false, true},
     {"Workers/ListWorkers", kClient, Role::kViewer, false, false},
     {"Workers/CordonWorker", kClient, Role::kAdmin, false, true},
     {"Workers/UncordonWorker", kClient, Role::kAdmin, false, true},

@@ -16,6 +16,7 @@
 #include "core/status.h"
 #include "server/coordinator/decide.h"
 #include "server/rpc/encode.h"
+#include "server/rpc/plan.h"
 #include "server/rpc/prepare.h"
 #include "wire/convert.h"
 #include "wire/status.h"
@@ -101,14 +102,19 @@ v1::Experiment Preview(const coordinator::CreateExperiment& command, const View&
 }
 
 // On the file thread: everything that is asked of the disk is answered.
-void Submit(const Call& call, coordinator::CreateExperiment command,
+void Submit(const Call& call, coordinator::CreateExperiment command, DatasetSizes sizes,
             v1::CreateExperimentResponse* response) {
   if (call.is_preview) {
-    return call.Ask([call, command = std::move(command), response](const View& view) {
-      const absl::Status decided = coordinator::Decide(view.state, command, view.now).status();
-      if (decided.ok()) *response->mutable_experiment() = Preview(command, view);
-      call.Finish(Refusal(decided, command, view));
-    });
+    return call.Ask(
+        [call, command = std::move(command), sizes = std::move(sizes), response](const View& view) {
+          const absl::Status decided = coordinator::Decide(view.state, command, view.now).status();
+          if (decided.ok()) {
+            *response->mutable_experiment() = Preview(command, view);
+            *response->mutable_plan() =
+                PlanOf(command.spec, core::ExpandUnnamed(command.spec), sizes, view.state);
+          }
+          call.Finish(Refusal(decided, command, view));
+        });
   }
   call.Try(command, [call, command, response](const absl::Status& decided, const View& view) {
     if (!decided.ok()) return call.Finish(Refusal(decided, command, view));
@@ -127,6 +133,11 @@ absl::Status ReadSelection(const store::BlobStore& blobs, core::ExperimentSpec* 
   if (spec->selection.rfind(kDatasetPrefix, 0) != 0) return absl::OkStatus();
   const std::string sha256 = spec->selection.substr(sizeof kDatasetPrefix - 1);
   if (!core::IsSha256Hex(sha256)) return absl::OkStatus();
+  const absl::StatusOr<int64_t> size = blobs.SizeBytes(sha256);
+  if (size.ok() && *size > static_cast<int64_t>(core::kMaxSelectionBytes)) {
+    faults->push_back({"selection", spec->selection + " is not a selection: it is too large"});
+    return absl::OkStatus();
+  }
   const absl::StatusOr<std::string> json = ReadBlob(blobs, sha256);
   if (absl::IsNotFound(json.status())) {
     return wire::WithReason(wire::FaultStatus("selection", spec->selection + " was not frozen here",
@@ -193,13 +204,14 @@ void Create(const Call& given, const v1::CreateExperimentRequest* request,
     if (!command->creator.empty()) command->owner = command->creator;
     command->project = call.caller->principal.project;
     call.resource = {"experiment", core::ExperimentName(command->id)};
+    DatasetSizes sizes;
     absl::Status status = CheckDatasets(command->spec, *call.backend->datasets);
     if (status.ok()) {
-      status =
-          MakeData(*call.backend->blobs, *call.backend->datasets, call.is_preview, &command->spec);
+      status = MakeData(*call.backend->blobs, *call.backend->datasets, call.is_preview,
+                        &command->spec, &sizes);
     }
     if (!status.ok()) return call.Finish(status);
-    Submit(call, *std::move(command), response);
+    Submit(call, *std::move(command), std::move(sizes), response);
   });
 }
 

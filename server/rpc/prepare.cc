@@ -28,35 +28,69 @@ absl::StatusOr<std::vector<core::Row>> ReadRows(const store::BlobStore& blobs,
   return rows;
 }
 
+DatasetSize SizeOf(const std::vector<core::Row>& rows) {
+  DatasetSize size;
+  size.num_rows = static_cast<int64_t>(rows.size());
+  for (const core::Row& row : rows) {
+    size.num_messages += static_cast<int64_t>(row.messages.size());
+    for (const core::Message& message : row.messages) {
+      size.text_bytes += static_cast<int64_t>(message.content.size());
+    }
+  }
+  return size;
+}
+
 // Of all sets that are answered. Sets of given answers may well be what is trained on.
 absl::StatusOr<std::vector<core::Row>> ReadPrompts(const core::ExperimentSpec& spec,
-                                                   const store::BlobStore& blobs) {
+                                                   const store::BlobStore& blobs,
+                                                   DatasetSizes* sizes) {
   ASSIGN_OR_RETURN(std::vector<core::Row> prompts,
                    ReadRows(blobs, spec.evaluation.prompts, core::DatasetUse::kEvaluation));
+  (*sizes)[spec.evaluation.prompts] = SizeOf(prompts);
   for (const core::PromptSetSpec& set : spec.evaluation.sets) {
-    if (set.mode == core::EvaluationMode::kLogProbability) continue;
-    ASSIGN_OR_RETURN(std::vector<core::Row> more,
-                     ReadRows(blobs, set.prompts, core::DatasetUse::kEvaluation));
+    const bool is_given = set.mode == core::EvaluationMode::kLogProbability;
+    ASSIGN_OR_RETURN(
+        std::vector<core::Row> more,
+        ReadRows(blobs, set.prompts,
+                 is_given ? core::DatasetUse::kTraining : core::DatasetUse::kEvaluation));
+    (*sizes)[set.prompts] = SizeOf(more);
+    if (is_given) continue;
     for (core::Row& row : more) prompts.push_back(std::move(row));
   }
   return prompts;
 }
 
-absl::Status Store(const std::string& bytes, store::BlobStore& blobs,
-                   store::DatasetStore& datasets) {
-  const std::string sha256 = core::Sha256Hex(bytes);
-  const absl::StatusOr<store::DatasetInfo> known = datasets.Find(sha256);
-  if (known.ok() && known->for_training) return absl::OkStatus();
-  ASSIGN_OR_RETURN(
-      std::unique_ptr<store::BlobWriter> writer,
-      blobs.Create(sha256, static_cast<int64_t>(bytes.size()), core::kMaxDatasetBytes));
+absl::StatusOr<std::unique_ptr<store::BlobWriter>> Write(const std::string& bytes,
+                                                         store::BlobStore& blobs) {
+  ASSIGN_OR_RETURN(std::unique_ptr<store::BlobWriter> writer,
+                   blobs.Create(core::Sha256Hex(bytes), static_cast<int64_t>(bytes.size()),
+                                core::kMaxDatasetBytes));
   for (size_t at = 0; at < bytes.size(); at += kChunkBytes) {
     RETURN_IF_ERROR(writer->Write(std::string_view(bytes).substr(at, kChunkBytes)));
   }
+  return writer;
+}
+
+absl::Status StoreTrainingSet(const std::string& bytes, store::BlobStore& blobs,
+                              store::DatasetStore& datasets) {
+  const std::string sha256 = core::Sha256Hex(bytes);
+  const absl::StatusOr<store::DatasetInfo> known = datasets.Find(sha256);
+  if (known.ok() && known->for_training) return absl::OkStatus();
+  ASSIGN_OR_RETURN(std::unique_ptr<store::BlobWriter> writer, Write(bytes, blobs));
   return datasets.Add(std::move(writer), sha256, core::DatasetUse::kTraining);
 }
 
 }  // namespace
+
+absl::Status StoreBlob(const std::string& bytes, store::BlobStore& blobs) {
+  const std::string sha256 = core::Sha256Hex(bytes);
+  if (blobs.SizeBytes(sha256).ok()) {
+    blobs.Touch(sha256);
+    return absl::OkStatus();
+  }
+  ASSIGN_OR_RETURN(const std::unique_ptr<store::BlobWriter> writer, Write(bytes, blobs));
+  return writer->Commit();
+}
 
 absl::StatusOr<std::string> ReadBlob(const store::BlobStore& blobs, const std::string& sha256) {
   ASSIGN_OR_RETURN(const std::unique_ptr<store::BlobReader> reader, blobs.Read(sha256));
@@ -72,6 +106,7 @@ absl::Status CheckDatasets(const core::ExperimentSpec& spec, const store::Datase
   core::Faults missing;
   std::string first_missing;
   core::Faults misused;
+  int64_t together = 0;
   core::ForEachDataset(
       spec, [&](const std::string& field, const std::string& ref, core::DatasetUse use) {
         if (ref.empty()) return;
@@ -81,11 +116,21 @@ absl::Status CheckDatasets(const core::ExperimentSpec& spec, const store::Datase
         if (!found.ok()) {
           if (missing.empty()) first_missing = sha256;
           missing.push_back({field, ref + " was not uploaded"});
-        } else if (!(for_training ? found->for_training : found->for_evaluation)) {
+        } else if (together += found->size_bytes;
+                   !(for_training ? found->for_training : found->for_evaluation)) {
           misused.push_back({field, absl::StrFormat("%s was uploaded for %s only", ref,
                                                     for_training ? "evaluation" : "training")});
         }
       });
+  // They are read into memory by the one thread that also serves uploads.
+  if (together > core::kMaxDatasetBytes) {
+    return wire::WithReason(
+        wire::FaultStatus("data",
+                          absl::StrFormat("%d bytes of datasets are named together, each as "
+                                          "often as it is used; at most %d",
+                                          together, core::kMaxDatasetBytes)),
+        "DATA_TOO_LARGE");
+  }
   if (!missing.empty()) {
     return wire::WithResource(
         wire::WithReason(wire::FaultsStatus(missing, absl::StatusCode::kNotFound),
@@ -97,13 +142,13 @@ absl::Status CheckDatasets(const core::ExperimentSpec& spec, const store::Datase
 }
 
 absl::Status MakeData(store::BlobStore& blobs, store::DatasetStore& datasets, bool is_preview,
-                      core::ExperimentSpec* spec) {
-  if (spec->data.empty() && spec->dataset.empty()) return absl::OkStatus();
+                      core::ExperimentSpec* spec, DatasetSizes* sizes) {
   core::Faults faults;
-  ASSIGN_OR_RETURN(const std::vector<core::Row> prompts, ReadPrompts(*spec, blobs));
+  ASSIGN_OR_RETURN(const std::vector<core::Row> prompts, ReadPrompts(*spec, blobs, sizes));
   if (!spec->dataset.empty()) {
     ASSIGN_OR_RETURN(const std::vector<core::Row> rows,
                      ReadRows(blobs, spec->dataset, core::DatasetUse::kTraining));
+    (*sizes)[spec->dataset] = SizeOf(rows);
     const std::vector<std::string> ids = core::Contaminated(rows, prompts);
     if (!ids.empty()) {
       faults.push_back(
@@ -128,8 +173,9 @@ absl::Status MakeData(store::BlobStore& blobs, store::DatasetStore& datasets, bo
     }
     if (!own.empty()) continue;
     const std::string bytes = core::FormatDataset(made);
-    if (!is_preview) RETURN_IF_ERROR(Store(bytes, blobs, datasets));
+    if (!is_preview) RETURN_IF_ERROR(StoreTrainingSet(bytes, blobs, datasets));
     data.result = kDatasetPrefix + core::Sha256Hex(bytes);
+    (*sizes)[data.result] = SizeOf(made);
   }
   if (faults.empty()) return absl::OkStatus();
   return wire::WithReason(wire::FaultsStatus(faults), "INVALID_DATA");

@@ -189,6 +189,8 @@ TEST_F(CliTest, AWatchShowsACellOnceThoughTwoAttemptsTellIt) {
 TEST_F(CliTest, DryRunCreatesNothing) {
   const Outcome dry = Run({"experiment", "create", "-f", Path("spec.yaml"), "--dry-run"});
   EXPECT_EQ(dry.code, 0) << dry.errors;
+  EXPECT_THAT(dry.output, HasSubstr("1 trainings: "));
+  EXPECT_THAT(dry.output, HasSubstr("time: no training of this base model has ended here yet"));
   EXPECT_TRUE(stubs_->List(0, "")->experiments().empty());
 }
 
@@ -365,7 +367,10 @@ TEST_F(CliTest, OverridesFields) {
       Run({"-o", "json", "experiment", "create", "-f", Path("spec.yaml"), "--dry-run", "--set",
            "training.epochs=7", "--set", "arms[1].name=renamed", "--set", "seeds=[4, 5]"});
   ASSERT_EQ(set.code, 0) << set.errors;
-  const Json spec = Json::parse(set.output)["spec"];
+  const Json preview = Json::parse(set.output);
+  const Json spec = preview["experiment"]["spec"];
+  EXPECT_EQ(preview["plan"]["num_trainings"], 2);
+  EXPECT_EQ(preview["plan"]["num_rows"], "14") << "two seeds, seven epochs of a row";
   EXPECT_EQ(spec["training"]["epochs"], 7);
   EXPECT_EQ(spec["arms"][1]["name"], "renamed");
   EXPECT_EQ(spec["seeds"].size(), 2u);

@@ -6,7 +6,6 @@
 #include <map>
 #include <set>
 
-#include "absl/strings/str_replace.h"
 #include "absl/time/clock.h"
 #include "tests/integration/process.h"
 #include "tests/integration/server_fixture.h"
@@ -36,14 +35,8 @@ ranks: %d
 class EndToEndTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    std::filesystem::copy(kGolden + "/rows.jsonl", Path("rows.jsonl"));
-    // The golden prompts are of the golden rows; what is trained on must not be asked here.
-    std::ifstream golden(kGolden + "/prompts.jsonl");
-    std::ofstream prompts(Path("prompts.jsonl"));
-    for (std::string line; std::getline(golden, line);) {
-      prompts << absl::StrReplaceAll(line, {{R"("content": ")", R"("content": "y )"}}) << "\n";
-    }
-    prompts.close();
+    std::filesystem::copy(kGolden + "/prompts.jsonl", Path("prompts.jsonl"));
+    CopyRows();
     server_ = std::make_unique<Process>(
         "jenner-server",
         std::vector<std::string>{"--data-dir", Path("data"), "--listen", "127.0.0.1:0",
@@ -57,6 +50,23 @@ class EndToEndTest : public ::testing::Test {
           "jenner-worker",
           std::vector<std::string>{"--server", address_, "--name", name, "--models-dir", kGolden,
                                    "--work-dir", Path(name)}));
+    }
+  }
+  // The golden rows that ask nothing that a prompt asks: others would be refused.
+  void CopyRows() const {
+    std::set<Json> asked;
+    std::string line;
+    for (std::ifstream prompts(Path("prompts.jsonl")); std::getline(prompts, line);) {
+      asked.insert(Json::parse(line)["messages"].back()["content"]);
+    }
+    std::ofstream rows(Path("rows.jsonl"));
+    for (std::ifstream all(kGolden + "/rows.jsonl"); std::getline(all, line);) {
+      bool is_asked = false;
+      const Json row = Json::parse(line);
+      for (const Json& message : row["messages"]) {
+        is_asked = is_asked || asked.contains(message["content"]);
+      }
+      if (!is_asked) rows << line << "\n";
     }
   }
   std::string Path(const std::string& name) const { return dir_.path() + "/" + name; }
@@ -179,7 +189,8 @@ ranks: 2
   EXPECT_EQ(then.at(0), first.at(40)) << "it does not begin where the other ended";
   EXPECT_NE(first.at(40), first.at(0)) << "the first stage learnt nothing";
   std::set<std::string> adapters;
-  for (const Json& job : Lines({"experiment", "get", "e"}).at(0)["jobs"]) {
+  const Json experiment = Lines({"experiment", "get", "e"}).at(0);
+  for (const Json& job : experiment["jobs"]) {
     for (const Json& file : job.value("artifacts", Json::array())) {
       if (file["path"] == "adapter/adapter_model.safetensors") adapters.insert(file["sha256"]);
     }

@@ -1,0 +1,21 @@
+// What an experiment would take, before it is submitted.
+#ifndef JENNER_SERVER_RPC_PLAN_H_
+#define JENNER_SERVER_RPC_PLAN_H_
+
+#include <vector>
+
+#include "core/resolve.h"
+#include "jenner/v1/experiment.pb.h"
+#include "server/coordinator/state.h"
+#include "server/rpc/prepare.h"
+
+namespace jenner::rpc {
+
+// Of the jobs of `spec`, with the sizes of its datasets; `state` tells the pace of earlier
+// trainings and how many slots there are. Pure.
+v1::Plan PlanOf(const core::ExperimentSpec& spec, const std::vector<core::PlannedJob>& jobs,
+                const DatasetSizes& sizes, const coordinator::State& state);
+
+}  // namespace jenner::rpc
+
+#endif  // JENNER_SERVER_RPC_PLAN_H_
