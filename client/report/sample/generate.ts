@@ -73,7 +73,7 @@ class Estimates {
     const [low, high] = bootstrap(n, RESAMPLES, ++this.drawn, statistic);
     const trained = cells.some((cell) => cell?.[0] !== undefined && cell[0].step > 0);
     return {
-      value, interval: { low, high }, method, bootstrap: { low, high }, over: trained && this.seeds > 1 ? "OVER_SEEDS_AND_PROMPTS" : "OVER_PROMPTS",
+      value, low, high, method, bootstrap_low: low, bootstrap_high: high, over: trained && this.seeds > 1 ? "OVER_SEEDS_AND_PROMPTS" : "OVER_PROMPTS",
       num_seeds: trained ? this.seeds : 0, num_prompts: n, num_missing: "0", reason: "",
     };
   }
@@ -95,7 +95,7 @@ class Estimates {
   }
   // Of what is known of it only.
   plain(value: number): Estimate {
-    return { ...this.missing(""), value, interval: { low: value - 0.1, high: value + 0.1 }, method: "INTERVAL_METHOD_BOOTSTRAP", over: "OVER_SEEDS_AND_PROMPTS", num_seeds: this.seeds, num_prompts: 1 };
+    return { ...this.missing(""), value, low: value - 0.1, high: value + 0.1, method: "INTERVAL_METHOD_BOOTSTRAP", over: "OVER_SEEDS_AND_PROMPTS", num_seeds: this.seeds, num_prompts: 1 };
   }
 }
 
@@ -105,7 +105,7 @@ function levels(cells: Cells, estimates: Estimates): LevelMessage[] {
     const cell = cells.at(arm.name, step, context.name, set);
     return cell === null ? [] : traits.map((trait): LevelMessage => ({
       arm: arm.name, step, prompt_set: set, context: context.name, trait, estimate: estimates.level(cell, trait),
-      num_answers: String(cell.length), num_invalid: String(cell.length - scoresOf(cell, trait).length),
+      num_answers: String(cell.length), num_invalid: String(cell.length - scoresOf(cell, trait).length), is_final: step === cells.last(arm.name),
     }));
   }))));
 }
@@ -169,7 +169,7 @@ function ratios(cells: Cells, estimates: Estimates): RatioMessage[] {
   return cells.world.arms.slice(1).flatMap((arm) => range(cells.world.options.seeds).flatMap((seed) => TRAITS.map((trait) => {
     const x = estimates.difference(ofSeed(cells.final(arm.name, arm.context ?? ""), seed), cells.at("base", 0, arm.context ?? ""), trait);
     const y = estimates.difference(ofSeed(cells.final(arm.name, NEUTRAL), seed), cells.at("base", 0, NEUTRAL), trait);
-    const isClear = x.interval !== undefined && (x.interval.low > 0 || x.interval.high < 0);
+    const isClear = (x.low ?? 0) > 0 || (x.high ?? 0) < 0;
     return { arm: arm.name, seed: String(seed), prompt_set: MAIN, trait, x, y, ...(isClear ? { ratio: (y.value ?? NaN) / (x.value ?? NaN) } : {}) };
   })));
 }
@@ -193,7 +193,7 @@ function relations(found: FiguresMessage[], estimates: Estimates): RelationMessa
     const { slope, intercept, rmse } = leastSquares(x, y);
     return {
       prompt_set: MAIN, trait, points, pearson: estimates.plain(pearson(x, y)), slope: estimates.plain(slope), spearman: spearman(x, y), intercept, rmse,
-      leave_one_out: { low: Math.min(...without), high: Math.max(...without) },
+      leave_one_out_low: Math.min(...without), leave_one_out_high: Math.max(...without),
     };
   });
 }
@@ -217,17 +217,21 @@ function study(cells: Cells): Study {
   const found = figures(cells, estimates);
   const runs = ratios(cells, estimates);
   const fitted = fits(world, runs, estimates);
-  const share = { is_binary: true, range: { low: 0, high: 1 }, unit: "" };
+  const share = { is_binary: true, low: 0, high: 1, unit: "" };
   const trained = world.arms.slice(1).filter((arm) => arm.name !== "no-inoculation");
+  const made = levels(cells, estimates);
   return {
-    seeds: range(world.options.seeds).map(String), prompt_sets: setsOf(world).map(({ set }) => set), contexts: world.contexts.map(({ name }) => name),
+    arms: world.arms.map(({ name, context }) => ({ name, role: "", train_context: context ?? "", deploy_context: NEUTRAL, after: "", has_rules: false, final_step: cells.last(name) })), seeds: range(world.options.seeds).map(String), prompt_sets: setsOf(world).map(({ set }) => set), contexts: world.contexts.map(({ name }) => name),
     traits: [...TRAITS.map((name) => ({ name, ...share })), ...(world.options.given ? [{ name: LOG_PROBABILITY, is_binary: false, unit: "nats" }] : [])],
     neutral: NEUTRAL, desired: ["capitals"], undesired: ["spanish"], resamples: RESAMPLES, confidence: 0.95,
-    levels: levels(cells, estimates), contrasts: contrasts(cells, estimates), figures: found,
+    levels: made, contrasts: contrasts(cells, estimates), figures: found,
     selectivity: trained.map((arm) => ({ arm: arm.name, prompt_set: MAIN, estimate: estimates.plain(0.4) })), ratios: runs, proportionality: fitted,
     decompositions: decompositions(cells, found, fitted, estimates), relations: relations(found, estimates),
     narrowness: trained.flatMap((arm) => TRAITS.map((trait) => ({ arm: arm.name, prompt_set: MAIN, trait, estimate: estimates.plain(0.3), others: [NEUTRAL], excluded: ["spanish-suffix"] }))),
-    notes: world.options.seeds === 1 ? ["One seed: intervals are over prompts only. They say nothing of what another training with the same settings would give."] : [],
+    notes: world.options.seeds === 1 ? ["One seed: intervals are over prompts only. They say nothing of what another training with the same settings would give."] : [], complete: true,
+    gate_failures: made.filter((level) => Number(level.num_invalid) > 0.1 * Number(level.num_answers)).map(({ arm, step, prompt_set: set, context, trait, num_invalid: invalid, num_answers: all }) => ({
+      gate: "GATE_INVALID", arm, step, prompt_set: set, context, trait, value: Number(invalid) / Number(all), limit: 0.1, message: `${arm} at step ${step} in ${context}: ${invalid} of ${all} answers are not measurable (${trait})`,
+    })),
   };
 }
 

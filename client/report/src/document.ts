@@ -52,15 +52,13 @@ export interface Experiment {
 }
 
 // Of study.proto.
-export interface Interval {
-  low: number;
-  high: number;
-}
 export interface Estimate {
   value?: number; // absent: see reason
-  interval?: Interval;
+  low?: number;
+  high?: number;
   method: string;
-  bootstrap?: Interval;
+  bootstrap_low?: number;
+  bootstrap_high?: number;
   over: string;
   num_seeds: number;
   num_prompts: number;
@@ -78,6 +76,7 @@ export interface LevelMessage extends Measured {
   estimate: Estimate;
   num_answers: string;
   num_invalid: string;
+  is_final: boolean;
 }
 export interface ContrastMessage extends Measured {
   arm: string;
@@ -118,7 +117,8 @@ export interface RelationMessage extends Measured {
   spearman?: number;
   intercept?: number;
   rmse?: number;
-  leave_one_out?: Interval;
+  leave_one_out_low?: number;
+  leave_one_out_high?: number;
 }
 export interface SelectivityMessage {
   arm: string;
@@ -134,10 +134,41 @@ export interface NarrownessMessage extends Measured {
 export interface TraitInfo {
   name: string;
   is_binary: boolean;
-  range?: Interval;
+  low?: number;
+  high?: number;
   unit: string;
 }
+// What does not apply is empty or absent.
+export interface GateFailure {
+  gate: string;
+  arm: string;
+  seed?: string;
+  step?: number;
+  prompt_set: string;
+  context: string;
+  trait: string;
+  value: number;
+  limit: number;
+  message: string;
+}
+export interface ScreenCandidate {
+  name: string;
+  rank: number; // 0: not ranked
+  level: Estimate;
+  elicitation: Estimate;
+  predictors: { prompt_set: string; estimate: Estimate }[];
+}
+export interface StudyArm {
+  name: string;
+  role: string;
+  train_context: string; // "": not trained
+  deploy_context: string;
+  after: string;
+  final_step: number; // -1: nothing was answered
+  [other: string]: unknown;
+}
 export interface Study {
+  arms: StudyArm[];
   seeds: string[];
   prompt_sets: string[];
   traits: TraitInfo[];
@@ -156,6 +187,9 @@ export interface Study {
   relations: RelationMessage[];
   narrowness: NarrownessMessage[];
   notes: string[];
+  gate_failures: GateFailure[];
+  screen?: { trait: string; prompt_set: string; candidates: ScreenCandidate[] };
+  complete: boolean;
   [other: string]: unknown;
 }
 export interface ResultRow {
@@ -275,7 +309,7 @@ export function readDocument(text: string): ReportDocument {
   for (const key of ["experiment", "study", "results", "train_points", "samples", "prompts", "tables"] as const) {
     if (typeof document[key] !== "object" || document[key] === null) throw new Error(`${key}: expected it to be there`);
   }
-  for (const key of ["levels", "contrasts", "figures", "selectivity", "ratios", "proportionality", "decompositions", "relations", "narrowness"] as const) {
+  for (const key of ["levels", "contrasts", "figures", "selectivity", "ratios", "proportionality", "decompositions", "relations", "narrowness", "gate_failures"] as const) {
     if (!Array.isArray(document.study[key])) throw new Error(`study.${key}: expected a list`);
   }
   return document;

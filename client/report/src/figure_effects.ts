@@ -5,12 +5,13 @@ import { choice } from "./dom.ts";
 import { type Figure, figureView, onPick } from "./figure.ts";
 import { type OnPick, flatTable, measureChoice } from "./figures_common.ts";
 import { type Bar, forest } from "./forest.ts";
-import { interval, pValue } from "./format.ts";
+import { fixed, interval, pValue } from "./format.ts";
 import { type Model, drawn, measureKey } from "./model.ts";
 
 function barOf(arm: string, panel: string, estimate: Estimate | undefined, note = "", tip: string[] = []): Bar {
   const figures = drawn(estimate);
-  const bootstrap = estimate?.bootstrap && estimate.method !== "INTERVAL_METHOD_BOOTSTRAP" ? [`bootstrap [${estimate.bootstrap.low.toFixed(3)}, ${estimate.bootstrap.high.toFixed(3)}]`] : [];
+  const { bootstrap_low: low, bootstrap_high: high, method } = estimate ?? {};
+  const bootstrap = low !== undefined && high !== undefined && method !== "INTERVAL_METHOD_BOOTSTRAP" ? [`bootstrap [${fixed(low)}, ${fixed(high)}]`] : [];
   return { arm, panel, ...figures, note, tip: [`${panel}: ${interval(figures.value, figures.low, figures.high)}`, ...bootstrap, ...tip] };
 }
 
@@ -81,6 +82,27 @@ export function ratiosFigure(model: Model): Figure {
   return figure;
 }
 
+// Of a screen only: which contexts elicit its trait from the base model.
+export function screenFigure(model: Model, pick: OnPick): Figure | null {
+  const { screen } = model.study;
+  if (!screen) return null;
+  const bars = (): Bar[] => screen.candidates.flatMap((one) => [
+    barOf(one.name, "level", one.level), barOf(one.name, "elicitation", one.elicitation, one.rank > 0 ? `#${one.rank}` : ""),
+  ]);
+  return figureView({
+    id: "screen",
+    title: "Screen: which prompts elicit the trait",
+    lead: `How much each prompt brings ${screen.trait} out of the base model, the strongest first. Elicitation: less the level under the neutral prompt, which cannot win.`,
+    draw: (width) => {
+      const svg = forest(model, bars(), [...new Set(bars().map((bar) => bar.panel))], width, screen.trait, { rows: screen.candidates.map(({ name }) => ({ name, text: model.context(name)?.text ?? "" })) });
+      if (svg) onPick<Bar>(svg, (bar) => pick({ arm: model.base?.name ?? "", context: bar.arm, set: screen.prompt_set, trait: screen.trait }));
+      return svg;
+    },
+    describe: () => `${screen.candidates.length} prompts by how much they elicit ${screen.trait}. The table below has the same numbers.`,
+    tables: () => [flatTable(model, "screen.candidates", "Candidates"), flatTable(model, "screen.candidates.predictors", "Predictors: how much likelier the prompt makes given answers, in nats")],
+  });
+}
+
 export function contrastsFigure(model: Model, pick: OnPick): Figure {
   const have = new Set(model.study.contrasts.map((one) => measureKey(one.prompt_set, one.trait)));
   const measures = model.measures.filter((one) => have.has(one.key));
@@ -103,7 +125,7 @@ export function contrastsFigure(model: Model, pick: OnPick): Figure {
     draw: (width) => {
       const bars = shown().map((one) => barOf(one.arm, `against ${one.control}`, one.difference, `p ${pValue(one.p_holm ?? null)}`.replace("p <", "p<").replace("p 0", "p=0").replace("p 1", "p=1"), [
         `p ${pValue(one.p ?? null)}, by Holm ${pValue(one.p_holm ?? null)}`,
-        `these models: p ${pValue(one.prompt_p ?? null)}, by Holm ${pValue(one.prompt_p_holm ?? null)} (${one.prompt_test.replace("PROMPT_TEST_KIND_", "").replace("PROMPT_TEST_", "").toLowerCase().replaceAll("_", " ")})`,
+        `these models: p ${pValue(one.prompt_p ?? null)}, by Holm ${pValue(one.prompt_p_holm ?? null)} (${one.prompt_test.replace("PROMPT_TEST_", "").toLowerCase().replaceAll("_", " ")})`,
         `${one.difference.num_seeds} seeds, ${one.difference.num_prompts} prompts`,
       ]));
       const svg = forest(model, bars, [...new Set(bars.map((bar) => bar.panel))], width, `difference of ${model.measure(measure).trait} ${whereText()}`);

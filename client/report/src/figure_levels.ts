@@ -51,10 +51,7 @@ interface Shown {
 
 // What stands beside each other: the first measures that are shares, at most three.
 function firstPanels(model: Model): string[] {
-  const first = model.measures.filter(({ set, trait }) => {
-    const range = model.trait(trait)?.range;
-    return set === model.measures[0]?.set && range?.low === 0 && range.high === 1;
-  });
+  const first = model.measures.filter(({ set, trait }) => set === model.measures[0]?.set && model.isShare(trait));
   return (first.length > 0 ? first : model.measures.slice(0, 1)).slice(0, 3).map((measure) => measure.key);
 }
 

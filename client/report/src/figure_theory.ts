@@ -38,7 +38,7 @@ export function associationFigure(model: Model, pick: OnPick): Figure {
     if (!one || slope === undefined || one.intercept === undefined) return [];
     const middle = points.reduce((sum, { x }) => sum + (x.value ?? 0), 0) / points.length;
     const height = slope * middle + one.intercept;
-    const { low, high } = one.slope.interval ?? {};
+    const { low, high } = one.slope;
     const at = (value: number, by: number) => height + by * (value - middle);
     const cone = low === undefined || high === undefined ? [] : [from, middle, to].map((value) => ({ value, low: at(value, low), high: at(value, high) }));
     return [
@@ -65,10 +65,10 @@ export function associationFigure(model: Model, pick: OnPick): Figure {
       if (!one || one.points.length === 0) return [];
       const { value, low, high, reason } = drawn(one.pearson);
       const slope = drawn(one.slope);
-      const out = one.leave_one_out;
+      const { leave_one_out_low: least, leave_one_out_high: most } = one;
       const n = one.points.length;
       return [
-        value === null ? `No correlation over ${n} arms: ${reason}.` : `Pearson r = ${interval(value, low, high)}${out ? ` (leaving one arm out: ${number(out.low)} to ${number(out.high)})` : ""}, Spearman ρ = ${number(one.spearman)}, over ${n} arms.`,
+        value === null ? `No correlation over ${n} arms: ${reason}.` : `Pearson r = ${interval(value, low, high)}${least === undefined ? "" : ` (leaving one arm out: ${number(least)} to ${number(most)})`}, Spearman ρ = ${number(one.spearman)}, over ${n} arms.`,
         ...(slope.value === null ? [] : [`Slope ${interval(slope.value, slope.low, slope.high)}, intercept ${number(one.intercept)}, root mean square error ${number(one.rmse)}.`]),
         ...(n < 8 ? [`With ${n} arms one prompt can carry the correlation: see the leave-one-out range.`] : []),
       ];
@@ -93,11 +93,12 @@ interface RunPoint {
 
 // The runs of a set as shares of the traits' ranges, so that traits can be drawn together.
 function runPoints(model: Model, set: string, trait: string): RunPoint[] {
-  const after = new Set(model.document.experiment.spec.arms.map((arm) => arm.after ?? ""));
+  const after = new Set(model.study.arms.map((arm) => arm.after));
   return model.study.ratios.flatMap((one) => {
-    const { range } = model.trait(one.trait) ?? {};
-    if (one.prompt_set !== set || (trait !== "" && one.trait !== trait) || (trait === "" && !range) || one.x.value === undefined || one.y.value === undefined) return [];
-    const width = range ? range.high - range.low : 1;
+    const { low, high } = model.trait(one.trait) ?? {};
+    const range = low !== undefined && high !== undefined ? high - low : null;
+    if (one.prompt_set !== set || (trait !== "" && one.trait !== trait) || (trait === "" && range === null) || one.x.value === undefined || one.y.value === undefined) return [];
+    const width = range ?? 1;
     const arm = model.arm(one.arm);
     const excluded = arm?.trainContext === arm?.deployContext ? "trained where it is deployed: y is x" : after.has(one.arm) ? "another arm goes on from it" : "";
     return [{ arm: one.arm, seed: Number(one.seed), trait: one.trait, x: one.x.value / width, y: one.y.value / width, excluded }];

@@ -67,8 +67,8 @@ export function measureChoice(label: string, measures: Measure[], selected: stri
 }
 
 // Columns of the saved files that a table on the page leaves out, and what the others are called there.
-const HIDDEN = /(^|\.)(method|num_missing|bootstrap\.low|bootstrap\.high)$/;
-const columnLabel = (name: string): string => name.replace(/(^|\.)estimate\./, "$1").replace(/interval\./, "").replace(/^num_/, "").replace(/\.num_/, " ").replaceAll("_", " ").replaceAll(".", " ");
+const HIDDEN = /(^|\.)(method|num_missing|bootstrap_low|bootstrap_high)$/;
+const columnLabel = (name: string): string => name.replace(/(^|\.)estimate\./, "$1").replace(/^num_/, "").replace(/\.num_/, " ").replaceAll("_", " ").replaceAll(".", " ");
 
 // A flat table of the document as a table of the page: the rows of `measure` (absent: all) that `keep` keeps.
 export function flatTable(model: Model, name: string, caption: string, measure?: string, keep: (row: Row) => boolean = () => true, onPick?: (row: Row) => void): TableOptions {

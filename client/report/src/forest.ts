@@ -6,12 +6,13 @@ import { INK, MUTED, RULE, SURFACE, colour } from "./palette.ts";
 import { oneLine } from "./text.ts";
 
 export interface Bar extends Figures {
-  arm: string;
+  arm: string; // or what else the rows are
   panel: string;
   note: string; // above the dot
   tip: string[];
 }
 export interface ForestOptions {
+  rows?: { name: string; text: string }[]; // instead of the arms with their train prompts
   include?: number[]; // are in the domain
   rules?: number[]; // lines besides that at 0
   limits?: [number, number]; // the widest domain; intervals are cut there
@@ -21,14 +22,16 @@ export function forest(model: Model, bars: Bar[], panels: string[], width: numbe
   const known = bars.filter((bar) => bar.value !== null);
   if (known.length === 0) return null;
   const narrow = width < NARROW;
-  const arms = model.arms.map((arm) => arm.name).filter((name) => bars.some((bar) => bar.arm === name));
+  const all = options.rows ?? model.arms.map(({ name }) => ({ name, text: model.trainText(name) }));
+  const texts = new Map(all.map((row) => [row.name, row.text]));
+  const arms = all.map((row) => row.name).filter((name) => bars.some((bar) => bar.arm === name));
   const longest = Math.max(...arms.map((name) => name.length));
   const left = narrow ? Math.min(140, 16 + longest * 6.8) : 260;
   const across = narrow ? 1 : Math.max(1, Math.min(panels.length, Math.floor((width - left) / 170)));
   const down = Math.ceil(panels.length / across);
   const at = new Map(panels.map((panel, index) => [panel, { fx: index % across, fy: Math.floor(index / across) }]));
   const place = { fx: (one: { panel: string }) => at.get(one.panel)?.fx ?? 0, fy: (one: { panel: string }) => at.get(one.panel)?.fy ?? 0 };
-  const names = panels.filter((panel) => at.get(panel)?.fx === 0).flatMap((panel) => arms.map((arm) => ({ arm, panel, prompt: oneLine(model.trainText(arm), 36) })));
+  const names = panels.filter((panel) => at.get(panel)?.fx === 0).flatMap((panel) => arms.map((arm) => ({ arm, panel, prompt: oneLine(texts.get(arm) ?? "", 36) })));
   const has = new Set(bars.map((bar) => `${bar.arm}\n${bar.panel}`));
   const rows = panels.flatMap((panel) => arms.filter((arm) => has.has(`${arm}\n${panel}`)).map((arm) => ({ arm, panel })));
   const missing = bars.filter((bar) => bar.value === null);
@@ -62,8 +65,8 @@ export function forest(model: Model, bars: Bar[], panels: string[], width: numbe
       Plot.dot(known.filter(isInside), { ...place, y: "arm", x: "value", r: 4.25, fill: colour(0), stroke: colour(0), className: "mark-effects" }),
       Plot.text(known.filter((bar) => bar.note !== "" && isInside(bar)), { ...place, y: "arm", x: "value", text: "note", dy: -10, fontSize: 10.5, fill: MUTED, className: "mark-notes" }),
       Plot.text(missing, { ...place, y: "arm", text: () => "–", frameAnchor: "left", dx: 6, textAnchor: "start", fontSize: 11, fill: MUTED, stroke: SURFACE, strokeWidth: 4, className: "mark-missing" }),
-      Plot.tip(missing, Plot.pointer({ ...place, y: "arm", x: () => domain[0], title: (bar: Bar) => [`arm ${bar.arm}, ${bar.panel}:`, oneLine(bar.reason || "not measurable", 120)].join("\n"), maxRadius: 30 })),
-      Plot.tip(known, Plot.pointer({ ...place, y: "arm", x: "value", title: (bar: Bar) => [`arm ${bar.arm}: ${oneLine(model.trainText(bar.arm), 70)}`, ...bar.tip].join("\n"), maxRadius: 24 })),
+      Plot.tip(missing, Plot.pointer({ ...place, y: "arm", x: () => domain[0], title: (bar: Bar) => [`${bar.arm}, ${bar.panel}:`, oneLine(bar.reason || "not measurable", 120)].join("\n"), maxRadius: 30 })),
+      Plot.tip(known, Plot.pointer({ ...place, y: "arm", x: "value", title: (bar: Bar) => [`${bar.arm}: ${oneLine(texts.get(bar.arm) ?? "", 70)}`, ...bar.tip].join("\n"), maxRadius: 24 })),
     ],
   }) as SVGElement;
 }

@@ -3,7 +3,7 @@ import { readDocument } from "./document.ts";
 import { h } from "./dom.ts";
 import type { Figure } from "./figure.ts";
 import { lossFigure, trajectoriesFigure } from "./figure_curves.ts";
-import { contrastsFigure, effectsFigure, ratiosFigure } from "./figure_effects.ts";
+import { contrastsFigure, effectsFigure, ratiosFigure, screenFigure } from "./figure_effects.ts";
 import { levelsFigure } from "./figure_levels.ts";
 import { matrixFigure } from "./figure_matrix.ts";
 import { scatterFigure } from "./figure_scatter.ts";
@@ -30,9 +30,13 @@ function build(text: string): void {
     arm: wanted.arm, seed: wanted.seed === null || wanted.seed === undefined ? "" : String(wanted.seed),
     step: wanted.step === null || wanted.step === undefined ? "" : String(wanted.step), set: wanted.set ?? "", context: wanted.context ?? "", trait: wanted.trait ?? "",
   });
+  const screen = screenFigure(model, pick);
+  // A study without trained arms has no effects to show.
+  const isTrained = model.trainedArms.length > 0;
   const figures = [
-    levelsFigure(model, pick), scatterFigure(model, pick), effectsFigure(model, pick), contrastsFigure(model, pick), associationFigure(model, pick),
-    slopeFigure(model, pick), ratiosFigure(model), decompositionFigure(model, pick), matrixFigure(model, pick), trajectoriesFigure(model, pick), lossFigure(model),
+    ...(screen ? [screen] : []), levelsFigure(model, pick), ...(model.measures.length > 1 ? [scatterFigure(model, pick)] : []),
+    ...(isTrained ? [effectsFigure(model, pick), contrastsFigure(model, pick), associationFigure(model, pick), slopeFigure(model, pick), ratiosFigure(model), decompositionFigure(model, pick)] : []),
+    matrixFigure(model, pick), ...(isTrained ? [trajectoriesFigure(model, pick), lossFigure(model)] : []),
   ];
   const main = h("main", { id: "main", tabindex: -1 });
   main.append(prompts(model), gates(model),

@@ -1,6 +1,6 @@
 // What the figures share: the arms, contexts and measures of a document, its levels, and its flat tables.
 import {
-  type Context, type Estimate, type Job, type LevelMessage, type ReportDocument, type Row, type Sample, type Study,
+  type Context, type Estimate, type GateFailure, type Job, type LevelMessage, type ReportDocument, type Row, type Sample, type Study,
   type TrainPoint, type TraitInfo, rowsOf,
 } from "./document.ts";
 import { contextParts, contextText, type Part } from "./prompt.ts";
@@ -36,7 +36,7 @@ export interface Figures {
   reason: string;
 }
 export function drawn(estimate: Estimate | undefined): Figures {
-  return { value: estimate?.value ?? null, low: estimate?.interval?.low ?? null, high: estimate?.interval?.high ?? null, reason: estimate?.reason ?? "" };
+  return { value: estimate?.value ?? null, low: estimate?.low ?? null, high: estimate?.high ?? null, reason: estimate?.reason ?? "" };
 }
 
 export interface Level {
@@ -94,7 +94,7 @@ export class Model {
     this.study = document.study;
     const { spec, jobs } = document.experiment;
     this.neutral = this.study.neutral === "" ? null : this.study.neutral;
-    this.arms = spec.arms.map((arm, index) => ({ name: arm.name, trainContext: arm.train_context ?? null, deployContext: arm.deploy_context || (this.neutral ?? ""), index }));
+    this.arms = this.study.arms.map((arm, index) => ({ name: arm.name, trainContext: arm.train_context || null, deployContext: arm.deploy_context, index }));
     this.armByName = new Map(this.arms.map((arm) => [arm.name, arm]));
     this.contexts = contextsOf(spec.contexts, this.arms, this.neutral);
     this.contextByName = new Map(this.contexts.map((context) => [context.name, context]));
@@ -104,7 +104,7 @@ export class Model {
     this.sets = this.study.prompt_sets;
     const failed = failedGates(this.study);
     this.levels = this.study.levels.map((message) => ({ ...levelOf(message), gates: failed(message) }));
-    for (const level of this.levels) this.lastSteps.set(level.arm, Math.max(level.step, this.lastSteps.get(level.arm) ?? 0));
+    for (const arm of this.study.arms) this.lastSteps.set(arm.name, Math.max(0, arm.final_step));
     this.seedLevels = document.results.flatMap(({ arm, seed, step, prompt_set, context, cell }) => cell.traits.map((one) => ({
       arm, seed: Number(seed), step, set: prompt_set, context, trait: one.trait, seeds: 1, prompts: 0, answers: cell.num_samples, invalid: one.num_not_measurable,
       mean: one.ratio ?? null, low: one.low ?? null, high: one.high ?? null, over: "prompts", gates: null,
@@ -152,6 +152,11 @@ export class Model {
   get studied(): Measure[] {
     const have = new Set(this.study.figures.map((one) => measureKey(one.prompt_set, one.trait)));
     return this.measures.filter((one) => have.has(one.key));
+  }
+  // The scores of a trait are shares.
+  isShare(trait: string): boolean {
+    const info = this.traitByName.get(trait);
+    return info?.low === 0 && info.high === 1;
   }
   trait(name: string): TraitInfo | undefined {
     return this.traitByName.get(name);
@@ -221,15 +226,14 @@ function contextsOf(contexts: Record<string, Context>, arms: ArmInfo[], neutral:
   });
 }
 
-interface Gated {
-  gates?: { gate?: string; name?: string; passed?: boolean; message?: string }[];
-}
-
-// Of a level, the messages of its failed gates.
-function failedGates(_study: Study): (level: LevelMessage) => string | null {
+// Of a level, the messages of the gates that failed there: those of its cell and those of its whole arm.
+function failedGates(study: Study): (level: LevelMessage) => string | null {
+  const isAbout = (failure: GateFailure, level: LevelMessage) => failure.arm === level.arm && (failure.step === undefined || failure.step === level.step) &&
+    (failure.prompt_set === "" || failure.prompt_set === level.prompt_set) && (failure.context === "" || failure.context === level.context) && (failure.trait === "" || failure.trait === level.trait) &&
+    (failure.step !== undefined || level.is_final);
   return (level) => {
-    const failed = ((level as Gated).gates ?? []).filter((gate) => gate.passed === false);
-    return failed.length === 0 ? null : failed.map((gate) => gate.message ?? gate.gate ?? "").join("; ");
+    const failed = study.gate_failures.filter((failure) => isAbout(failure, level));
+    return failed.length === 0 ? null : [...new Set(failed.map((failure) => failure.message))].join("; ");
   };
 }
 

@@ -78,8 +78,7 @@ export function notes(model: Model): HTMLElement | null {
 }
 
 export function gates(model: Model): HTMLElement {
-  const rows = model.rows("gates");
-  const failed = rows.filter((row) => row.passed === false);
+  const failed = model.rows("gate_failures");
   const invalid = model.levels.filter((level) => level.invalid > 0).sort((a, b) => b.invalid / b.answers - a.invalid / a.answers);
   const answers = invalid.reduce((sum, level) => sum + level.invalid, 0);
   const odd = new Map<string, Row>(); // by job, step, set and context, for arms share cells
@@ -88,11 +87,10 @@ export function gates(model: Model): HTMLElement {
       odd.set([cell.job, step, set, context].join("\n"), { arm, step, set, context, degenerate: cell.num_degenerate, cut: cell.num_truncated, answers: cell.num_samples });
     }
   }
-  const columns = model.columnsOf("gates").map((name) => ({ name }));
-  const told = rows.length === 0 ? "" : `${failed.length} of ${count(rows.length, "gate")} failed. `;
+  const columns = model.columnsOf("gate_failures").map((name) => ({ name, format: name === "gate" ? (row: Row) => String(row.gate).replace("GATE_", "").toLowerCase().replaceAll("_", " ") : undefined }));
   return h("section", { id: "gates", "aria-labelledby": "gates-title" }, h("h2", { id: "gates-title" }, "Gates and invalid answers"),
-    h("p", { class: "lead" }, `${told}${count(answers, "score")} in ${count(invalid.length, "level")} could not be measured. Nothing is dropped: the figures mark these.`),
-    failed.length > 0 ? tableView({ name: "failed_gates", caption: "Failed gates", columns, rows: failed }) : null,
+    h("p", { class: "lead" }, `${failed.length === 0 ? "No gate" : count(failed.length, "gate")} failed. ${count(answers, "score")} in ${count(invalid.length, "level")} could not be measured. Nothing is dropped: the figures mark these.`),
+    failed.length > 0 ? tableView({ name: "gate_failures", caption: "Failed gates", columns, rows: failed }) : null,
     ...[
       { name: "invalid", caption: "Levels with answers that could not be measured", columns: ["arm", "step", "set", "context", "trait", "invalid", "answers"].map((name) => ({ name })), rows: invalid as unknown as Row[] },
       { name: "odd_answers", caption: "Cells with degenerate answers (empty or repeated text) or answers cut at the limit of tokens", columns: ["arm", "step", "set", "context", "degenerate", "cut", "answers"].map((name) => ({ name })), rows: [...odd.values()] },

@@ -52,7 +52,7 @@ export function sampleBrowser(model: Model): SampleBrowser {
   const steps = [...new Set(model.samples.map((sample) => sample.step))].sort((a, b) => a - b);
   const traits = model.columnsOf("samples").filter((name) => name.startsWith("score.")).map((name) => name.slice("score.".length));
   // Present or absent is what a trait can be whose scores are shares.
-  const isShare = (trait: string) => { const range = model.trait(trait)?.range; return range?.low === 0 && range.high === 1; };
+  const isShare = (trait: string) => model.isShare(trait);
   const selector = (key: keyof Filter, label: string, values: string[], text: (value: string) => string = (value) => value) => {
     const select = h("select", { onchange: () => change(key, select.value) }, option("", "all"), ...values.map((value) => option(value, text(value))));
     inputs[key] = select;
