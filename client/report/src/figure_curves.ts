@@ -158,7 +158,7 @@ export function lossFigure(model: Model): Figure {
       width, height: grid.rows * 170 + 40, ...PANEL,
       fx: { axis: null, padding: 0.08, domain: [...Array(grid.columns).keys()] }, fy: { axis: null, padding: 0.34, domain: [...Array(grid.rows).keys()] },
       x: { label: "step", ticks: 4, labelAnchor: "center", labelArrow: "none", tickFormat: "d" },
-      y: { domain: paddedDomain(seeds.map((point) => point.y), 0), label: null, grid: true, ticks: 4 },
+      y: { domain: paddedDomain(seeds.map((point) => point.y)), label: null, grid: true, ticks: 4 },
       marks: [
         ...panelNames(model, arms, grid),
         Plot.line(seeds, { ...place, x: "x", y: "y", z: (p: LossPoint) => `${p.arm}\n${p.seed}`, stroke: colour(0), strokeOpacity: 0.5, strokeWidth: 0.9, className: "mark-seeds" }),

@@ -129,7 +129,7 @@ export function levelsFigure(model: Model, pick: OnPick): Figure {
     const warned = shown.filter((one) => warning(one.level) !== "");
     const isLeft = (one: Shown) => one.mean > (narrow ? 0.4 : 0.6);
     const common = { ...panel, y: "id", frameAnchor: "left", textAnchor: "start" } as const;
-    const warningText = { ...panel, y: "line", text: (one: Shown) => warning(one.level), dy: down, fill: (one: Shown) => warningColour(one.level), fontSize: 10.5, className: "mark-warnings" };
+    const warningText = { ...panel, y: "line", text: (one: Shown) => warning(one.level), dy: down, fill: (one: Shown) => warningColour(one.level), fontSize: 10.5, stroke: SURFACE, strokeWidth: 3, className: "mark-warnings" };
     const panelHeight = (lines.length + 0.5) * (narrow ? 34 : 21);
     const svg = Plot.plot({
       width, height: (narrow ? traits.length * (panelHeight + 34) : panelHeight) + 80, marginLeft: left, marginRight: 14, marginTop: narrow ? 44 : 26, marginBottom: 40,
@@ -138,7 +138,8 @@ export function levelsFigure(model: Model, pick: OnPick): Figure {
       y: { domain: [...lines.map((line) => line.id), ""], axis: null, padding: 0 },
       marks: [
         Plot.text(traits.map((name) => ({ trait: name })), { ...panel, text: ({ trait: name }: { trait: string }) => model.measure(name).label, frameAnchor: "top-left", dy: narrow ? -24 : -18, fontWeight: 600, fontSize: narrow ? 13 : 12, fill: INK }),
-        Plot.ruleY(names.filter(({ id }) => id !== lines[0]?.id), { ...(narrow ? panel : {}), y: "id", stroke: RULE, dy: narrow ? -17 : -10.5, insetLeft: narrow ? 0 : -left + 6 }),
+        Plot.ruleY(traits.flatMap((name) => names.filter(({ id, trait: of }) => id !== lines[0]?.id && of === labelled[0]).map(({ id }) => ({ id, trait: name }))), { ...panel, y: "id", stroke: RULE, dy: narrow ? -17 : -10.5, insetLeft: narrow ? 0 : -40 }),
+        ...(narrow ? [] : [Plot.ruleY(names.filter(({ id }) => id !== lines[0]?.id), { ...panel, y: "id", stroke: RULE, dy: -10.5, insetLeft: -left + 6 })]),
         Plot.ruleX(dashed, { ...panel, x: "x", stroke: MUTED, strokeDasharray: "5 3", className: "mark-base-neutral" }),
         Plot.ruleX(elicitedLines(model, lines, traits), { ...panel, x: "x", y1: "from", y2: "to", stroke: colour(1), strokeDasharray: "1.5 3", strokeWidth: 1.75, className: "mark-base-elicited" }),
         Plot.text(names, { ...common, text: "text", dx: -left + 8, fontWeight: 600, fontSize: 12, fill: INK, dy: narrow ? -5 : 0 }),
@@ -169,7 +170,7 @@ export function levelsFigure(model: Model, pick: OnPick): Figure {
       { ...ROLES.neutral }, { ...ROLES.own }, { ...ROLES.other },
       { text: "base model, neutral prompt", colour: MUTED, symbol: "dashed" },
       { text: "base model under the arm's train prompt (elicited)", colour: colour(1), symbol: "dotted" },
-      { text: "a gate failed (hollow)", colour: colour(0), symbol: "circle", hollow: true },
+      { text: "hollow, △: a gate failed", colour: colour(0), symbol: "circle", hollow: true },
     ],
     contexts: () => model.contexts.filter((context) => all || context.isNeutral || context.isTrain),
     tables: () => traitsShown().map((key) => levelsTable(model, `Levels of ${model.measure(key).label} over seeds, of every step`, key, pick)),

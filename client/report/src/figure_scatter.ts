@@ -50,7 +50,7 @@ export function scatterFigure(model: Model, pick: OnPick): Figure {
     const toX = (value: number) => margin.left + ((value - xDomain[0]) / (xDomain[1] - xDomain[0])) * (side - margin.left - margin.right);
     const toY = (value: number) => height - margin.bottom - ((value - yDomain[0]) / (yDomain[1] - yDomain[0])) * (height - margin.top - margin.bottom);
     const text = (pair: Pair) => (where === "neutral" ? pair.arm.name : `${pair.arm.name}: ${model.pairLabel(pair.arm.name, pair.context)}`);
-    const points = pairs.map((pair) => ({ x: toX(pair.x.mean ?? 0), y: toY(pair.y.mean ?? 0), text: text(pair) }));
+    const points = pairs.map((pair) => ({ x: toX(pair.x.mean ?? 0), y: toY(pair.y.mean ?? 0), text: `${text(pair)} △` }));
     const bars = pairs.flatMap(({ x, y }, index) => {
       const { x: atX, y: atY } = points[index] ?? { x: 0, y: 0 };
       return [{ left: toX(x.low ?? x.mean ?? 0), right: toX(x.high ?? x.mean ?? 0), top: atY - 1, bottom: atY + 1 }, { left: atX - 1, right: atX + 1, top: toY(y.high ?? y.mean ?? 0), bottom: toY(y.low ?? y.mean ?? 0) }];

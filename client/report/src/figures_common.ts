@@ -39,7 +39,7 @@ export function paddedDomain(values: (number | null)[], ...include: number[]): [
 // or outlined mark.
 export function warning(level: Level): string {
   const invalid = level.invalid > 0 ? `${level.invalid} invalid` : "";
-  return level.gates ? `△ gate failed${invalid ? `, ${invalid}` : ""}` : invalid;
+  return level.gates ? `△ ${invalid}`.trim() : invalid;
 }
 export const warningColour = (level: Level): string => (level.gates ? "var(--warn)" : "var(--muted)");
 

@@ -64,7 +64,7 @@ export function forest(model: Model, bars: Bar[], panels: string[], width: numbe
       Plot.text(beyond, { ...place, y: "arm", x: "at", text: "text", fontSize: 13, fill: colour(0), className: "mark-beyond" }),
       Plot.dot(known.filter(isInside), { ...place, y: "arm", x: "value", r: 4.25, fill: colour(0), stroke: colour(0), className: "mark-effects" }),
       Plot.text(known.filter((bar) => bar.note !== "" && isInside(bar)), { ...place, y: "arm", x: "value", text: "note", dy: -10, fontSize: 10.5, fill: MUTED, className: "mark-notes" }),
-      Plot.text(missing, { ...place, y: "arm", text: () => "–", frameAnchor: "left", dx: 6, textAnchor: "start", fontSize: 11, fill: MUTED, stroke: SURFACE, strokeWidth: 4, className: "mark-missing" }),
+      Plot.text(missing, { ...place, y: "arm", text: (bar: Bar) => oneLine(bar.reason || "not measurable", Math.floor((width - left) / across / 6.6)), frameAnchor: "left", dx: 6, textAnchor: "start", fontSize: 10.5, fontStyle: "italic", fill: MUTED, stroke: SURFACE, strokeWidth: 4, className: "mark-missing" }),
       Plot.tip(missing, Plot.pointer({ ...place, y: "arm", x: () => domain[0], title: (bar: Bar) => [`${bar.arm}, ${bar.panel}:`, oneLine(bar.reason || "not measurable", 120)].join("\n"), maxRadius: 30 })),
       Plot.tip(known, Plot.pointer({ ...place, y: "arm", x: "value", title: (bar: Bar) => [`${bar.arm}: ${oneLine(texts.get(bar.arm) ?? "", 70)}`, ...bar.tip].join("\n"), maxRadius: 24 })),
     ],

@@ -46,21 +46,19 @@ const PLACES: Placed[] = [
   { dx: -12, dy: 26, anchor: "end" },
 ];
 
-// A place for each point's text inside `width` x `height` and off the `obstacles`, in the order of the points;
-// null: there is none.
+// A place for each point's text inside `width` x `height`, off the other texts and the points, and off the
+// `obstacles` (thin lines) where there is such a place; in the order of the points. null: there is none.
 export function placeLabels(points: Point[], width: number, height: number, obstacles: Box[] = []): (Placed | null)[] {
-  const taken: Box[] = [...obstacles];
-  const dots = points.map(({ x, y }) => ({ left: x - 5, right: x + 5, top: y - 5, bottom: y + 5 }));
-  taken.push(...dots);
-  return points.map((point) => {
-    for (const place of PLACES) {
-      const box = boxOf(point, place);
+  const taken: Box[] = points.map(({ x, y }) => ({ left: x - 5, right: x + 5, top: y - 5, bottom: y + 5 }));
+  const place = (point: Point, others: Box[]): Placed | null => {
+    for (const one of PLACES) {
+      const box = boxOf(point, one);
       const isInside = box.left >= 0 && box.right <= width && box.top >= 0 && box.bottom <= height;
-      if (isInside && !taken.some((other) => overlaps(box, other))) {
-        taken.push(box);
-        return place;
-      }
+      if (!isInside || others.some((other) => overlaps(box, other))) continue;
+      taken.push(box);
+      return one;
     }
     return null;
-  });
+  };
+  return points.map((point) => place(point, [...taken, ...obstacles]) ?? place(point, taken));
 }

@@ -110,7 +110,8 @@ export class Model {
       mean: one.ratio ?? null, low: one.low ?? null, high: one.high ?? null, over: "prompts", gates: null,
     })));
     this.measures = this.findMeasures();
-    this.samples = this.rows("samples") as Sample[];
+    const rankOf = new Map(this.sets.map((set, index) => [set, index]));
+    this.samples = ([...this.rows("samples")] as Sample[]).sort((a, b) => (rankOf.get(a.prompt_set) ?? 0) - (rankOf.get(b.prompt_set) ?? 0));
   }
 
   private findMeasures(): Measure[] {

@@ -87,11 +87,25 @@ export function gates(model: Model): HTMLElement {
       odd.set([cell.job, step, set, context].join("\n"), { arm, step, set, context, degenerate: cell.num_degenerate, cut: cell.num_truncated, answers: cell.num_samples });
     }
   }
-  const columns = model.columnsOf("gate_failures").map((name) => ({ name, format: name === "gate" ? (row: Row) => String(row.gate).replace("GATE_", "").toLowerCase().replaceAll("_", " ") : undefined }));
+  const gateName = (row: Row) => String(row.gate).replace("GATE_", "").toLowerCase().replaceAll("_", " ");
+  const columns = model.columnsOf("gate_failures").map((name) => (name === "gate" ? { name, format: gateName } : { name }));
+  // By gate and arm: how often, and the worst.
+  const kinds = new Map<string, Row>();
+  for (const row of failed) {
+    const key = `${row.gate}\n${row.arm}`;
+    const kind = kinds.get(key);
+    const isWorse = (value: number, than: number) => Math.abs(value - Number(row.limit)) > Math.abs(than - Number(row.limit));
+    if (!kind) kinds.set(key, { gate: gateName(row), arm: row.arm ?? "", failures: 1, limit: row.limit ?? null, worst: row.value ?? null, example: row.message ?? "" });
+    else {
+      kind.failures = Number(kind.failures) + 1;
+      if (isWorse(Number(row.value), Number(kind.worst))) Object.assign(kind, { worst: row.value, example: row.message });
+    }
+  }
   return h("section", { id: "gates", "aria-labelledby": "gates-title" }, h("h2", { id: "gates-title" }, "Gates and invalid answers"),
-    h("p", { class: "lead" }, `${failed.length === 0 ? "No gate" : count(failed.length, "gate")} failed. ${count(answers, "score")} in ${count(invalid.length, "level")} could not be measured. Nothing is dropped: the figures mark these.`),
-    failed.length > 0 ? tableView({ name: "gate_failures", caption: "Failed gates", columns, rows: failed }) : null,
+    h("p", { class: "lead" }, `${failed.length === 0 ? "No gate failed." : `Gates failed ${failed.length.toLocaleString("en-US")} times.`} ${count(answers, "score")} in ${count(invalid.length, "level")} could not be measured. Nothing is dropped: the figures mark these.`),
+    kinds.size > 0 ? tableView({ name: "gates", caption: "Failed gates by arm, each with the worst", columns: ["gate", "arm", "failures", "worst", "limit", "example"].map((name) => ({ name })), rows: [...kinds.values()] }) : null,
     ...[
+      { name: "gate_failures", caption: "All failed gates", columns, rows: failed },
       { name: "invalid", caption: "Levels with answers that could not be measured", columns: ["arm", "step", "set", "context", "trait", "invalid", "answers"].map((name) => ({ name })), rows: invalid as unknown as Row[] },
       { name: "odd_answers", caption: "Cells with degenerate answers (empty or repeated text) or answers cut at the limit of tokens", columns: ["arm", "step", "set", "context", "degenerate", "cut", "answers"].map((name) => ({ name })), rows: [...odd.values()] },
     ].filter((table) => table.rows.length > 0).map(foldedTable));
@@ -122,7 +136,9 @@ export function runs(model: Model, show: (job: string) => void): HTMLElement {
     const arms = String(row.arms).split(", ");
     return arms.length > 3 ? `${arms.slice(0, 3).join(", ")} and ${arms.length - 3} more` : String(row.arms);
   };
-  const columns = ["job", "arms", "state", "attempt", "steps", "workers", "reason", "artifacts"].map((name) => (name === "arms" ? { name, format: shortened } : { name }));
+  const artifacts = (row: Row) => String(row.artifacts).replace(/sha256 ([0-9a-f]{12})[0-9a-f]+/g, "sha256 $1…");
+  const formats: Record<string, (row: Row) => string> = { arms: shortened, artifacts };
+  const columns = ["job", "arms", "state", "attempt", "steps", "workers", "reason", "artifacts"].map((name) => ({ name, format: formats[name] }));
   return h("section", { id: "runs", "aria-labelledby": "runs-title" }, h("h2", { id: "runs-title" }, "Runs and spec"),
     tableView({ name: "runs", caption: "Jobs of the experiment", columns, rows, onPick: (row) => show(String(row.job)) }),
     h("details", { class: "folded" }, h("summary", {}, "The resolved spec"), h("pre", { class: "spec", tabindex: 0 }, JSON.stringify(model.document.experiment.spec, null, 2))));

@@ -130,7 +130,7 @@ export function sampleBrowser(model: Model): SampleBrowser {
     });
     const prompt = model.promptText(sample.prompt_set, sample.prompt_id);
     const context = model.context(sample.context);
-    const artifacts = (model.jobs.get(lastComponent(sample.job))?.artifacts ?? []).filter((one) => one.path.includes("adapter") || one.path.includes("model"));
+    const artifacts = (model.jobs.get(lastComponent(sample.job))?.artifacts ?? []).filter((one) => one.path.endsWith(".safetensors"));
     return h("li", { class: "answer", "data-sample": sampleId(sample) },
       h("p", { class: "origin" },
         h("strong", {}, shownArms.length > 2 ? `${shownArms[0]} and ${shownArms.length - 1} more` : shownArms.join(", ")),
