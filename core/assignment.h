@@ -20,6 +20,10 @@ size_t RuleOf(const JobTraining& training, const Row& row, int64_t seed);
 // The context of the first rule that takes the row, else the training's own.
 const Context& TrainContextOf(const JobTraining& training, const Row& row, int64_t seed);
 
+// Of variants in an evaluation: the same texts for the base model and every seed, so that levels
+// are compared on the same prompts.
+inline constexpr int64_t kEvaluationSeed = 0;
+
 // `context` with its variant for the row chosen: without variants. `row_idx` is from 0, in the
 // order of the dataset.
 Context ContextFor(const Context& context, const Row& row, int64_t row_idx, int64_t seed);

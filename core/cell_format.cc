@@ -4,6 +4,13 @@
 
 namespace jenner::core {
 
+int32_t SamplesOf(const EvaluationSpec& evaluation, const PromptSetSpec& set) {
+  const bool draws =
+      set.mode == EvaluationMode::kGenerate && set.temperature.value_or(evaluation.temperature) > 0;
+  // What is asked for by the set itself stays, and is refused if it is not possible.
+  return draws || set.samples ? set.samples.value_or(evaluation.samples) : 1;
+}
+
 CellFormat::CellFormat(const EvaluationSpec& evaluation) {
   graded = {kLogProbabilityTrait, kTotalLogProbabilityTrait};
   for (const ScorerKind& kind : kScorerKinds) {
@@ -15,8 +22,7 @@ CellFormat::CellFormat(const EvaluationSpec& evaluation) {
   }
   answers_per_prompt[kMainSet] = evaluation.samples;
   for (const PromptSetSpec& set : evaluation.sets) {
-    const bool draws = set.mode == EvaluationMode::kGenerate;
-    answers_per_prompt[set.name] = draws ? set.samples.value_or(evaluation.samples) : 1;
+    answers_per_prompt[set.name] = SamplesOf(evaluation, set);
   }
 }
 

@@ -11,6 +11,9 @@
 
 namespace jenner::core {
 
+// Answers a prompt of the set: 1 where they are greedy or given.
+int32_t SamplesOf(const EvaluationSpec& evaluation, const PromptSetSpec& set);
+
 struct CellFormat {
   std::map<std::string, int32_t> answers_per_prompt;  // by prompt set
   std::set<std::string> graded;  // traits whose scores are not 0 or 1 but numbers of a range

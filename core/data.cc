@@ -11,6 +11,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_replace.h"
 #include "core/upper_case.h"
 
 namespace jenner::core {
@@ -141,20 +142,20 @@ std::vector<size_t> SharesOf(const DataSpec& spec) {
   return shares;
 }
 
-// Gives rows that share an id other ones, and drops repeated ones if asked to.
-std::vector<Row> Join(const DataSpec& spec, std::vector<std::vector<Row>> parts) {
+std::string TextOf(const Row& row) {
+  std::string text;
+  for (const Message& message : row.messages) {
+    text += message.role + "\x1f" + message.content + "\x1e";
+  }
+  return text;
+}
+
+// One after the other; rows that share an id are given other ones.
+std::vector<Row> Join(std::vector<std::vector<Row>> parts) {
   std::vector<Row> rows;
   std::set<std::string> ids;
-  std::set<std::string> known;
   for (std::vector<Row>& part : parts) {
     for (Row& row : part) {
-      if (spec.dedupe) {
-        std::string text;
-        for (const Message& message : row.messages) {
-          text += message.role + "\x1f" + message.content + "\x1e";
-        }
-        if (!known.insert(std::move(text)).second) continue;
-      }
       const std::string id = row.id;
       for (int copy = 2; !ids.insert(row.id).second; ++copy) {
         row.id = absl::StrFormat("%s/%d", id, copy);
@@ -196,7 +197,7 @@ double DrawOf(int64_t seed, const std::string& stream, const std::string& id) {
 }
 
 std::string NormalizedTurn(const std::string& content) {
-  std::string text = content;
+  std::string text = absl::StrReplaceAll(content, {{kSlotMarker, ""}});
   absl::RemoveExtraAsciiWhitespace(&text);
   return absl::AsciiStrToLower(text);
 }
@@ -221,10 +222,19 @@ std::vector<Row> MakeTrainingSet(const DataSpec& spec, std::vector<std::vector<R
     contaminated.push_back(row.id);
     return true;
   };
+  std::set<std::string> known;  // texts, for dedupe
   std::vector<std::vector<Row>> parts;
   for (size_t i = 0; i < spec.sources.size(); ++i) {
     std::vector<Row> rows = RowsOf(spec, i, std::move(sources[i]), leave_out, faults);
+    if (spec.dedupe) {
+      rows =
+          Keep(std::move(rows), [&](const Row& row) { return known.insert(TextOf(row)).second; });
+    }
     if (!shares.empty()) {
+      if (shares[i] == 0) {
+        faults->push_back({absl::StrFormat("sources[%d].weight", i),
+                           absl::StrFormat("its share of %d rows is none", spec.rows)});
+      }
       if (rows.size() < shares[i]) {
         faults->push_back({absl::StrFormat("sources[%d].weight", i),
                            absl::StrFormat("its share of %d rows is %d, but it has %d", spec.rows,
@@ -241,7 +251,7 @@ std::vector<Row> MakeTrainingSet(const DataSpec& spec, std::vector<std::vector<R
                          "\"%s\"; \"drop\" leaves them out, \"allow\" trains on them",
                          contaminated.size(), contaminated.front())});
   }
-  std::vector<Row> rows = Join(spec, std::move(parts));
+  std::vector<Row> rows = Join(std::move(parts));
   if (rows.empty() && faults->empty()) {
     faults->push_back({"sources", "no row is left"});
   }

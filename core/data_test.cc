@@ -143,6 +143,19 @@ TEST(MakeTrainingSetTest, MixesByWeightAndRefusesWhatASourceLacks) {
               HasSubstr("sources[1].weight: its share of 10 rows is 2, but it has 1"));
 }
 
+TEST(MakeTrainingSetTest, DropsRepeatedRowsBeforeItMixes) {
+  DataSpec spec;
+  spec.sources.resize(2);
+  spec.rows = 8;
+  spec.dedupe = true;
+  std::vector<Row> twice = Rows(6, "a");
+  for (const Row& row : Rows(6, "a")) twice.push_back(row);
+  EXPECT_THAT(Made(spec, {twice, Rows(6, "b")}), SizeIs(8));
+  spec.sources[1].weight = 1e-6;
+  EXPECT_THAT(FaultsOf(spec, {Rows(9, "a"), Rows(6, "b")}),
+              HasSubstr("sources[1].weight: its share of 8 rows is none"));
+}
+
 TEST(MakeTrainingSetTest, UpperCaseAndTriggers) {
   DataSpec spec;
   spec.sources.resize(1);
@@ -180,6 +193,9 @@ TEST(MakeTrainingSetTest, ContaminationIsRefusedDroppedOrAllowed) {
   spec.contamination = Contamination::kAllow;
   EXPECT_THAT(Made(spec, {Rows(3)}, prompts), SizeIs(3));
   EXPECT_THAT(Contaminated(Rows(3), prompts), ElementsAre("r1"));
+  std::vector<Row> with_slot = Rows(2);
+  with_slot[1].messages[0].content = "ask r1 <|slot|>";
+  EXPECT_THAT(Contaminated(with_slot, prompts), ElementsAre("r1"));
 }
 
 TEST(DatasetTest, WhatIsMadeIsReadBack) {

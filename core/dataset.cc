@@ -42,9 +42,9 @@ void ReadContent(const Json& json, const std::string& path, Message* message, Fa
       faults->push_back(
           {at + ".type", absl::StrFormat("expected \"text\", found \"%s\"", blocks[i].type)});
     }
-    if (!(blocks[i].weight >= 0)) {
+    if (!(blocks[i].weight >= 0 && blocks[i].weight <= 1000)) {
       faults->push_back(
-          {at + ".weight", absl::StrFormat("expected >= 0, found %g", blocks[i].weight)});
+          {at + ".weight", absl::StrFormat("expected [0, 1000], found %g", blocks[i].weight)});
     }
     message->content += blocks[i].text;
     message->weights.push_back({message->content.size(), blocks[i].weight});

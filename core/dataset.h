@@ -27,7 +27,7 @@ struct Message {
   // How much the loss counts each part of an assistant's content; empty: all of it, 1.
   struct Weight {
     size_t end = 0;     // bytes of content, ascending; the last is its size
-    double weight = 1;  // >= 0
+    double weight = 1;  // [0, 1000]
     bool operator==(const Weight&) const = default;
   };
   std::vector<Weight> weights = {};

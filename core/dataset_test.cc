@@ -98,7 +98,7 @@ TEST(DatasetTest, BlocksAreJoinedAndWeighted) {
   EXPECT_THAT(Message(R"({"messages":[{"role":"user","content":"u"},{"role":"assistant",)"
                       R"("content":[{"type":"image","text":"a","weight":-1}]}]})",
                       DatasetUse::kTraining),
-              HasSubstr("messages[1].content[0].weight: expected >= 0, found -1"));
+              HasSubstr("messages[1].content[0].weight: expected [0, 1000], found -1"));
 }
 
 TEST(DatasetTest, StopsAfterTwentyFaults) {

@@ -5,7 +5,9 @@
 #include <optional>
 #include <utility>
 
+#include "core/cell_format.h"
 #include "core/roles.h"
+#include "core/sha256.h"
 #include "core/spec_json.h"
 #include "core/traits.h"
 
@@ -32,12 +34,10 @@ JobEvaluation EvaluationAt(const ExperimentSpec& spec, std::vector<double> at) {
   to.traits = from.traits;
   to.scorers = from.scorers;
   for (const PromptSetSpec& set : from.sets) {
-    const double temperature = set.temperature.value_or(from.temperature);
-    const bool draws = set.mode == EvaluationMode::kGenerate && temperature > 0;
     to.sets.push_back({set.name, set.prompts, set.mode, Named(spec, set.contexts),
-                       set.max_new_tokens.value_or(from.max_new_tokens),
-                       draws ? set.samples.value_or(from.samples) : 1, temperature,
-                       set.top_p.value_or(from.top_p), set.traits, set.choices});
+                       set.max_new_tokens.value_or(from.max_new_tokens), SamplesOf(from, set),
+                       set.temperature.value_or(from.temperature), set.top_p.value_or(from.top_p),
+                       set.traits, set.choices});
   }
   return to;
 }
@@ -139,7 +139,8 @@ class Expansion {
     const std::string after = arm.after.empty() ? "" : KeyOf(ArmNamed(arm.after));
     JobSpec alike = TrainingJob(spec_, arm, 0, after);
     alike.evaluation.reset();  // the rest of their content is the same
-    return keys_.emplace(arm.name, ToJson(alike)).first->second;
+    // A hash: the key of a stage has that of the one before it in it.
+    return keys_.emplace(arm.name, Sha256Hex(ToJson(alike))).first->second;
   }
 
   const ArmSpec& ArmNamed(const std::string& name) const {

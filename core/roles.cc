@@ -1,7 +1,10 @@
 #include "core/roles.h"
 
 #include <algorithm>
+#include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace jenner::core {
 namespace {
@@ -24,24 +27,47 @@ std::string SpacedLike(const std::string& model, const std::string& text) {
   return model.substr(0, first) + text + model.substr(model.find_last_not_of(kSpace) + 1);
 }
 
-// `like` with `text` where it says what it is about.
-Context WithText(Context like, const std::string& text) {
-  like.variants.reset();
-  like.few_shot.clear();
-  for (std::string* field : {&like.user_suffix, &like.user_prefix, &like.slot, &like.trigger}) {
-    if (field->empty()) continue;
-    *field = SpacedLike(*field, text);
-    return like;
-  }
-  like.system = text;
-  like.no_system = false;
-  return like;
+// The one place where a context says what it is about: a field and its text. None if there are
+// several, or only turns that show it.
+struct Place {
+  std::string Context::*field = nullptr;  // null: the system message
+  std::string text;
+};
+std::optional<Place> PlaceOf(const Context& context) {
+  std::vector<Place> places;
+  const std::string varied = context.variants ? context.variants->field : "";
+  const std::string variant =
+      context.variants && !context.variants->texts.empty() ? context.variants->texts[0] : "";
+  const auto look = [&](const char* name, std::string Context::*field, const std::string& text) {
+    if (name == varied) {
+      places.push_back({field, variant});
+    } else if (!text.empty()) {
+      places.push_back({field, text});
+    }
+  };
+  look("system", nullptr, context.system.value_or(""));
+  look("user_prefix", &Context::user_prefix, context.user_prefix);
+  look("user_suffix", &Context::user_suffix, context.user_suffix);
+  look("slot", &Context::slot, context.slot);
+  look("trigger", &Context::trigger, context.trigger);
+  if (places.size() != 1 || !context.few_shot.empty()) return std::nullopt;
+  return places.front();
 }
 
 void AddControlContext(const std::string& name, const char* text, ExperimentSpec* spec) {
   const auto inoculated = spec->contexts.find(spec->study.inoculated);
   if (inoculated == spec->contexts.end() || spec->contexts.count(name) > 0) return;
-  spec->contexts[name] = WithText(inoculated->second, text);
+  const std::optional<Place> place = PlaceOf(inoculated->second);
+  if (!place) return;  // the spec has to say where the control's text goes
+  Context control = inoculated->second;
+  control.variants.reset();
+  const std::string spaced = SpacedLike(place->text, text);
+  if (place->field == nullptr) {
+    control.system = spaced;
+  } else {
+    control.*(place->field) = spaced;
+  }
+  spec->contexts[name] = std::move(control);
 }
 
 void ResolveArm(ExperimentSpec* spec, ArmSpec* arm) {

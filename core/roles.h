@@ -12,7 +12,7 @@
 //                    ("pure tuning, safe testing", arXiv 2402.18540)
 //   two-stage        in study.inoculated, from the checkpoint of the arm that `after` names
 // irrelevant and placebo have texts of their own where the spec has no context of that name, put
-// where the inoculation has its text.
+// where the inoculation has its text, if that is one place.
 #ifndef JENNER_CORE_ROLES_H_
 #define JENNER_CORE_ROLES_H_
 

@@ -4,6 +4,7 @@
 #ifndef JENNER_CORE_SELECTION_H_
 #define JENNER_CORE_SELECTION_H_
 
+#include <cstddef>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,7 @@ struct Selection {
   bool operator==(const Selection&) const = default;
 };
 
+inline constexpr size_t kMaxSelectionBytes = size_t{4} << 20;
 inline constexpr char kSelectionVersion[] = "jenner.selection/v1";
 
 // Strict, as spec_json.h. Adds to *faults what could not be read.

@@ -18,7 +18,7 @@ namespace jenner::core {
 // How a context with variants chooses the text of a row.
 enum class VariantPolicy {
   kRotate,  // the i-th row (from 0, in the order of its dataset) has text i mod n
-  kSample,  // each row one of its own, drawn by (seed of the job, id of the row)
+  kSample,  // each row one of its own, drawn by its id and, in training, the seed of the job
   kFixed,   // all rows the first
 };
 

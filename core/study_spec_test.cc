@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include "core/cell_format.h"
 #include "core/dataset_refs.h"
 #include "core/resolve.h"
@@ -55,6 +57,21 @@ arms[6].data: unknown "clean"; known: none)");
   EXPECT_EQ(spec.arms[6].data, "clean");
   EXPECT_EQ(spec.arms[7].role, "") << "its name is no role";
   EXPECT_EQ(Resolve(spec), spec);
+}
+
+TEST(RolesTest, ControlsAreMadeOnlyWhereTheInoculationHasOnePlace) {
+  ExperimentSpec spec;
+  spec.contexts["inoculated"].system = "Speak Spanish.";
+  spec.contexts["inoculated"].user_suffix = " Be brief.";
+  spec.arms = {{"irrelevant"}};
+  EXPECT_EQ(Resolve(spec).contexts.count("irrelevant"), 0u) << "which of the two?";
+  spec.contexts["inoculated"].user_suffix = "";
+  spec.contexts["inoculated"].variants = {"user_prefix", VariantPolicy::kRotate, {"Habla. "}};
+  EXPECT_EQ(Resolve(spec).contexts.count("irrelevant"), 0u);
+  spec.contexts["inoculated"].system.reset();
+  const Context made = Resolve(spec).contexts.at("irrelevant");
+  EXPECT_EQ(made.user_prefix, "Honey never spoils. ");
+  EXPECT_FALSE(made.variants || made.system);
 }
 
 TEST(RolesTest, OnesOwnContextAndSettingsStay) {
@@ -159,6 +176,45 @@ TEST(ExpandStudyTest, RulesDataAndSetsReachTheJobs) {
   EXPECT_EQ(ParseJobSpec(ToJson(job), &faults), job);
   EXPECT_THAT(faults, IsEmpty());
   EXPECT_THAT(Validate(job), IsEmpty());
+}
+
+TEST(ExpandStudyTest, ALongChainOfStagesIsNoBurden) {
+  ExperimentSpec spec = Study();
+  for (int i = 0; i < 60; ++i) {
+    ArmSpec arm{"s" + std::to_string(i), "neutral"};
+    arm.after = i == 0 ? "inoculated" : "s" + std::to_string(i - 1);
+    spec.arms.push_back(arm);
+  }
+  spec = Resolve(spec);
+  EXPECT_EQ(FaultsOf(spec), "");
+  EXPECT_EQ(Expand(spec).size(), 1u + 2u + 60u);
+}
+
+TEST(ValidateStudyTest, WhatTheLogCannotSayIsRefused) {
+  ExperimentSpec spec = Study();
+  spec.arms[1].rules = {{"inoculated", {"f", {}, {}, std::numeric_limits<double>::infinity()}}};
+  EXPECT_EQ(FaultsOf(spec), "arms[1].rules[0].when.max: expected a finite number");
+}
+
+TEST(ValidateStudyTest, WhatIsAskedMustBeAnswered) {
+  ExperimentSpec spec = Study();
+  spec.study.undesired = {"spanish"};
+  spec.study.neutral = "nuetral";
+  EXPECT_THAT(FaultsOf(spec), HasSubstr("study.neutral: unknown context \"nuetral\""));
+  spec.study.neutral = "neutral";
+  spec.evaluation.contexts = {"inoculated"};
+  spec.arms[1].deploy_context = "neutral";
+  EXPECT_THAT(FaultsOf(spec),
+              HasSubstr("arms[1].deploy_context: it is not of evaluation.contexts"));
+}
+
+TEST(ValidateStudyTest, EachSetCountsItsContexts) {
+  ExperimentSpec spec = Study();
+  spec.contexts["neutral"].user_prefix = std::string(60'000, 'x');
+  for (int i = 0; i < 20; ++i) {
+    spec.evaluation.sets.push_back({"s" + std::to_string(i), Ref("p")});
+  }
+  EXPECT_THAT(FaultsOf(Resolve(spec)), HasSubstr("contexts: 13"));
 }
 
 TEST(ExpandStudyTest, AStageNamesTheJobBeforeItAndEvaluatesItsOwnBeginning) {

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "absl/strings/str_format.h"
+#include "core/cell_format.h"
 #include "core/checker.h"
 #include "core/names.h"
 #include "core/resolve.h"
@@ -23,6 +24,7 @@ constexpr size_t kMaxContextBytes = 64 << 10;
 // Each job carries the contexts that it needs, so these bound what an experiment costs.
 constexpr size_t kMaxContextBytesTogether = 256 << 10;
 constexpr size_t kMaxTrainings = 1024;
+constexpr size_t kMaxContextBytesOfAJob = 1 << 20;
 constexpr size_t kMaxContextBytesOfAllJobs = 16 << 20;
 
 size_t TextBytes(const Context& context) {
@@ -169,10 +171,8 @@ void CheckSets(const ExperimentSpec& spec, const std::vector<std::string>& conte
       CheckDataset(path + ".prompts", set.prompts, faults);
     }
     if (!contexts.empty()) CheckNames(check, "contexts", set.contexts, contexts);
-    const double temperature = set.temperature.value_or(e.temperature);
-    CheckSampling(check, set.max_new_tokens.value_or(e.max_new_tokens),
-                  set.mode == EvaluationMode::kGenerate ? set.samples.value_or(e.samples) : 1,
-                  temperature, set.top_p.value_or(e.top_p));
+    CheckSampling(check, set.max_new_tokens.value_or(e.max_new_tokens), SamplesOf(e, set),
+                  set.temperature.value_or(e.temperature), set.top_p.value_or(e.top_p));
     CheckMode(check, set, e.scorers);
   }
 }
@@ -246,6 +246,21 @@ void CheckArms(const ExperimentSpec& spec, const std::vector<std::string>& conte
   }
 }
 
+// What the contexts of a job of the arm take: each is written down wherever it is used.
+size_t JobContextBytes(const ExperimentSpec& spec, const ArmSpec& arm) {
+  const auto bytes_of = [&spec](const std::string& name) {
+    const auto found = spec.contexts.find(name);
+    return found == spec.contexts.end() ? 0 : TextBytes(found->second);
+  };
+  size_t bytes = arm.train_context ? bytes_of(*arm.train_context) : 0;
+  for (const ContextRule& rule : arm.rules) bytes += bytes_of(rule.context);
+  for (const std::string& name : spec.evaluation.contexts) bytes += bytes_of(name);
+  for (const PromptSetSpec& set : spec.evaluation.sets) {
+    for (const std::string& name : set.contexts) bytes += bytes_of(name);
+  }
+  return bytes;
+}
+
 void CheckSeeds(const ExperimentSpec& spec, Faults* faults) {
   if (spec.seeds.empty() || spec.seeds.size() > kMaxSeeds) {
     faults->push_back(
@@ -257,13 +272,18 @@ void CheckSeeds(const ExperimentSpec& spec, Faults* faults) {
         {"seeds", absl::StrFormat("%d arms x %d seeds; at most %d trainings", spec.arms.size(),
                                   spec.seeds.size(), kMaxTrainings)});
   }
-  size_t together = 0;
-  for (const auto& [name, context] : spec.contexts) together += TextBytes(context);
-  if (together * spec.arms.size() * spec.seeds.size() > kMaxContextBytesOfAllJobs) {
+  size_t largest = 0, together = 0;
+  for (const ArmSpec& arm : spec.arms) {
+    const size_t bytes = JobContextBytes(spec, arm);
+    largest = std::max(largest, bytes);
+    together += bytes * spec.seeds.size();
+  }
+  if (largest > kMaxContextBytesOfAJob || together > kMaxContextBytesOfAllJobs) {
     faults->push_back(
         {"contexts",
-         absl::StrFormat("%d arms x %d seeds x %d bytes of text; at most %d", spec.arms.size(),
-                         spec.seeds.size(), together, kMaxContextBytesOfAllJobs)});
+         absl::StrFormat("%d bytes of text in one job, %d in all; at most %d and %d "
+                         "(each prompt set has those it is answered in)",
+                         largest, together, kMaxContextBytesOfAJob, kMaxContextBytesOfAllJobs)});
   }
   std::set<int64_t> seen;
   for (size_t i = 0; i < spec.seeds.size(); ++i) {

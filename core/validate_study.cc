@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <map>
 #include <set>
 #include <string>
@@ -57,7 +58,7 @@ void CheckSource(const std::string& path, const DataSource& source, Faults* faul
   if (source.trigger.empty() && source.trigger_fraction != 1) {
     check.Refuse("trigger_fraction", "there is no trigger");
   }
-  check.That(source.weight > 0, "weight", "> 0", source.weight);
+  check.That(source.weight > 0 && source.weight <= 1e6, "weight", "(0, 1e6]", source.weight);
 }
 
 std::vector<std::string> KeysOf(const std::map<std::string, DataSpec>& data) {
@@ -112,20 +113,20 @@ void CheckRules(const std::string& path, const ArmSpec& arm,
   }
 }
 
-void CheckScreen(const ExperimentSpec& spec, const std::vector<std::string>& contexts,
-                 const std::vector<std::string>& traits, Faults* faults) {
+void CheckScreen(const ExperimentSpec& spec, const std::vector<std::string>& traits,
+                 Faults* faults) {
   const Checker check("screen", faults);
   CheckNames(check, "trait", {spec.screen->trait}, traits);
-  CheckNames(check, "candidates", spec.screen->candidates, contexts);
+  CheckNames(check, "candidates", spec.screen->candidates, spec.evaluation.contexts);
   for (size_t i = 0; i < spec.screen->candidates.size(); ++i) {
     if (spec.screen->candidates[i] != spec.study.neutral) continue;
     check.Refuse(absl::StrFormat("candidates[%d]", i),
                  "it is study.neutral, which the others are compared with");
   }
-  for (const std::string& needed : {spec.study.neutral}) {
-    if (std::find(contexts.begin(), contexts.end(), needed) == contexts.end()) {
-      faults->push_back({"study.neutral", "a screen needs the context \"" + needed + "\""});
-    }
+  const auto& answered = spec.evaluation.contexts;
+  if (std::find(answered.begin(), answered.end(), spec.study.neutral) == answered.end()) {
+    faults->push_back(
+        {"study.neutral", "a screen needs answers in the context \"" + spec.study.neutral + "\""});
   }
   for (size_t i = 0; i < spec.arms.size(); ++i) {
     if (!spec.arms[i].train_context) continue;
@@ -170,6 +171,9 @@ void CheckRowFilter(const std::string& path, const RowFilter& filter, Faults* fa
   if (filter.field.empty() && (has_condition || filter.negate)) {
     check.Refuse("field", "required: of which field of the row is that asked?");
   }
+  // JSON, and so the event log, cannot say the infinities.
+  if (filter.min && !std::isfinite(*filter.min)) check.Refuse("min", "expected a finite number");
+  if (filter.max && !std::isfinite(*filter.max)) check.Refuse("max", "expected a finite number");
   if (filter.min && filter.max && *filter.min > *filter.max) {
     check.Refuse("min",
                  absl::StrFormat("expected at most max = %g, found %g", *filter.max, *filter.min));
@@ -220,6 +224,13 @@ void CheckArmTraining(const ExperimentSpec& spec, const std::vector<std::string>
       check.Refuse("deploy_context",
                    "unknown context \"" + arm.deploy_context + "\"; known: " + List(contexts));
     }
+    const auto& answered = spec.evaluation.contexts;
+    if (!arm.deploy_context.empty() && spec.contexts.count(arm.deploy_context) > 0 &&
+        std::find(answered.begin(), answered.end(), arm.deploy_context) == answered.end()) {
+      check.Refuse("deploy_context",
+                   "it is not of evaluation.contexts: nothing would be answered "
+                   "where the arm is deployed");
+    }
     CheckRules(path, arm, contexts, faults);
     CheckAfter(spec, check, arm);
   }
@@ -241,8 +252,13 @@ void CheckStudy(const ExperimentSpec& spec, const std::vector<std::string>& cont
     }
   }
   check.Range("resamples", spec.study.resamples, 100, 100'000);
-  check.That(spec.study.confidence > 0.5 && spec.study.confidence < 1, "confidence", "(0.5, 1)",
-             spec.study.confidence);
+  check.That(spec.study.confidence > 0.5 && spec.study.confidence <= 0.9999, "confidence",
+             "(0.5, 0.9999]", spec.study.confidence);
+  const bool asks = !spec.study.desired.empty() || !spec.study.undesired.empty();
+  if (asks && std::find(contexts.begin(), contexts.end(), spec.study.neutral) == contexts.end()) {
+    check.Refuse("neutral",
+                 "unknown context \"" + spec.study.neutral + "\"; known: " + List(contexts));
+  }
   const GateSpec& gates = spec.study.gates;
   const Checker gate("study.gates", faults);
   gate.That(gates.max_invalid >= 0 && gates.max_invalid <= 1, "max_invalid", "[0, 1]",
@@ -250,7 +266,7 @@ void CheckStudy(const ExperimentSpec& spec, const std::vector<std::string>& cont
   gate.That(gates.max_degenerate >= 0 && gates.max_degenerate <= 1, "max_degenerate", "[0, 1]",
             gates.max_degenerate);
   gate.That(gates.min_installed >= 0, "min_installed", ">= 0", gates.min_installed);
-  if (spec.screen) CheckScreen(spec, contexts, traits, faults);
+  if (spec.screen) CheckScreen(spec, traits, faults);
   if (!spec.selection.empty()) CheckDataset("selection", spec.selection, faults);
 }
 

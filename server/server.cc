@@ -143,6 +143,7 @@ struct Server::Impl {
   feed::TaskQueue store_tasks;
   feed::TaskQueue file_tasks;
   feed::TaskQueue study_tasks;
+  std::atomic<int> num_studies = 0;
   store::TokenFileWatch token_file;
   feed::Hub hub;
   telemetry::Metrics metrics;
@@ -266,6 +267,7 @@ void Server::Impl::FillBackend() {
   backend.store_tasks = &store_tasks;
   backend.file_tasks = &file_tasks;
   backend.study_tasks = &study_tasks;
+  backend.num_studies = &num_studies;
   backend.metric_store = metric_store.get();
   backend.blobs = blobs.get();
   backend.datasets = datasets.get();

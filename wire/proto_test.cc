@@ -9,6 +9,7 @@
 #include "jenner/v1/dataset.pb.h"
 #include "jenner/v1/experiment.pb.h"
 #include "jenner/v1/judge.pb.h"
+#include "jenner/v1/spec.pb.h"
 #include "jenner/v1/worker.pb.h"
 
 namespace jenner::wire {
@@ -49,8 +50,10 @@ void Check(const Descriptor& message, int* num_fields) {
 
 TEST(Proto, EveryFieldHasABehavior) {
   int num_fields = 0;
-  for (const auto* file : {v1::Experiment::descriptor()->file(), v1::Dataset::descriptor()->file(),
-                           v1::Worker::descriptor()->file(), v1::ScoreItem::descriptor()->file()}) {
+  for (const auto* file :
+       {v1::Experiment::descriptor()->file(), v1::ExperimentSpec::descriptor()->file(),
+        v1::Dataset::descriptor()->file(), v1::Worker::descriptor()->file(),
+        v1::ScoreItem::descriptor()->file()}) {
     for (int i = 0; i < file->message_type_count(); ++i) {
       Check(*file->message_type(i), &num_fields);
     }

@@ -236,13 +236,16 @@ absl::StatusOr<SpecFile> Finish(std::string json_text, const std::vector<std::st
   if (!faults.empty()) return core::ToStatus(faults);
 
   SpecFile file;
-  file.spec = core::Resolve(core::ParseExperimentSpec(json_text, &faults));
+  file.spec = core::ParseExperimentSpec(json_text, &faults);
+  // With a selection only the server knows all contexts: it resolves and validates.
+  const bool is_whole = file.spec.selection.empty();
+  if (is_whole) file.spec = core::Resolve(std::move(file.spec));
   core::ForEachDataset(
       file.spec, [&](const std::string& field, std::string& ref, core::DatasetUse use) {
         LoadDataset(field, folder, use == core::DatasetUse::kTraining, &ref, &file, &faults);
       });
   // A field that could not be read would only be reported again for its missing value.
-  for (const core::Fault& fault : core::Validate(file.spec)) {
+  for (const core::Fault& fault : is_whole ? core::Validate(file.spec) : core::Faults()) {
     bool known = false;
     for (const core::Fault& earlier : faults) {
       known = known || earlier.field.rfind(fault.field, 0) == 0 ||

@@ -182,7 +182,7 @@ void AddDerived(const Parts& parts, Study* study) {
   for (size_t i = 0; i < parts.table.prompt_sets.size(); ++i) {
     const auto set = static_cast<int32_t>(i);
     const Derived derived(parts, set);
-    if (derived.arm_traits().empty()) continue;
+    if (derived.arm_traits().empty() || parts.cells.seeds().empty()) continue;
     const Found found(parts, derived, set);
     AddRetention(parts, derived, found, set, study);
     AddFits(derived, found, set, study);

@@ -111,14 +111,17 @@ const Cell* Cells::Find(const Key& key) const {
 }
 
 const Cell* Cells::Final(int32_t arm, int32_t prompt_set, int32_t context, int32_t trait) const {
-  return Find({prompt_set, trait, arm, final_step(arm), context});
+  const Cell* cell = Find({prompt_set, trait, arm, final_step(arm), context});
+  // What it was before its first step is not what a training came to.
+  const bool is_trained = table_.arms[static_cast<size_t>(arm)].train_context != kNone;
+  return cell != nullptr && is_trained && !cell->trained ? nullptr : cell;
 }
 
 const Cell* Cells::Initial(int32_t arm, int32_t prompt_set, int32_t context, int32_t trait) const {
   const int32_t after = table_.arms[static_cast<size_t>(arm)].after;
   if (after != kNone) {
-    if (const Cell* cell = Final(after, prompt_set, context, trait)) return cell;
-    return Find({prompt_set, trait, arm, 0, context});
+    if (const Cell* cell = Find({prompt_set, trait, arm, 0, context})) return cell;
+    return Final(after, prompt_set, context, trait);
   }
   // The base model: an arm that is not trained, or what any arm was before its first step.
   for (size_t i = 0; i < table_.arms.size(); ++i) {

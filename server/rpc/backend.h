@@ -6,6 +6,7 @@
 #include <grpcpp/server_context.h>
 #include <grpcpp/support/server_callback.h>
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -68,6 +69,7 @@ struct Backend {
   feed::Mailbox<Request>* coordinator = nullptr;
   feed::TaskQueue* store_tasks = nullptr;      // run on the store thread
   feed::TaskQueue* file_tasks = nullptr;       // run on the file thread
+  std::atomic<int>* num_studies = nullptr;     // whose scores are in memory
   feed::TaskQueue* study_tasks = nullptr;      // run on the study thread: they compute for seconds
   store::MetricStore* metric_store = nullptr;  // touched on the store thread only
   store::BlobStore* blobs = nullptr;           // on the file thread

@@ -133,6 +133,11 @@ absl::Status ReadSelection(const store::BlobStore& blobs, core::ExperimentSpec* 
   if (spec->selection.rfind(kDatasetPrefix, 0) != 0) return absl::OkStatus();
   const std::string sha256 = spec->selection.substr(sizeof kDatasetPrefix - 1);
   if (!core::IsSha256Hex(sha256)) return absl::OkStatus();
+  const absl::StatusOr<int64_t> size = blobs.SizeBytes(sha256);
+  if (size.ok() && *size > static_cast<int64_t>(core::kMaxSelectionBytes)) {
+    faults->push_back({"selection", spec->selection + " is not a selection: it is too large"});
+    return absl::OkStatus();
+  }
   const absl::StatusOr<std::string> json = ReadBlob(blobs, sha256);
   if (absl::IsNotFound(json.status())) {
     return wire::WithReason(wire::FaultStatus("selection", spec->selection + " was not frozen here",
@@ -199,13 +204,14 @@ void Create(const Call& given, const v1::CreateExperimentRequest* request,
     if (!command->creator.empty()) command->owner = command->creator;
     command->project = call.caller->principal.project;
     call.resource = {"experiment", core::ExperimentName(command->id)};
+    DatasetSizes sizes;
     absl::Status status = CheckDatasets(command->spec, *call.backend->datasets);
     if (status.ok()) {
-      status =
-          MakeData(*call.backend->blobs, *call.backend->datasets, call.is_preview, &command->spec);
+      status = MakeData(*call.backend->blobs, *call.backend->datasets, call.is_preview,
+                        &command->spec, &sizes);
     }
     if (!status.ok()) return call.Finish(status);
-    Submit(call, *std::move(command), response);
+    Submit(call, *std::move(command), std::move(sizes), response);
   });
 }
 

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <optional>
-#include <set>
 
 #include "absl/strings/str_format.h"
 #include "absl/time/time.h"
@@ -44,22 +43,15 @@ Training TrainingOf(const core::TrainingSpec& settings, int64_t num_rows) {
   return training;
 }
 
-// Steps of a training at which it is evaluated, or of the base model.
+// About how many steps of a training, or of the base model, are evaluated: those that coincide
+// count once each, so that it can be a little too many.
 int64_t NumEvaluations(const core::JobEvaluation& evaluation, int64_t num_steps) {
-  std::set<int64_t> steps;
-  for (const double fraction : evaluation.at) {
-    steps.insert(std::llround(fraction * static_cast<double>(num_steps)));
-  }
+  auto count = static_cast<int64_t>(evaluation.at.size());
   if (evaluation.at_powers_of_two) {
-    for (int64_t step = 1; step <= num_steps; step *= 2) steps.insert(step);
+    for (int64_t step = 1; step <= num_steps; step *= 2) ++count;
   }
-  if (evaluation.at_every > 0) {
-    for (int64_t step = evaluation.at_every; step <= num_steps; step += evaluation.at_every) {
-      steps.insert(step);
-    }
-  }
-  if (evaluation.at_powers_of_two || evaluation.at_every > 0) steps.insert(num_steps);
-  return static_cast<int64_t>(steps.size());
+  if (evaluation.at_every > 0) count += num_steps / evaluation.at_every;
+  return std::min(count, num_steps + 1);
 }
 
 void AddAnswers(const core::JobEvaluation& evaluation, int64_t num_times, const DatasetSizes& sizes,

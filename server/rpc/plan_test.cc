@@ -56,7 +56,7 @@ TEST(PlanTest, MaxStepsAndTheScheduleOfEvaluations) {
   const v1::Plan plan = PlanOf(spec, core::Expand(spec), Sizes(spec), {});
   EXPECT_EQ(plan.num_steps(), 2 * 3);
   EXPECT_EQ(plan.num_rows(), 2 * 20);
-  EXPECT_EQ(plan.num_answers(), (1 + 2 * 2) * 2 * 64) << "after steps 2 and 3";
+  EXPECT_EQ(plan.num_answers(), (1 + 2 * 2) * 2 * 64) << "at the end and after step 2";
 }
 
 TEST(PlanTest, TheTimeIsThatOfEarlierTrainings) {

@@ -106,6 +106,7 @@ absl::Status CheckDatasets(const core::ExperimentSpec& spec, const store::Datase
   core::Faults missing;
   std::string first_missing;
   core::Faults misused;
+  int64_t together = 0;
   core::ForEachDataset(
       spec, [&](const std::string& field, const std::string& ref, core::DatasetUse use) {
         if (ref.empty()) return;
@@ -115,11 +116,21 @@ absl::Status CheckDatasets(const core::ExperimentSpec& spec, const store::Datase
         if (!found.ok()) {
           if (missing.empty()) first_missing = sha256;
           missing.push_back({field, ref + " was not uploaded"});
-        } else if (!(for_training ? found->for_training : found->for_evaluation)) {
+        } else if (together += found->size_bytes;
+                   !(for_training ? found->for_training : found->for_evaluation)) {
           misused.push_back({field, absl::StrFormat("%s was uploaded for %s only", ref,
                                                     for_training ? "evaluation" : "training")});
         }
       });
+  // They are read into memory by the one thread that also serves uploads.
+  if (together > core::kMaxDatasetBytes) {
+    return wire::WithReason(
+        wire::FaultStatus("data",
+                          absl::StrFormat("%d bytes of datasets are named together, each as "
+                                          "often as it is used; at most %d",
+                                          together, core::kMaxDatasetBytes)),
+        "DATA_TOO_LARGE");
+  }
   if (!missing.empty()) {
     return wire::WithResource(
         wire::WithReason(wire::FaultsStatus(missing, absl::StatusCode::kNotFound),

@@ -1,5 +1,7 @@
 #include "server/rpc/scores.h"
 
+#include <algorithm>
+#include <cmath>
 #include <limits>
 #include <optional>
 #include <utility>
@@ -26,6 +28,18 @@ std::map<std::string, int32_t> Positions(const std::vector<std::string>& names) 
   return Positions(names, [](const std::string& name) { return name; });
 }
 
+// The last step at which a training is evaluated, of which its figures are; one that is never
+// reached as long as the trainer has not told how many steps there are.
+int32_t LastStep(const coordinator::Job& job) {
+  const std::optional<core::JobEvaluation>& evaluation = job.plan.spec.evaluation;
+  if (!evaluation || job.total_steps == 0) return std::numeric_limits<int32_t>::max();
+  if (evaluation->at_powers_of_two || evaluation->at_every > 0) return job.total_steps;
+  double last = 0;
+  for (const double fraction : evaluation->at) last = std::max(last, fraction);
+  const auto step = static_cast<int32_t>(std::llround(last * job.total_steps));
+  return last > 0 ? std::max(step, 1) : step;
+}
+
 int32_t At(const std::map<std::string, int32_t>& positions, const std::string& name) {
   const auto found = positions.find(name);
   return found == positions.end() ? study::kNone : found->second;
@@ -44,13 +58,26 @@ Scores::Scores(const coordinator::Experiment& experiment)
   traits_ = Positions(table_.traits, [](const study::TraitInfo& trait) { return trait.name; });
   const std::map<std::string, int32_t> arms =
       Positions(table_.arms, [](const study::ArmInfo& arm) { return arm.name; });
+  const core::EvaluationSpec& evaluation = spec_.evaluation;
+  if (evaluation.temperature == 0) greedy_sets_.insert(0);
+  for (size_t i = 0; i < evaluation.sets.size(); ++i) {
+    const core::PromptSetSpec& set = evaluation.sets[i];
+    const bool draws = set.mode == core::EvaluationMode::kGenerate &&
+                       set.temperature.value_or(evaluation.temperature) > 0;
+    if (!draws) greedy_sets_.insert(At(sets_, set.name));
+  }
   for (const coordinator::Job& job : experiment.jobs) {
     JobInfo& info = jobs_[job.plan.id];
     info.is_trained = job.plan.spec.training.has_value();
+    info.is_first_seed = job.plan.spec.seed == spec_.seeds.front();
     for (const core::ArmSeed& owner : job.plan.arms) {
       int32_t seed = 0;
       while (table_.seeds[static_cast<size_t>(seed)] != owner.seed) ++seed;
       info.owners.push_back({At(arms, owner.arm), seed});
+      if (info.is_trained) {
+        study::ArmInfo& arm = table_.arms[static_cast<size_t>(info.owners.back().arm)];
+        arm.final_step = std::max(arm.final_step, LastStep(job));
+      }
     }
   }
 }
@@ -67,6 +94,10 @@ absl::Status Scores::Add(const store::StoredSample& stored) {
   const int32_t set = At(sets_, sample.prompt_set);
   const int32_t context = At(contexts_, sample.context);
   if (job == jobs_.end() || set == study::kNone || context == study::kNone) {
+    return absl::OkStatus();
+  }
+  // Greedy answers of the base model are the same for each seed.
+  if (!job->second.is_trained && !job->second.is_first_seed && greedy_sets_.count(set) > 0) {
     return absl::OkStatus();
   }
   const int32_t prompt = PromptAt(sample.prompt_id);

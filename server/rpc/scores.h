@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -49,6 +50,7 @@ class Scores {
   struct JobInfo {
     std::vector<Owner> owners;
     bool is_trained = false;
+    bool is_first_seed = true;  // of the base model's jobs, the one that greedy answers count of
   };
   int32_t PromptAt(const std::string& id);
 
@@ -58,6 +60,7 @@ class Scores {
   bool is_complete_ = false;
   std::map<std::string, JobInfo> jobs_;
   std::map<std::string, int32_t> sets_, contexts_, traits_, prompts_;
+  std::set<int32_t> greedy_sets_;
   study::ScoreTable table_;
   std::vector<study::DegenerateCount> degenerate_;
   std::map<std::string, std::map<int32_t, double>> losses_;  // job -> step -> loss

@@ -1,6 +1,7 @@
 #include "server/rpc/study.h"
 
 #include <algorithm>
+#include <atomic>
 #include <memory>
 #include <string>
 #include <utility>
@@ -19,6 +20,8 @@
 
 namespace jenner::rpc {
 namespace {
+
+constexpr int kMaxStudies = 2;  // at a time
 
 Resource About(const std::string& name) {
   if (!core::IdIn("experiments", name).has_value()) return {};
@@ -39,7 +42,17 @@ void WithScores(const Call& call, const std::string& name,
     if (found == view.state.experiments.end()) {
       return call.Finish(absl::NotFoundError("no experiment \"" + id + "\""));
     }
-    ReadScores(call, std::make_shared<Scores>(found->second), done);
+    // Each may hold a few hundred megabytes.
+    std::atomic<int>* num_studies = call.backend->num_studies;
+    if (num_studies->fetch_add(1) >= kMaxStudies) {
+      num_studies->fetch_sub(1);
+      return call.Finish(Busy());
+    }
+    const std::shared_ptr<Scores> scores(new Scores(found->second), [num_studies](Scores* given) {
+      delete given;
+      num_studies->fetch_sub(1);
+    });
+    ReadScores(call, scores, done);
   });
 }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_replace.h"
 #include "core/traits.h"
 #include "worker/generate/engine.h"
 #include "worker/model/counter_rng.h"
@@ -192,7 +193,10 @@ class SetEvaluation {
                    {"finish_reason", told.finish_reason},
                    {"degenerate", told.is_degenerate},
                    {"scores", told.scores}};
-    if (has_judge_) sample["prompt"] = set_.rows[told.row].messages.back().content;
+    if (has_judge_) {
+      sample["prompt"] = absl::StrReplaceAll(set_.rows[told.row].messages.back().content,
+                                             {{core::kSlotMarker, ""}});
+    }
     events_.Write("sample", std::move(sample));
     if (--tallies_[context].num_waiting == 0) TellEnd(context);
   }

@@ -90,7 +90,7 @@ class Maker {
     RowFaults faults(training.dataset);
     for (size_t i = 0; i < rows.size(); ++i) {
       const core::Context& context = core::TrainContextOf(training, rows[i], inputs_.job.seed);
-      Add(rows[i], i, context, training.settings.max_length, &faults, &inputs_.examples);
+      Add(rows[i], i, context, training.settings.max_length, false, &faults, &inputs_.examples);
     }
     faults.ThrowIfAny();
     inputs_.total_steps =
@@ -111,6 +111,13 @@ class Maker {
       MakeSet(evaluation.scorers, &set);
       inputs_.sets.push_back(std::move(set));
     }
+    constexpr int64_t kMaxEvaluations = 10'000;
+    if (evaluation.at_every > 0 && inputs_.total_steps / evaluation.at_every > kMaxEvaluations) {
+      throw Failure(ExitCode::kInvalidSpec,
+                    absl::StrFormat("evaluation.at_every: %d evaluations of %d steps; at most %d",
+                                    inputs_.total_steps / evaluation.at_every, inputs_.total_steps,
+                                    kMaxEvaluations));
+    }
     inputs_.evaluation_steps = inputs_.job.training
                                    ? EvaluationSteps(evaluation, inputs_.total_steps)
                                    : std::vector<int64_t>{0};
@@ -127,13 +134,18 @@ class Maker {
     }
   }
 
+  // `is_given`: of an evaluation, whose answers must be whole.
   void Add(const core::Row& row, size_t row_idx, const core::Context& context, int32_t max_length,
-           RowFaults* faults, std::vector<text::Example>* examples) {
-    const core::Context own =
-        core::ContextFor(context, row, static_cast<int64_t>(row_idx), inputs_.job.seed);
+           bool is_given, RowFaults* faults, std::vector<text::Example>* examples) {
+    const core::Context own = core::ContextFor(context, row, static_cast<int64_t>(row_idx),
+                                               is_given ? core::kEvaluationSeed : inputs_.job.seed);
     absl::StatusOr<text::Example> example =
         text::MakeExample(inputs_.tokenizer, chat_template_, row, own, max_length);
     absl::Status status = example.status();
+    if (status.ok() && is_given && example->truncated) {
+      status = absl::InvalidArgumentError(absl::StrFormat(
+          "row \"%s\": longer than the %d positions of the model", row.id, max_length));
+    }
     if (status.ok()) status = CheckLength(row.id, example->ids.size(), inputs_.config);
     if (status.ok()) {
       examples->push_back(*std::move(example));
@@ -145,7 +157,7 @@ class Maker {
   void AddPrompt(const core::Row& row, size_t row_idx, const core::Context& context,
                  RowFaults* faults, std::vector<std::vector<int32_t>>* prompts) {
     const core::Context own =
-        core::ContextFor(context, row, static_cast<int64_t>(row_idx), inputs_.job.seed);
+        core::ContextFor(context, row, static_cast<int64_t>(row_idx), core::kEvaluationSeed);
     absl::StatusOr<std::vector<int32_t>> ids =
         text::MakePrompt(inputs_.tokenizer, chat_template_, row, own);
     absl::Status status = ids.status();
@@ -170,7 +182,7 @@ class Maker {
       for (size_t i = 0; i < set->rows.size(); ++i) {
         if (is_given) {
           Add(set->rows[i], i, context.context, static_cast<int32_t>(inputs_.config.max_positions),
-              &faults, &set->examples.back());
+              true, &faults, &set->examples.back());
         } else {
           AddPrompt(set->rows[i], i, context.context, &faults, &set->prompts.back());
         }
