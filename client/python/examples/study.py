@@ -66,9 +66,8 @@ with pd.option_context("display.float_format", "{:.2f}".format):
 # seed and prompt.
 
 # %%
-for row in study.contrasts.query("deployed").itertuples():
-    change = row.reason if pd.isna(row.value) else f"{row.value:+.2f} [{row.low:+.2f}, {row.high:+.2f}]"
-    print(f"{row.arm} - {row.control}, {row.trait} in {row.arm_context}: {change}, p {row.p_holm:.3f}")
+shown = ["arm", "control", "trait", "arm_context", "value", "low", "high", "p_holm"]
+print(study.contrasts.query("deployed")[shown].to_string(index=False, float_format="{:.3f}".format))
 figures = study.figures.set_index(["arm", "trait"])
 print(figures[["elicitation_value", "suppression_value"]].to_string(float_format="{:.2f}".format))
 for note in study.notes:
