@@ -150,7 +150,7 @@ def test_a_shipped_spec_is_the_same_by_command_and_by_python(
     command = [str(BINARIES / "jenner"), "--server", server.address, "-o", "json"]
     command += ["experiment", "create", "-f", str(path), "--dry-run"]
     by_command = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
-    assert client.submit(path, dry_run=True).spec_sha256 == by_command["spec_sha256"]
+    assert client.submit(path, dry_run=True).spec_sha256 == by_command["experiment"]["spec_sha256"]
 
 
 def test_a_watch_goes_on_over_a_restart_of_the_server(folder: Path) -> None:
@@ -297,7 +297,7 @@ def test_a_screen(client: jenner.Client, folder: Path, worker: Worker) -> None:
     ph = study.predictors.set_index("name")
     assert set(ph["prompt_set"]) == {"given"}
     # It is the mean difference of the given answers' log-probabilities.
-    answers = client.samples("s", prompt_set="given").groupby("context")["score.log-probability"].mean()
+    answers = client.samples("s", prompt_set="given").groupby("context")["score.total-log-probability"].mean()
     assert ph.loc["loud", "value"] == pytest.approx(answers["loud"] - answers["neutral"], abs=1e-6)
     with pytest.raises(jenner.InvalidArgumentError, match="top"):
         client.freeze_screen("s", top=-1)
