@@ -336,14 +336,16 @@ struct Watch::Stream {
   absl::Time last_heard = absl::Now();
 };
 
-std::unique_ptr<Watch> Client::WatchExperiment(const std::string& name, const std::string& cursor) {
-  return std::unique_ptr<Watch>(new Watch(this, name, cursor));
+std::unique_ptr<Watch> Client::WatchExperiment(const std::string& name, const std::string& cursor,
+                                               absl::Duration heartbeat) {
+  return std::unique_ptr<Watch>(new Watch(this, name, cursor, heartbeat));
 }
 
-Watch::Watch(Client* client, std::string name, std::string cursor)
+Watch::Watch(Client* client, std::string name, std::string cursor, absl::Duration heartbeat)
     : client_(client),
       name_(std::move(name)),
       cursor_(std::move(cursor)),
+      heartbeat_(heartbeat),
       stream_(std::make_unique<Stream>()) {}
 
 Watch::~Watch() { Cancel(); }
@@ -364,6 +366,9 @@ bool Watch::Connect() {
   v1::WatchExperimentRequest request;
   request.set_name(name_);
   request.set_cursor(cursor_);
+  if (heartbeat_ > absl::ZeroDuration()) {
+    request.mutable_heartbeat_interval()->set_seconds(absl::ToInt64Seconds(heartbeat_));
+  }
   auto context = std::make_unique<grpc::ClientContext>();
   grpc::ClientContext* raw = context.get();
   client_->Authorize(raw);

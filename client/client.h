@@ -76,7 +76,9 @@ class Client {
   absl::StatusOr<std::string> DownloadDataset(const std::string& ref);
 
   // Follows an experiment from `cursor` ("": from the beginning). The client must outlive it.
-  std::unique_ptr<Watch> WatchExperiment(const std::string& name, const std::string& cursor);
+  // `heartbeat`: the silence after which one comes, 1 s to 30 s; 0: the server's default.
+  std::unique_ptr<Watch> WatchExperiment(const std::string& name, const std::string& cursor,
+                                         absl::Duration heartbeat = absl::ZeroDuration());
 
  private:
   friend class Watch;
@@ -112,13 +114,14 @@ class Watch {
 
  private:
   friend class Client;
-  Watch(Client* client, std::string name, std::string cursor);
+  Watch(Client* client, std::string name, std::string cursor, absl::Duration heartbeat);
   bool Connect();
   bool IsCancelled() const;
 
   Client* client_;
   std::string name_;
   std::string cursor_;
+  const absl::Duration heartbeat_;
   absl::Status status_;
   struct Stream;
   std::unique_ptr<Stream> stream_;

@@ -191,6 +191,30 @@ void AddExperiment(CLI::App* app, Action* action) {
   AddLogs(noun, action);
 }
 
+void AddReport(CLI::App* app, Action* action) {
+  auto flags = std::make_shared<ReportFlags>();
+  CLI::App* verb = AddNamed(app, "report", "One HTML file with figures, tables and answers",
+                            {"report first", "report first -o study.html --export tables"},
+                            &flags->name);
+  verb->add_option("-o,--output", flags->file, "the file (NAME.html)")
+      ->option_text("FILE")
+      ->check([](const std::string& file) {
+        const bool is_format = file == "table" || file == "json" || file == "jsonl";
+        return is_format ? "expected a file; a format stands before \"report\"" : std::string();
+      });
+  verb->add_option("--max-samples", flags->max_samples,
+                   absl::StrFormat("at most so many answers in the page (%d), equally many of each "
+                                   "cell",
+                                   flags->max_samples))
+      ->option_text("N")
+      ->check(CLI::Range(0, 10'000'000));
+  verb->add_option("--export", flags->export_dir,
+                   "folder for each table as CSV and as JSON, with all answers")
+      ->option_text("DIR");
+  verb->callback(
+      [flags, action] { *action = [flags](const Globals& g) { return MakeReport(g, *flags); }; });
+}
+
 void AddScreen(CLI::App* app, Action* action) {
   CLI::App* noun = AddCommand(
       app, "screen", "Which contexts elicit a trait from the base model",
@@ -364,6 +388,7 @@ int Run(int argc, char** argv) {
   SecurityFlags security = FromEnvironment();
   AddSecurity(&app, &security);
   AddExperiment(&app, &action);
+  AddReport(&app, &action);
   AddScreen(&app, &action);
   AddData(&app, DefaultModelsDir(), &action);
   AddWorker(&app, &action);

@@ -13,10 +13,12 @@
 
 namespace jenner::cli {
 
-inline std::string ToJson(const google::protobuf::Message& message, bool pretty) {
+// `sparse`: without fields that have their default value.
+inline std::string ToJson(const google::protobuf::Message& message, bool pretty,
+                          bool sparse = false) {
   google::protobuf::util::JsonPrintOptions options;
   options.preserve_proto_field_names = true;
-  options.always_print_primitive_fields = true;
+  options.always_print_primitive_fields = !sparse;
   options.add_whitespace = pretty;
   std::string text;
   if (!google::protobuf::util::MessageToJsonString(message, &text, options).ok()) return "null";

@@ -104,6 +104,16 @@ int Uncordon(const Globals& globals, const std::string& name);
 int WatchToEnd(const Globals& globals, const std::string& name, const std::string& cursor,
                bool quiet);
 
+struct ReportFlags {
+  std::string name;
+  std::string file;  // empty: NAME.html in the current folder
+  int max_samples = 20'000;
+  std::string export_dir;  // empty: none
+};
+// Writes an experiment as one HTML page and, if asked, its tables as files. What it wrote is told on
+// standard error, as JSON on standard output.
+int MakeReport(const Globals& globals, const ReportFlags& flags);
+
 struct PreviewFlags {
   std::string file;
   std::vector<std::string> overrides;

@@ -1,51 +1,53 @@
 // Writes a sample document of a synthetic study with known effects: node sample/generate.ts KIND [OUT.json]
-// KIND: small, one-seed, large, hostile. With TEMPLATE.html as a third word: the page instead.
+// KIND: small, one-seed, large, hostile. With TEMPLATE.html as a third word: the page instead. It has the shape of what
+// `jenner report` writes: sample/tables.json is a real one's, and the types of src/document.ts are checked.
 import { readFileSync, writeFileSync } from "node:fs";
-import type { Column, ColumnType, ReportDocument, Row, Table } from "../src/document.ts";
+import type { ContrastMessage, DecompositionMessage, Estimate, FiguresMessage, FitMessage, LevelMessage, RatioMessage, RelationMessage, ReportDocument, ResultRow, Study, Table } from "../src/document.ts";
 import { bootstrap, holm, leastSquares, mean, pearson, permutationP, spearman, throughOrigin } from "./statistics.ts";
-import { type Answer, LARGE, ONE_SEED, SMALL, TRAITS, type Trait, type World, makeWorld, range } from "./world.ts";
+import { type Answer, GIVEN, LARGE, LOG_PROBABILITY, MAIN, ONE_SEED, SMALL, TRAITS, type World, makeWorld, range } from "./world.ts";
 
 const RESAMPLES = 200;
+const NEUTRAL = "neutral";
 
-interface Cell {
-  answers: Answer[];
-  seeds: number[];
-}
+type Cell = Answer[];
 
-// Answers by (arm, step, context); step 0 of every arm is the base model's.
+// Answers by (arm, step, set, context); step 0 of every arm is the base model's.
 class Cells {
-  private readonly world: World;
+  readonly world: World;
   private readonly byKey = new Map<string, Answer[]>();
   constructor(world: World) {
     this.world = world;
     for (const answer of world.answers) {
-      const key = `${answer.arm}\n${answer.step}\n${answer.context}`;
+      const key = [answer.arm, answer.step, answer.set, answer.context].join("\n");
       const cell = this.byKey.get(key);
       if (cell) cell.push(answer);
       else this.byKey.set(key, [answer]);
     }
   }
-  at(arm: string, step: number, context: string): Cell | null {
-    const answers = this.byKey.get(`${step === 0 ? "base" : arm}\n${step}\n${context}`);
-    return answers ? { answers, seeds: [...new Set(answers.map((answer) => answer.seed))] } : null;
+  at(arm: string, step: number, context: string, set = MAIN): Cell | null {
+    return this.byKey.get([step === 0 ? "base" : arm, step, set, context].join("\n")) ?? null;
+  }
+  final(arm: string, context: string): Cell | null {
+    return this.at(arm, this.last(arm), context);
   }
   last(arm: string): number {
     return arm === "base" ? 0 : this.world.options.steps[this.world.options.steps.length - 1] ?? 0;
   }
 }
 
-const scoresOf = (answers: Answer[], trait: Trait): number[] => answers.flatMap((answer) => (answer.scores[trait] === null ? [] : [answer.scores[trait] as number]));
+const setsOf = (world: World): { set: string; traits: string[] }[] => [{ set: MAIN, traits: TRAITS }, ...(world.options.given ? [{ set: GIVEN, traits: [LOG_PROBABILITY] }] : [])];
+const scoresOf = (cell: Cell, trait: string): number[] => cell.flatMap((answer) => { const score = answer.scores[trait]; return typeof score === "number" ? [score] : []; });
+const ofSeed = (cell: Cell | null, seed: number): Cell | null => (cell === null ? null : cell[0]?.step === 0 ? cell : cell.filter((answer) => answer.seed === seed));
 
 // Mean by prompt over seeds: what is resampled.
-function byPrompt(cell: Cell, trait: Trait, prompts: number): number[] {
-  const sums = Array.from({ length: prompts }, () => ({ sum: 0, n: 0 }));
-  for (const answer of cell.answers) {
+function byPrompt(cell: Cell, trait: string): number[] {
+  const sums: { sum: number; n: number }[] = [];
+  for (const answer of cell) {
+    const at = (sums[answer.prompt] ??= { sum: 0, n: 0 });
     const score = answer.scores[trait];
-    const at = sums[answer.prompt];
-    if (score !== null && at) {
-      at.sum += score;
-      at.n++;
-    }
+    if (typeof score !== "number") continue;
+    at.sum += score;
+    at.n++;
   }
   return sums.map(({ sum, n }) => (n === 0 ? NaN : sum / n));
 }
@@ -55,203 +57,223 @@ const nanMean = (values: number[]): number => {
   return known.length === 0 ? NaN : mean(known);
 };
 
-function levelRow(world: World, cell: Cell, arm: string, seed: number | null, step: number, context: string, trait: Trait, n: number): Row {
-  const answers = seed === null || step === 0 ? cell.answers : cell.answers.filter((answer) => answer.seed === seed);
-  const scores = scoresOf(answers, trait);
-  const prompts = byPrompt({ ...cell, answers }, trait, world.options.prompts);
-  const [low, high] = scores.length === 0 ? [null, null] : bootstrap(prompts.length, seed === null ? RESAMPLES : 60, n, (indices) => nanMean(indices.map((i) => prompts[i] ?? NaN)));
-  const invalid = answers.length - scores.length;
-  return {
-    arm, seed, job: seed === null ? null : answers[0]?.job ?? null, step, context, trait, seeds: step === 0 ? 1 : seed === null ? world.options.seeds : 1, prompts: world.options.prompts,
-    answers: answers.length, invalid, mean: scores.length === 0 ? null : mean(scores), low, high,
-    interval: seed === null && world.options.seeds > 1 && step > 0 ? "seeds and prompts" : "prompts",
-    gates: invalid > 0.1 * answers.length ? `invalid-rate: ${invalid} of ${answers.length} answers are not measurable; at most 10 % may be` : null,
-  };
-}
-
-function levelRows(world: World, cells: Cells): Row[] {
-  const rows: Row[] = [];
-  for (const arm of world.arms) {
-    for (const step of arm.context === null ? [0] : world.options.steps) {
-      for (const context of world.contexts) {
-        const cell = cells.at(arm.name, step, context.name);
-        if (!cell) continue;
-        for (const trait of TRAITS) {
-          rows.push(levelRow(world, cell, arm.name, null, step, context.name, trait, rows.length));
-          for (const seed of step === 0 ? [1] : range(world.options.seeds)) rows.push(levelRow(world, cell, arm.name, seed, step, context.name, trait, rows.length));
-        }
-      }
-    }
+class Estimates {
+  private drawn = 0;
+  readonly seeds: number;
+  constructor(seeds: number) {
+    this.seeds = seeds;
   }
-  return rows;
-}
-
-function difference(world: World, a: Cell | null, b: Cell | null, trait: Trait, seed: number): { value: number; low: number; high: number; pairs: number; p: number } | null {
-  if (!a || !b) return null;
-  const left = byPrompt(a, trait, world.options.prompts);
-  const right = byPrompt(b, trait, world.options.prompts);
-  const differences = left.map((value, i) => value - (right[i] ?? NaN)).filter((value) => !Number.isNaN(value));
-  if (differences.length === 0) return null;
-  const [low, high] = bootstrap(differences.length, RESAMPLES, seed, (indices) => mean(indices.map((i) => differences[i] ?? 0)));
-  return { value: mean(differences), low, high, pairs: differences.length, p: permutationP(differences, RESAMPLES, seed) };
-}
-
-function effectRows(world: World, cells: Cells): Row[] {
-  const rows: Row[] = [];
-  const neutral = "neutral";
-  for (const arm of world.arms.slice(1)) {
-    const train = arm.context ?? neutral;
-    const step = cells.last(arm.name);
-    for (const trait of TRAITS) {
-      const one = (quantity: string, a: Cell | null, b: Cell | null) => {
-        const value = difference(world, a, b, trait, rows.length);
-        rows.push({ arm: arm.name, trait, step, quantity, value: value?.value ?? null, low: value?.low ?? null, high: value?.high ?? null });
-      };
-      const inContext = cells.at(arm.name, step, train);
-      const leakage = cells.at(arm.name, step, neutral);
-      one("elicitation", cells.at("base", 0, train), cells.at("base", 0, neutral));
-      one("suppression", cells.at("no-inoculation", step, neutral), leakage);
-      one("gate_strength", inContext, leakage);
-    }
+  missing(reason: string): Estimate {
+    return { method: "INTERVAL_METHOD_UNSPECIFIED", over: "OVER_UNSPECIFIED", num_seeds: 0, num_prompts: 0, num_missing: "0", reason };
   }
-  return rows;
-}
-
-function contrastRows(world: World, cells: Cells): Row[] {
-  const rows: Row[] = [];
-  for (const reference of ["no-inoculation", "irrelevant"]) {
-    for (const context of world.contexts.slice(0, 6)) {
-      for (const trait of TRAITS) {
-        const found = world.arms.slice(1).filter((arm) => arm.name !== reference).flatMap((arm) => {
-          const step = cells.last(arm.name);
-          const value = difference(world, cells.at(arm.name, step, context.name), cells.at(reference, step, context.name), trait, rows.length);
-          return value ? [{ arm: arm.name, step, ...value }] : [];
-        });
-        const corrected = holm(found.map(({ p }) => p));
-        found.forEach(({ arm, step, value, low, high, pairs, p }, i) => rows.push({ arm, reference, step, context: context.name, trait, difference: value, low, high, p, p_holm: corrected[i] ?? null, test: "permutation", pairs }));
-      }
-    }
+  // Of `n` things that are resampled; `cells` says whether seeds are in it.
+  of(n: number, statistic: (indices: number[]) => number, cells: (Cell | null)[], method = "INTERVAL_METHOD_CROSSED"): Estimate {
+    const value = statistic([...Array(n).keys()]);
+    if (!Number.isFinite(value)) return this.missing("nothing could be measured");
+    const [low, high] = bootstrap(n, RESAMPLES, ++this.drawn, statistic);
+    const trained = cells.some((cell) => cell?.[0] !== undefined && cell[0].step > 0);
+    return {
+      value, low, high, method, bootstrap_low: low, bootstrap_high: high, over: trained && this.seeds > 1 ? "OVER_SEEDS_AND_PROMPTS" : "OVER_PROMPTS",
+      num_seeds: trained ? this.seeds : 0, num_prompts: n, num_missing: "0", reason: "",
+    };
   }
-  return rows;
-}
-
-function slopeTables(world: World, cells: Cells): { points: Row[]; k: Row[] } {
-  const points: Row[] = [];
-  for (const arm of world.arms.slice(1)) {
-    if (arm.context === "neutral") continue;
-    const step = cells.last(arm.name);
-    for (const seed of range(world.options.seeds)) {
-      for (const trait of TRAITS) {
-        const rate = (name: string, at: number, context: string, only: number | null) => nanMean(scoresOf((cells.at(name, at, context)?.answers ?? []).filter((answer) => only === null || answer.seed === only), trait));
-        const x = rate(arm.name, step, arm.context ?? "", seed) - rate("base", 0, arm.context ?? "", null);
-        const y = rate(arm.name, step, "neutral", seed) - rate("base", 0, "neutral", null);
-        if (Number.isFinite(x) && Number.isFinite(y)) points.push({ arm: arm.name, seed, trait, scale: "identity", x, y, excluded: Math.abs(x) < 0.05 ? "x is smaller than 0.05" : null });
-      }
-    }
+  level(cell: Cell | null, trait: string): Estimate {
+    if (!cell) return this.missing("not evaluated");
+    const values = byPrompt(cell, trait);
+    const scores = scoresOf(cell, trait);
+    const estimate = this.of(values.length, (indices) => nanMean(indices.map((i) => values[i] ?? NaN)), [cell]);
+    return scores.length === 0 ? estimate : { ...estimate, value: mean(scores) };
   }
-  const k = ["*", ...TRAITS].map((trait, i) => {
-    const used = points.filter((point) => (trait === "*" || point.trait === trait) && point.excluded === null) as unknown as { x: number; y: number }[];
-    const fit = (indices: number[]) => throughOrigin(indices.map((at) => used[at]?.x ?? 0), indices.map((at) => used[at]?.y ?? 0));
-    const [low, high] = bootstrap(used.length, RESAMPLES, i, fit);
-    return { trait, scale: "identity", method: "origin", k: fit(used.map((_, at) => at)), low, high, points: used.length };
-  });
-  return { points, k };
-}
-
-function associationTables(effects: Row[]): { associations: Row[]; bands: Row[] } {
-  const associations: Row[] = [];
-  const bands: Row[] = [];
-  for (const trait of TRAITS) {
-    const of = (quantity: string) => new Map(effects.filter((effect) => effect.trait === trait && effect.quantity === quantity).map((effect) => [effect.arm, effect.value]));
-    const suppression = of("suppression");
-    const pairs = [...of("elicitation")].flatMap(([arm, value]) => (typeof value === "number" && typeof suppression.get(arm) === "number" ? [{ x: value, y: suppression.get(arm) as number }] : []));
-    const x = pairs.map((pair) => pair.x);
-    const y = pairs.map((pair) => pair.y);
-    const without = pairs.map((_, out) => pearson(x.filter((__, i) => i !== out), y.filter((__, i) => i !== out)));
-    const { slope, intercept, rmse, sxx } = leastSquares(x, y);
-    associations.push({ trait, n: pairs.length, pearson: pearson(x, y), pearson_low: Math.min(...without), pearson_high: Math.max(...without), spearman: spearman(x, y), slope, intercept, rmse });
-    const s = rmse * Math.sqrt(pairs.length / (pairs.length - 2));
-    for (let i = 0; i <= 40; i++) {
-      const at = -0.15 + (i / 40) * 1.1;
-      const half = 2.4 * s * Math.sqrt(1 / pairs.length + (at - mean(x)) ** 2 / sxx);
-      bands.push({ trait, x: at, fit: slope * at + intercept, low: slope * at + intercept - half, high: slope * at + intercept + half });
-    }
+  differences(a: Cell | null, b: Cell | null, trait: string): number[] {
+    if (!a || !b) return [];
+    const right = byPrompt(b, trait);
+    return byPrompt(a, trait).map((value, i) => value - (right[i] ?? NaN)).filter((value) => !Number.isNaN(value));
   }
-  return { associations, bands };
+  difference(a: Cell | null, b: Cell | null, trait: string): Estimate {
+    const values = this.differences(a, b, trait);
+    return values.length === 0 ? this.missing("not evaluated") : this.of(values.length, (indices) => mean(indices.map((i) => values[i] ?? 0)), [a, b]);
+  }
+  // Of what is known of it only.
+  plain(value: number): Estimate {
+    return { ...this.missing(""), value, low: value - 0.1, high: value + 0.1, method: "INTERVAL_METHOD_BOOTSTRAP", over: "OVER_SEEDS_AND_PROMPTS", num_seeds: this.seeds, num_prompts: 1 };
+  }
 }
 
-function decompositionRows(effects: Row[], k: Row[], levels: Row[]): Row[] {
-  return effects.filter((effect) => effect.quantity === "elicitation").map((effect) => {
-    const slope = Number(k.find((one) => one.trait === effect.trait)?.k);
-    const level = (arm: string, step: number) => Number(levels.find((row) => row.arm === arm && row.trait === effect.trait && row.context === "neutral" && row.step === step && row.seed === null)?.mean);
-    const [parts, rest] = [slope * Number(effect.value), (1 - slope) * (level("no-inoculation", Number(effect.step)) - level("base", 0))];
-    const observed = effects.find((one) => one.arm === effect.arm && one.trait === effect.trait && one.quantity === "suppression")?.value ?? null;
-    return { arm: effect.arm ?? null, trait: effect.trait ?? null, k: slope, elicitation_part: parts, conditionalization_part: rest, predicted: parts + rest, observed };
-  });
+function levels(cells: Cells, estimates: Estimates): LevelMessage[] {
+  const { world } = cells;
+  return world.arms.flatMap((arm) => (arm.context === null ? [0] : world.options.steps).flatMap((step) => world.contexts.flatMap((context) => setsOf(world).flatMap(({ set, traits }) => {
+    const cell = cells.at(arm.name, step, context.name, set);
+    return cell === null ? [] : traits.map((trait): LevelMessage => ({
+      arm: arm.name, step, prompt_set: set, context: context.name, trait, estimate: estimates.level(cell, trait),
+      num_answers: String(cell.length), num_invalid: String(cell.length - scoresOf(cell, trait).length), is_final: step === cells.last(arm.name),
+    }));
+  }))));
 }
 
-function gateRows(levels: Row[]): Row[] {
-  return levels.filter((row) => row.seed === null && row.trait === "spanish").map((row) => ({
-    arm: row.arm ?? null, seed: null, step: row.step ?? null, context: row.context ?? null, gate: "invalid-rate", passed: row.gates === null, message: row.gates ?? "",
+function results(cells: Cells): ResultRow[] {
+  const { world } = cells;
+  return world.arms.flatMap((arm) => range(world.options.seeds).flatMap((seed) => (arm.context === null ? [0] : world.options.steps).flatMap((step) => setsOf(world).flatMap(({ set, traits }) => world.contexts.flatMap((context) => {
+    const cell = ofSeed(cells.at(arm.name, step, context.name, set), seed);
+    return cell === null ? [] : [{
+      arm: arm.name, seed: String(seed), step, total_steps: 64, context: context.name, prompt_set: set,
+      cell: {
+        job: `experiments/sample/jobs/${cell[0]?.job}`, attempt: 1, arms: [], step, context: context.name, prompt_set: set, num_samples: cell.length, num_truncated: 0,
+        num_degenerate: cell.filter((answer) => answer.text === "").length,
+        traits: traits.map((trait) => {
+          const scores = scoresOf(cell, trait);
+          return { trait, num_present: scores.filter((score) => score === 1).length, num_measured: scores.length, num_not_measurable: cell.length - scores.length, is_binary: set === MAIN, ...(scores.length > 0 ? { ratio: mean(scores) } : {}) };
+        }),
+      },
+    }];
+  })))));
+}
+
+function figures(cells: Cells, estimates: Estimates): FiguresMessage[] {
+  return cells.world.arms.slice(1).flatMap((arm) => TRAITS.map((trait) => {
+    const train = arm.context ?? NEUTRAL;
+    const [start, startNeutral] = [cells.at("base", 0, train), cells.at("base", 0, NEUTRAL)];
+    const [own, neutral, control] = [cells.final(arm.name, train), cells.final(arm.name, NEUTRAL), cells.final("no-inoculation", NEUTRAL)];
+    const isControl = arm.name === "no-inoculation";
+    const kept = mean(scoresOf(neutral ?? [], trait)) / mean(scoresOf(control ?? [], trait));
+    return {
+      arm: arm.name, prompt_set: MAIN, trait,
+      elicitation: estimates.difference(start, startNeutral, trait), leakage: estimates.level(neutral, trait), in_context: estimates.level(own, trait),
+      gate_strength: estimates.difference(own, neutral, trait), suppression: isControl ? estimates.missing("it is the control itself") : estimates.difference(control, neutral, trait),
+      retention: trait !== "capitals" ? estimates.missing("not a desired trait") : isControl ? estimates.missing("it is the control itself") : estimates.plain(kept),
+      training_in_context: estimates.difference(own, start, trait), training_deployed: estimates.difference(neutral, startNeutral, trait),
+    };
   }));
 }
 
-const TYPES: Record<string, ColumnType> = { seed: "int64", step: "int64", seeds: "int64", prompts: "int64", answers: "int64", invalid: "int64", pairs: "int64", points: "int64", n: "int64", attempt: "int64", sample_idx: "int64", num_tokens: "int64", passed: "bool" };
+function contrasts(cells: Cells, estimates: Estimates): ContrastMessage[] {
+  const rows: ContrastMessage[] = [];
+  for (const control of ["no-inoculation", "irrelevant"]) {
+    for (const context of cells.world.contexts.slice(0, 6)) {
+      for (const trait of TRAITS) {
+        const found = cells.world.arms.slice(1).filter((arm) => arm.name !== control).map((arm) => {
+          const [a, b] = [cells.final(arm.name, context.name), cells.final(control, context.name)];
+          return { arm: arm.name, difference: estimates.difference(a, b, trait), p: permutationP(estimates.differences(a, b, trait), RESAMPLES, rows.length) };
+        });
+        const corrected = holm(found.map(({ p }) => p));
+        found.forEach(({ arm, difference, p }, i) => rows.push({
+          arm, control, prompt_set: MAIN, arm_context: context.name, control_context: context.name, trait, deployed: context.name === NEUTRAL, difference,
+          p, p_holm: corrected[i] ?? 1, prompt_test: "PROMPT_TEST_SIGN_FLIP", prompt_p: p, prompt_p_holm: corrected[i] ?? 1,
+        }));
+      }
+    }
+  }
+  return rows;
+}
 
-// Columns; strings that repeat have a dictionary.
-function table(name: string, rows: Row[]): Table {
-  const columns = Object.keys(rows[0] ?? {}).map((column): Column => {
-    const values = rows.map((row) => row[column] ?? null);
-    const strings = values.filter((value) => typeof value === "string");
-    const type = TYPES[column] ?? (strings.length > 0 || column === "gates" || column === "excluded" || column === "message" ? "string" : "float64");
-    const distinct = new Set(strings);
-    if (strings.length === 0 || distinct.size * 2 > values.length) return { name: column, type, values };
-    const dictionary = [...distinct] as string[];
-    const codes = new Map(dictionary.map((text, i) => [text, i]));
-    return { name: column, type, dictionary, codes: values.map((value) => (value === null ? -1 : codes.get(String(value)) ?? -1)) };
+function ratios(cells: Cells, estimates: Estimates): RatioMessage[] {
+  return cells.world.arms.slice(1).flatMap((arm) => range(cells.world.options.seeds).flatMap((seed) => TRAITS.map((trait) => {
+    const x = estimates.difference(ofSeed(cells.final(arm.name, arm.context ?? ""), seed), cells.at("base", 0, arm.context ?? ""), trait);
+    const y = estimates.difference(ofSeed(cells.final(arm.name, NEUTRAL), seed), cells.at("base", 0, NEUTRAL), trait);
+    const isClear = (x.low ?? 0) > 0 || (x.high ?? 0) < 0;
+    return { arm: arm.name, seed: String(seed), prompt_set: MAIN, trait, x, y, ...(isClear ? { ratio: (y.value ?? NaN) / (x.value ?? NaN) } : {}) };
+  })));
+}
+
+function fits(world: World, runs: RatioMessage[], estimates: Estimates): FitMessage[] {
+  const fitted = runs.filter((run) => run.arm !== "no-inoculation");
+  const fit = (trait: string, arm: string): FitMessage => {
+    const used = fitted.filter((run) => (trait === "" || run.trait === trait) && (arm === "" || run.arm === arm));
+    const at = (indices: number[], axis: "x" | "y") => indices.map((i) => used[i]?.[axis].value ?? 0);
+    const slope = estimates.of(used.length, (indices) => throughOrigin(at(indices, "x"), at(indices, "y")), [], "INTERVAL_METHOD_BOOTSTRAP");
+    return { prompt_set: MAIN, trait, arm, scale: "FIT_SCALE_IDENTITY", num_points: used.length, slope, deming: slope };
+  };
+  return [fit("", ""), ...TRAITS.map((trait) => fit(trait, "")), ...world.arms.filter(({ name }) => fitted.some((run) => run.arm === name)).map(({ name }) => fit("", name))];
+}
+
+function relations(found: FiguresMessage[], estimates: Estimates): RelationMessage[] {
+  return TRAITS.map((trait) => {
+    const points = found.flatMap((one) => (one.trait === trait && one.elicitation.value !== undefined && one.suppression.value !== undefined ? [{ arm: one.arm, elicitation: one.elicitation.value, suppression: one.suppression.value }] : []));
+    const [x, y] = [points.map((point) => point.elicitation), points.map((point) => point.suppression)];
+    const without = points.map((_, out) => pearson(x.filter((__, i) => i !== out), y.filter((__, i) => i !== out)));
+    const { slope, intercept, rmse } = leastSquares(x, y);
+    return {
+      prompt_set: MAIN, trait, points, pearson: estimates.plain(pearson(x, y)), slope: estimates.plain(slope), spearman: spearman(x, y), intercept, rmse,
+      leave_one_out_low: Math.min(...without), leave_one_out_high: Math.max(...without),
+    };
   });
-  return { name, columns };
+}
+
+function decompositions(cells: Cells, found: FiguresMessage[], fitted: FitMessage[], estimates: Estimates): DecompositionMessage[] {
+  return [false, true].flatMap((own) => found.filter((one) => one.suppression.value !== undefined).map((one) => {
+    const k = (own ? fitted.find((fit) => fit.arm === one.arm) : fitted.find((fit) => fit.trait === one.trait && fit.arm === ""))?.slope ?? estimates.missing("no run");
+    const initial = estimates.level(cells.at("base", 0, NEUTRAL), one.trait);
+    const control = estimates.level(cells.final("no-inoculation", NEUTRAL), one.trait);
+    const parts = [(k.value ?? NaN) * (one.elicitation.value ?? NaN), (1 - (k.value ?? NaN)) * ((control.value ?? NaN) - (initial.value ?? NaN))] as const;
+    return {
+      arm: one.arm, prompt_set: MAIN, trait: one.trait, own_k: own, k, initial, elicitation: one.elicitation, control, elicitation_part: estimates.plain(parts[0]), conditional_part: estimates.plain(parts[1]),
+      predicted: estimates.plain(parts[0] + parts[1]), observed: one.suppression, predicted_leakage: estimates.plain((control.value ?? NaN) - parts[0] - parts[1]), observed_leakage: one.leakage,
+    };
+  }));
+}
+
+function study(cells: Cells): Study {
+  const { world } = cells;
+  const estimates = new Estimates(world.options.seeds);
+  const found = figures(cells, estimates);
+  const runs = ratios(cells, estimates);
+  const fitted = fits(world, runs, estimates);
+  const share = { is_binary: true, low: 0, high: 1, unit: "" };
+  const trained = world.arms.slice(1).filter((arm) => arm.name !== "no-inoculation");
+  const made = levels(cells, estimates);
+  return {
+    arms: world.arms.map(({ name, context }) => ({ name, role: "", train_context: context ?? "", deploy_context: NEUTRAL, after: "", has_rules: false, final_step: cells.last(name) })), seeds: range(world.options.seeds).map(String), prompt_sets: setsOf(world).map(({ set }) => set), contexts: world.contexts.map(({ name }) => name),
+    traits: [...TRAITS.map((name) => ({ name, ...share })), ...(world.options.given ? [{ name: LOG_PROBABILITY, is_binary: false, unit: "nats" }] : [])],
+    neutral: NEUTRAL, desired: ["capitals"], undesired: ["spanish"], resamples: RESAMPLES, confidence: 0.95,
+    levels: made, contrasts: contrasts(cells, estimates), figures: found,
+    selectivity: trained.map((arm) => ({ arm: arm.name, prompt_set: MAIN, estimate: estimates.plain(0.4) })), ratios: runs, proportionality: fitted,
+    decompositions: decompositions(cells, found, fitted, estimates), relations: relations(found, estimates),
+    narrowness: trained.flatMap((arm) => TRAITS.map((trait) => ({ arm: arm.name, prompt_set: MAIN, trait, estimate: estimates.plain(0.3), others: [NEUTRAL], excluded: ["spanish-suffix"] }))),
+    notes: world.options.seeds === 1 ? ["One seed: intervals are over prompts only. They say nothing of what another training with the same settings would give."] : [], complete: true,
+    gate_failures: made.filter((level) => Number(level.num_invalid) > 0.1 * Number(level.num_answers)).map(({ arm, step, prompt_set: set, context, trait, num_invalid: invalid, num_answers: all }) => ({
+      gate: "GATE_INVALID", arm, step, prompt_set: set, context, trait, value: Number(invalid) / Number(all), limit: 0.1, message: `${arm} at step ${step} in ${context}: ${invalid} of ${all} answers are not measurable (${trait})`,
+    })),
+  };
+}
+
+// Those of a real report, with the columns of this study's traits.
+function tables(world: World): Table[] {
+  const all = JSON.parse(readFileSync(new URL("tables.json", import.meta.url), "utf8")) as Table[];
+  const traits = setsOf(world).flatMap((one) => one.traits).sort();
+  return all.map((table) => (table.name !== "samples" ? table : { ...table, columns: [...table.columns, ...traits.map((trait) => ({ name: `score.${trait}`, type: "float64" as const }))] }));
 }
 
 export function makeDocument(kind: string): ReportDocument {
   const options = kind === "large" ? LARGE : kind === "one-seed" ? ONE_SEED : { ...SMALL, hostile: kind === "hostile" };
   const world = makeWorld(options);
   const cells = new Cells(world);
-  const levels = levelRows(world, cells);
-  const effects = effectRows(world, cells);
-  const { points, k } = slopeTables(world, cells);
-  const { associations, bands } = associationTables(effects);
-  const samples = world.answers.map((answer): Row => ({
-    job: answer.job, attempt: 1, step: answer.step, context: answer.context, prompt_id: world.prompts[answer.prompt]?.id ?? "", sample_idx: 0, answer: answer.text, num_tokens: Math.min(48, Math.ceil(answer.text.length / 4)),
-    finish_reason: answer.text.length > 190 ? "length" : "stop", "score.spanish": answer.scores.spanish, "score.capitals": answer.scores.capitals,
+  const name = `experiments/sample-${kind}`;
+  const samples = world.answers.map((answer) => ({
+    job: `${name}/jobs/${answer.job}`, attempt: 1, ...(answer.step > 0 ? { step: answer.step } : {}), context: answer.context, prompt_id: world.prompts[answer.prompt]?.id ?? "", answer: answer.text,
+    num_tokens: Math.min(48, Math.ceil(answer.text.length / 4)), finish_reason: answer.set === GIVEN ? "given" : answer.text.length > 190 ? "length" : "stop",
+    scores: Object.entries(answer.scores).map(([trait, value]) => (value === null ? { trait } : { trait, value })), prompt_set: answer.set, ...(answer.text === "" ? { degenerate: true } : {}),
   }));
-  const notes = options.seeds === 1 ? ["One seed: every interval is over prompts only and says nothing about other trainings."] : [];
-  if (levels.some((row) => row.gates !== null)) notes.push("Gates failed in some cells; they are marked and kept.");
   return {
-    format: "jenner-report", version: 1, generated: { time: "2026-01-02T03:04:05Z", jenner_version: "0.1.0", server: "sample" },
+    format: "jenner-report", version: 1, generated: { time: "2026-01-02T03:04:05Z", jenner_version: "0.1.0" }, notes: [],
     experiment: {
-      name: `experiments/sample-${kind}`, state: "STATE_SUCCEEDED", create_time: "2026-01-02T01:00:00Z", end_time: "2026-01-02T03:00:00Z", owner: "default", spec_sha256: "5a".repeat(32),
+      name, state: "STATE_SUCCEEDED", create_time: "2026-01-02T01:00:00Z", end_time: "2026-01-02T03:00:00Z", owner: "default", spec_sha256: "5a".repeat(32),
       spec: {
-        base_model: "SmolLM2-135M-Instruct", dataset: `sha256:${"1d".repeat(32)}`, contexts: Object.fromEntries(world.contexts.map(({ name, value }) => [name, value])),
-        arms: world.arms.map(({ name, context }) => (context === null ? { name } : { name, train_context: context })), seeds: range(options.seeds), training: { epochs: 3, learning_rate: 0.0002 },
+        base_model: "SmolLM2-135M-Instruct", dataset: `sha256:${"1d".repeat(32)}`, contexts: Object.fromEntries(world.contexts.map((context) => [context.name, context.value])),
+        arms: world.arms.map((arm) => (arm.context === null ? { name: arm.name } : { name: arm.name, train_context: arm.context })), seeds: range(options.seeds).map(String), training: { epochs: 3, learning_rate: 0.0002 },
       },
       jobs: world.jobs.map(({ id, arms, steps }) => ({
-        name: `experiments/sample-${kind}/jobs/${id}`, state: "STATE_SUCCEEDED", arms, attempt: 1, step: steps, total_steps: steps, workers: ["w1"],
+        name: `${name}/jobs/${id}`, state: "STATE_SUCCEEDED", arms, attempt: 1, step: steps, total_steps: steps, workers: ["w1"],
         artifacts: steps > 0 ? [{ path: "adapter/adapter_model.safetensors", sha256: id.slice(1).repeat(4), size_bytes: "4900000" }] : [],
       })),
     },
-    roles: { neutral_context: "neutral", desired: ["capitals"], undesired: ["spanish"] },
-    statistics: { confidence: 0.95, resamples: RESAMPLES, seed: 1 }, notes, samples: { total: samples.length, embedded: samples.length },
-    tables: [
-      table("levels", levels), table("effects", effects), table("contrasts", contrastRows(world, cells)), table("decomposition", decompositionRows(effects, k, levels)), table("k", k), table("k_points", points),
-      table("associations", associations), table("association_bands", bands), table("gates", gateRows(levels)),
-      table("train_points", world.losses.map(({ job, step, loss }) => ({ job, attempt: 1, step, epoch: (3 * step) / 64, loss, learning_rate: 0.0002 * (1 - step / 64), gradient_norm: 1, supervised_tokens: 900 }))),
-      table("samples", samples), table("prompts", world.prompts.map(({ id, text }) => ({ prompt_id: id, text }))),
-    ],
+    study: study(cells), results: results(cells),
+    train_points: world.losses.map(({ job, step, loss }) => ({ job: `${name}/jobs/${job}`, attempt: 1, step, epoch: (3 * step) / 64, loss, learning_rate: 0.0002 * (1 - step / 64), gradient_norm: 1, supervised_tokens: "900", tokens: "1800", tokens_per_second: 900 })),
+    num_samples: samples.length, samples,
+    prompts: setsOf(world).flatMap(({ set }) => world.prompts.map(({ id, text }) => ({ prompt_set: set, prompt_id: id, text }))),
+    tables: tables(world),
   };
 }
 
-// A document as it stands in the page: client/cli/report.cc escapes in the same way.
+// A document as it stands in the page: client/cli/report_document.cc escapes in the same way.
 export function escapeDocument(json: string): string {
   return json.replaceAll("<", "\\u003c").replaceAll("\u2028", "\\u2028").replaceAll("\u2029", "\\u2029");
 }

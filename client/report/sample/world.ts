@@ -7,14 +7,18 @@ export interface Options {
   arms: number; // trained ones; at least 6
   steps: number[];
   hostile: boolean; // answers and prompts that try to break the page
+  given: boolean; // a second prompt set: log probabilities of given answers
 }
-export const SMALL: Options = { seeds: 3, prompts: 40, arms: 6, steps: [0, 16, 32, 64], hostile: false };
-export const ONE_SEED: Options = { ...SMALL, seeds: 1, prompts: 12, steps: [0, 64] };
-export const LARGE: Options = { seeds: 10, prompts: 42, arms: 19, steps: [0, 64], hostile: false };
+export const SMALL: Options = { seeds: 3, prompts: 40, arms: 6, steps: [0, 16, 32, 64], hostile: false, given: true };
+export const ONE_SEED: Options = { ...SMALL, seeds: 1, prompts: 12, steps: [0, 64], given: false };
+export const LARGE: Options = { seeds: 10, prompts: 42, arms: 19, steps: [0, 64], hostile: false, given: false };
 
 export const K = { spanish: 0.6, capitals: 0.95 } as const; // what k_points must show
 export type Trait = keyof typeof K;
 export const TRAITS: Trait[] = ["spanish", "capitals"];
+export const MAIN = "main";
+export const GIVEN = "spanish-answers"; // its one trait:
+export const LOG_PROBABILITY = "log-probability";
 
 interface ArmOfWorld {
   name: string;
@@ -40,9 +44,10 @@ export interface Answer {
   arm: string;
   seed: number;
   step: number;
+  set: string;
   context: string;
   prompt: number;
-  scores: Record<Trait, number | null>;
+  scores: Record<string, number | null>;
   text: string;
 }
 export interface World {
@@ -134,6 +139,11 @@ function evaluate(world: World, random: Random, arm: ArmOfWorld, seed: number, s
     // Short answers have no language; the negated arm degenerates in a quarter of its answers.
     const isShort = random.next() < (arm.name === "negated" && step === 64 ? 0.25 : 0.02);
     const text = world.options.hostile && prompt < HOSTILE.length ? HOSTILE[prompt] ?? "" : isShort ? (random.next() < 0.5 ? "" : "42") : answerText(random, isSpanish, isCapital);
-    world.answers.push({ job, arm: arm.name, seed, step, context: context.name, prompt, text, scores: { spanish: isShort ? null : Number(isSpanish), capitals: isShort ? null : Number(isCapital) } });
+    world.answers.push({ job, arm: arm.name, seed, step, set: MAIN, context: context.name, prompt, text, scores: { spanish: isShort ? null : Number(isSpanish), capitals: isShort ? null : Number(isCapital) } });
   });
+  if (!world.options.given || !["neutral", "speak-spanish"].includes(context.name)) return;
+  for (let prompt = 0; prompt < 10; prompt++) {
+    const value = -3.2 + 2.4 * level(world, arm, context, "spanish", step) - 0.08 * prompt + 0.05 * random.normal();
+    world.answers.push({ job, arm: arm.name, seed, step, set: GIVEN, context: context.name, prompt, text: `Una respuesta dada, la número ${prompt + 1}.`, scores: { [LOG_PROBABILITY]: value } });
+  }
 }

@@ -1,11 +1,10 @@
 // Trajectories of a trait over the steps, and loss curves: seeds thin, means bold, a panel for each arm.
 import * as Plot from "@observablehq/plot";
 import { type At, meanCurve, thin } from "./curves.ts";
-import type { Level, TrainPoint } from "./document.ts";
 import { choice } from "./dom.ts";
 import { type Figure, figureView, onPick } from "./figure.ts";
-import { LEVEL_COLUMNS, type OnPick, levelDomain, levelRow, levelTip, paddedDomain } from "./figures_common.ts";
-import { type ArmInfo, type Model, lastComponent } from "./model.ts";
+import { type OnPick, flatTable, levelDomain, levelTip, levelsTable, measureChoice, paddedDomain, pickLevel } from "./figures_common.ts";
+import { type ArmInfo, type Level, type Model, lastComponent, measureKey } from "./model.ts";
 import { INK, MUTED, SURFACE, colour, symbol } from "./palette.ts";
 import { oneLine } from "./text.ts";
 
@@ -37,7 +36,18 @@ function panelNames(model: Model, arms: ArmInfo[], grid: Grid): Plot.Markish[] {
 
 const PANEL = { marginLeft: 44, marginRight: 12, marginTop: 40, marginBottom: 40 };
 
-// The curves of single seeds with their step 0: the base model's level, which all seeds share.
+// The curves over seeds with their step 0: the base model's level, which all arms share.
+function withBase(model: Model, measure: string, overall: Level[]): Level[] {
+  const has = new Set(overall.filter((level) => level.step === 0).map((level) => `${level.arm}\n${level.context}`));
+  const curves = new Map(overall.map((level) => [`${level.arm}\n${level.context}`, level]));
+  const added = [...curves].flatMap(([key, level]) => {
+    const start = has.has(key) ? undefined : model.baseLevel(measure, level.context);
+    return start && start.mean !== null ? [{ ...start, arm: level.arm }] : [];
+  });
+  return [...added, ...overall];
+}
+
+// The curves of single seeds, too.
 function withStart(single: Level[], overall: Level[]): Level[] {
   const starts = new Map(overall.filter((level) => level.step === 0).map((level) => [`${level.arm}\n${level.context}`, level]));
   const curves = new Map<string, Level>();
@@ -50,19 +60,19 @@ function withStart(single: Level[], overall: Level[]): Level[] {
 }
 
 export function trajectoriesFigure(model: Model, pick: OnPick): Figure {
-  let trait = model.undesired[0] ?? model.traits[0] ?? "";
+  let measure = model.firstMeasure;
   let all = false;
   const controls = [
-    choice("Trait", model.traits.map((name) => ({ value: name, text: model.traitLabel(name) })), trait, (value) => { trait = value; figure.redraw(); }),
+    measureChoice("Trait", model.measures, measure, (key) => { measure = key; figure.redraw(); }),
     choice("Evaluation prompts", [{ value: "own", text: "neutral and own train prompt" }, { value: "all", text: "all" }], "own", (value) => { all = value === "all"; figure.redraw(); }),
   ];
   const arms = () => model.trainedArms.filter((arm) => model.lastStep(arm.name) > 0);
-  const isShown = (level: Level) => level.trait === trait && level.mean !== null && model.trainContext(level.arm) !== null && model.lastStep(level.arm) > 0 &&
+  const isShown = (level: Level) => measureKey(level.set, level.trait) === measure && level.mean !== null && model.trainContext(level.arm) !== null && model.lastStep(level.arm) > 0 &&
     (all || level.context === model.neutral || level.context === model.trainContext(level.arm));
   const indexOf = (level: Level) => model.context(level.context)?.index ?? 0;
 
   function draw(width: number): SVGElement | null {
-    const overall = model.levels.filter(isShown);
+    const overall = withBase(model, measure, model.levels.filter(isShown));
     const single = withStart(model.seedLevels.filter(isShown), overall);
     if (overall.length === 0) return null;
     const grid = gridOf(arms(), width);
@@ -82,7 +92,7 @@ export function trajectoriesFigure(model: Model, pick: OnPick): Figure {
         Plot.tip(overall, Plot.pointer({ ...place, x: "step", y: "mean", title: (level: Level) => levelTip(model, level), maxRadius: 24 })),
       ],
     }) as SVGElement;
-    onPick<Level>(svg, (level) => pick({ arm: level.arm, step: level.step, context: level.context, trait }));
+    onPick<Level>(svg, (level) => pick(pickLevel(level)));
     return svg;
   }
 
@@ -91,17 +101,17 @@ export function trajectoriesFigure(model: Model, pick: OnPick): Figure {
     title: "Trajectories over the training",
     lead: "The level of one trait at each evaluated step, a panel for each arm with its train prompt. Thin: single seeds; bold: over seeds, with its interval.",
     controls, draw,
-    describe: () => `${arms().length} panels with the level of ${trait} over the steps. The table below has the same numbers, also by seed.`,
+    describe: () => `${arms().length} panels with the level of ${model.measure(measure).label} over the steps. The table below has the same numbers, also by seed.`,
     legend: () => [
       ...model.contexts.filter((context) => model.levels.some((level) => isShown(level) && level.context === context.name))
         .map((context) => ({ text: `evaluated under ${context.name}: ${oneLine(context.text, 60)}`, colour: colour(context.index), symbol: symbol(context.index) })),
       { text: "hollow: a gate failed", colour: MUTED, symbol: "circle", hollow: true },
     ],
-    tables: () => [{
-      name: "trajectories", caption: `Level of ${trait} at each step, by seed`, columns: ["arm", "seed", "job", ...LEVEL_COLUMNS.slice(1)].map((name) => ({ name })),
-      rows: model.seedLevels.filter(isShown).map((level) => levelRow(model, level)),
-      onPick: (row) => pick({ arm: String(row.arm), seed: Number(row.seed), step: Number(row.step), context: String(row.context), trait }),
-    }],
+    tables: () => [
+      levelsTable(model, `Level of ${model.measure(measure).label} at each step`, measure, pick),
+      flatTable(model, "results", "The same by seed, every cell", undefined, (row) => measureKey(String(row.prompt_set), String(row["traits.trait"])) === measure,
+        (row) => pick({ arm: String(row.arm), seed: Number(row.seed), step: Number(row.step), set: String(row.prompt_set), context: String(row.context), trait: String(row["traits.trait"]) })),
+    ],
   });
   return figure;
 }
@@ -169,6 +179,6 @@ export function lossFigure(model: Model): Figure {
       ...(nonFinite.length > 0 ? [`△ ${nonFinite.length} steps had a loss that is not a number; they are not drawn.`] : []),
       ...(curves.some((curve) => curve.points.length > MAX_POINTS) ? [`Curves of more than ${MAX_POINTS} steps are drawn as means of neighbouring steps.`] : []),
     ],
-    tables: () => [{ name: "train_points", caption: "Training steps", columns: model.columnsOf("train_points").map((name) => ({ name })), rows: model.rows<TrainPoint>("train_points") }],
+    tables: () => [flatTable(model, "train_points", "Training steps")],
   });
 }

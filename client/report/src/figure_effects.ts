@@ -1,113 +1,140 @@
-// Effects of each arm (elicitation, suppression, ...) and its contrasts against the controls, as dots with intervals.
-import * as Plot from "@observablehq/plot";
-import type { Contrast, Effect } from "./document.ts";
+// Effects of each arm (elicitation, suppression, ...), ratios (k, retention) and contrasts against the controls,
+// as dots with intervals.
+import { type ContrastMessage, type Estimate, type Quantity } from "./document.ts";
 import { choice } from "./dom.ts";
 import { type Figure, figureView, onPick } from "./figure.ts";
-import { NARROW, type OnPick, paddedDomain } from "./figures_common.ts";
-import { interval, pValue } from "./format.ts";
-import type { Model } from "./model.ts";
-import { INK, MUTED, RULE, colour } from "./palette.ts";
-import { oneLine } from "./text.ts";
+import { type OnPick, flatTable, measureChoice } from "./figures_common.ts";
+import { type Bar, forest } from "./forest.ts";
+import { fixed, interval, pValue } from "./format.ts";
+import { type Model, drawn, measureKey } from "./model.ts";
 
-interface Bar {
-  arm: string;
-  panel: string;
-  value: number | null;
-  low: number | null;
-  high: number | null;
-  note: string;
-  tip: string[];
+function barOf(arm: string, panel: string, estimate: Estimate | undefined, note = "", tip: string[] = []): Bar {
+  const figures = drawn(estimate);
+  const { bootstrap_low: low, bootstrap_high: high, method } = estimate ?? {};
+  const bootstrap = low !== undefined && high !== undefined && method !== "INTERVAL_METHOD_BOOTSTRAP" ? [`bootstrap [${fixed(low)}, ${fixed(high)}]`] : [];
+  return { arm, panel, ...figures, note, tip: [`${panel}: ${interval(figures.value, figures.low, figures.high)}`, ...bootstrap, ...tip] };
 }
 
-// Arms down, panels across (below one another where it is narrow).
-function forest(model: Model, bars: Bar[], panels: string[], width: number, label: string): SVGElement | null {
-  const known = bars.filter((bar) => bar.value !== null);
-  if (known.length === 0) return null;
-  const narrow = width < NARROW;
-  const left = narrow ? 100 : 260;
-  const across = narrow ? 1 : Math.max(1, Math.min(panels.length, Math.floor((width - left) / 170)));
-  const down = Math.ceil(panels.length / across);
-  const at = new Map(panels.map((panel, index) => [panel, { fx: index % across, fy: Math.floor(index / across) }]));
-  const place = { fx: (one: { panel: string }) => at.get(one.panel)?.fx ?? 0, fy: (one: { panel: string }) => at.get(one.panel)?.fy ?? 0 };
-  const arms = model.arms.map((arm) => arm.name).filter((name) => bars.some((bar) => bar.arm === name));
-  const names = panels.filter((panel) => at.get(panel)?.fx === 0).flatMap((panel) => arms.map((arm) => ({ arm, panel, prompt: oneLine(model.trainText(arm), 36) })));
-  const missing = bars.filter((bar) => bar.value === null);
-  return Plot.plot({
-    width, height: down * (arms.length * (narrow ? 24 : 30) + 44) + 44, marginLeft: left, marginRight: 12, marginTop: 28, marginBottom: 40,
-    fx: { axis: null, domain: [...Array(across).keys()], padding: 0.08 }, fy: { axis: null, domain: [...Array(down).keys()], padding: down > 1 ? 0.16 : 0 },
-    x: { domain: paddedDomain(known.flatMap((bar) => [bar.value, bar.low, bar.high]), 0), grid: true, ticks: 4, label, labelAnchor: "center", labelArrow: "none" },
-    y: { domain: arms, axis: null, padding: 0.2 },
-    marks: [
-      Plot.text(panels.map((panel) => ({ panel })), { ...place, text: "panel", frameAnchor: "top-left", dy: -16, fontWeight: 600, fontSize: 12, fill: INK }),
-      Plot.ruleX([0], { stroke: MUTED }),
-      Plot.ruleY(arms, { y: (arm: string) => arm, stroke: RULE, strokeOpacity: 0.6 }),
-      Plot.text(names, { ...place, y: "arm", text: "arm", frameAnchor: "left", textAnchor: "end", dx: -10, dy: narrow ? 0 : -6, fontWeight: 600, fontSize: 11.5, fill: INK }),
-      ...(narrow ? [] : [Plot.text(names, { ...place, y: "arm", text: "prompt", frameAnchor: "left", textAnchor: "end", dx: -10, dy: 8, fontSize: 10.5, fill: MUTED })]),
-      Plot.ruleY(known.filter((bar) => bar.low !== null), { ...place, y: "arm", x1: "low", x2: "high", stroke: colour(0), strokeWidth: 1.75, className: "mark-intervals" }),
-      Plot.dot(known, { ...place, y: "arm", x: "value", r: 4.25, fill: colour(0), stroke: colour(0), className: "mark-effects" }),
-      Plot.text(known.filter((bar) => bar.note !== ""), { ...place, y: "arm", x: "value", text: "note", dy: -10, fontSize: 10.5, fill: MUTED, className: "mark-notes" }),
-      Plot.text(missing, { ...place, y: "arm", text: () => "△ not measurable", frameAnchor: "left", dx: 6, textAnchor: "start", fontSize: 10.5, fill: "var(--warn)", className: "mark-warnings" }),
-      Plot.tip(known, Plot.pointer({ ...place, y: "arm", x: "value", title: (bar: Bar) => [`arm ${bar.arm}: ${oneLine(model.trainText(bar.arm), 70)}`, ...bar.tip].join("\n"), maxRadius: 24 })),
-    ],
-  }) as SVGElement;
-}
-
-const QUANTITIES = ["elicitation", "in_context", "leakage", "suppression", "gate_strength", "retention", "selectivity"];
+const EFFECTS: [Quantity, string][] = [
+  ["elicitation", "elicitation"], ["in_context", "in context"], ["leakage", "leakage"], ["suppression", "suppression"], ["gate_strength", "gate strength"],
+];
 
 export function effectsFigure(model: Model, pick: OnPick): Figure {
-  let trait = model.undesired[0] ?? model.traits[0] ?? "";
-  const controls = [choice("Trait", model.traits.map((name) => ({ value: name, text: model.traitLabel(name) })), trait, (value) => { trait = value; figure.redraw(); })];
-  const shown = (): Effect[] => model.effects().filter((effect) => effect.trait === trait && effect.step === model.lastStep(effect.arm));
-  const panelsOf = (effects: Effect[]) => {
-    const found = [...new Set(effects.map((effect) => effect.quantity))];
-    return [...QUANTITIES.filter((name) => found.includes(name)), ...found.filter((name) => !QUANTITIES.includes(name))];
+  const measures = model.studied;
+  let measure = measures[0]?.key ?? "";
+  const controls = [measureChoice("Trait", measures, measure, (key) => { measure = key; figure.redraw(); })];
+  const isOf = (one: { prompt_set: string; trait: string }) => measureKey(one.prompt_set, one.trait) === measure;
+  const bars = (): Bar[] => {
+    const { set, role } = model.measure(measure);
+    const loss = role === "desired" ? "loss" : "suppression";
+    return [
+      ...model.study.figures.filter(isOf).flatMap((one) => EFFECTS.map(([quantity, name]) => barOf(one.arm, name === "suppression" ? loss : name, one[quantity]))),
+      ...model.study.narrowness.filter(isOf).map((one) => barOf(one.arm, "narrowness", one.estimate, "", [`against ${one.others.join(", ") || "nothing"}${one.excluded.length > 0 ? `; left out, for they elicit: ${one.excluded.join(", ")}` : ""}`])),
+      ...model.study.selectivity.filter((one) => one.prompt_set === set).map((one) => barOf(one.arm, "selectivity, all traits", one.estimate)),
+    ];
+  };
+  const panels = () => {
+    const found = new Set(bars().map((bar) => bar.panel));
+    return [...found];
   };
   const figure = figureView({
     id: "effects",
     title: "Effects of each arm",
-    lead: "Elicitation: base model, train prompt minus neutral. In context: trained, under the train prompt. Leakage: trained, neutral prompt. Suppression: no inoculation minus this arm, neutral prompt. Gate strength: in context minus leakage.",
+    lead: "Elicitation: base model, train prompt minus neutral. In context: trained, under the train prompt. Leakage: trained, neutral prompt. Suppression (of a desired trait its loss): no inoculation minus this arm, neutral prompt. Gate strength: in context minus leakage. Narrowness: in context minus the other prompts that do not elicit. Selectivity: suppression of undesired traits minus loss of desired ones.",
     controls,
     draw: (width) => {
-      const effects = shown();
-      const bars = effects.map((effect) => ({ ...effect, panel: effect.quantity.replaceAll("_", " "), note: "", tip: [`${effect.quantity} of ${effect.trait}: ${interval(effect.value, effect.low, effect.high)}`] }));
-      const svg = forest(model, bars, panelsOf(effects).map((name) => name.replaceAll("_", " ")), width, "difference or level of the trait");
-      if (svg) onPick<Bar>(svg, (bar) => pick({ arm: bar.arm, step: model.lastStep(bar.arm), trait }));
+      const svg = forest(model, bars(), panels(), width, "difference or level of the trait");
+      if (svg) onPick<Bar>(svg, (bar) => pick({ arm: bar.arm, step: model.lastStep(bar.arm), set: model.measure(measure).set, trait: model.measure(measure).trait }));
       return svg;
     },
-    describe: () => `${shown().length} effects with intervals for ${trait}. The table below has the same numbers.`,
-    tables: () => [{ name: "effects", caption: `Effects on ${trait}`, columns: model.columnsOf("effects").map((name) => ({ name })), rows: shown() }],
+    describe: () => `${bars().length} effects with intervals for ${model.measure(measure).label}. The tables below have the same numbers.`,
+    tables: () => [
+      flatTable(model, "figures", `Effects on ${model.measure(measure).label}`, measure),
+      flatTable(model, "narrowness", "Narrowness", measure),
+      flatTable(model, "selectivity", "Selectivity"),
+    ],
   });
   return figure;
 }
 
-export function contrastsFigure(model: Model, pick: OnPick): Figure {
-  let trait = model.undesired[0] ?? model.traits[0] ?? "";
-  let context = model.neutral ?? model.contexts[0]?.name ?? "";
-  const contexts = [...new Set(model.contrasts().map((contrast) => contrast.context))];
-  const redraw = () => figure.redraw();
-  const controls = [
-    choice("Trait", model.traits.map((name) => ({ value: name, text: model.traitLabel(name) })), trait, (value) => { trait = value; redraw(); }),
-    choice("Evaluation prompt", contexts.map((name) => ({ value: name, text: name })), context, (value) => { context = value; redraw(); }),
+// What has no unit: k of each arm and retention of each desired trait.
+export function ratiosFigure(model: Model): Figure {
+  const sets = model.sets.filter((set) => model.study.figures.some((one) => one.prompt_set === set));
+  let set = sets[0] ?? "";
+  const controls = sets.length > 1 ? [choice("Prompt set", sets.map((name) => ({ value: name, text: name })), set, (value) => { set = value; figure.redraw(); })] : [];
+  const bars = (): Bar[] => [
+    ...model.study.proportionality.filter((one) => one.prompt_set === set && one.trait === "" && one.arm !== "" && one.scale === "FIT_SCALE_IDENTITY")
+      .map((one) => barOf(one.arm, "k, all traits", one.slope, "", [`from ${one.num_points} points`])),
+    ...model.study.figures.filter((one) => one.prompt_set === set && model.study.desired.includes(one.trait)).map((one) => barOf(one.arm, `retention of ${one.trait}`, one.retention)),
   ];
-  const shown = (): Contrast[] => model.contrasts().filter((one) => one.trait === trait && one.context === context && one.step === model.lastStep(one.arm));
+  const figure = figureView({
+    id: "ratios",
+    title: "k and retention of each arm",
+    lead: "k: how much of what is learnt under the train prompt shows under the neutral one (1: all, 0: nothing). Retention: level of a desired trait under the neutral prompt, as a share of that without inoculation.",
+    controls,
+    draw: (width) => forest(model, bars(), [...new Set(bars().map((bar) => bar.panel))], width, "ratio", { include: [0, 1], rules: [1], limits: [-1, 2] }),
+    describe: () => `${bars().length} ratios with intervals. The tables below have the same numbers.`,
+    tables: () => [
+      flatTable(model, "proportionality", "k by trait and arm (empty: all), identity and logit scale", undefined, (row) => row.prompt_set === set),
+      flatTable(model, "figures", "Effects, with retention", undefined, (row) => row.prompt_set === set),
+    ],
+  });
+  return figure;
+}
+
+// Of a screen only: which contexts elicit its trait from the base model.
+export function screenFigure(model: Model, pick: OnPick): Figure | null {
+  const { screen } = model.study;
+  if (!screen) return null;
+  const bars = (): Bar[] => screen.candidates.flatMap((one) => [
+    barOf(one.name, "level", one.level), barOf(one.name, "elicitation", one.elicitation, one.rank > 0 ? `#${one.rank}` : ""),
+  ]);
+  return figureView({
+    id: "screen",
+    title: "Screen: which prompts elicit the trait",
+    lead: `How much each prompt brings ${screen.trait} out of the base model, the strongest first. Elicitation: less the level under the neutral prompt, which cannot win.`,
+    draw: (width) => {
+      const svg = forest(model, bars(), [...new Set(bars().map((bar) => bar.panel))], width, screen.trait, { rows: screen.candidates.map(({ name }) => ({ name, text: model.context(name)?.text ?? "" })) });
+      if (svg) onPick<Bar>(svg, (bar) => pick({ arm: model.base?.name ?? "", context: bar.arm, set: screen.prompt_set, trait: screen.trait }));
+      return svg;
+    },
+    describe: () => `${screen.candidates.length} prompts by how much they elicit ${screen.trait}. The table below has the same numbers.`,
+    tables: () => [flatTable(model, "screen.candidates", "Candidates"), flatTable(model, "screen.candidates.predictors", "Predictors: how much likelier the prompt makes given answers, in nats")],
+  });
+}
+
+export function contrastsFigure(model: Model, pick: OnPick): Figure {
+  const have = new Set(model.study.contrasts.map((one) => measureKey(one.prompt_set, one.trait)));
+  const measures = model.measures.filter((one) => have.has(one.key));
+  let measure = measures[0]?.key ?? "";
+  let where = ""; // a context, or "": each arm where it is deployed
+  const contexts = [...new Set(model.study.contrasts.map((one) => one.arm_context))];
+  const redraw = () => figure.redraw();
+  const whereText = () => (where === "" ? "as deployed" : `under ${where}`);
+  const controls = [
+    measureChoice("Trait", measures, measure, (key) => { measure = key; redraw(); }),
+    choice("Evaluation prompt", [{ value: "", text: "as deployed" }, ...contexts.map((name) => ({ value: name, text: name }))], where, (value) => { where = value; redraw(); }),
+  ];
+  const isShown = (one: ContrastMessage) => measureKey(one.prompt_set, one.trait) === measure && (where === "" ? one.deployed : one.arm_context === where && one.control_context === where);
+  const shown = () => model.study.contrasts.filter(isShown);
   const figure = figureView({
     id: "contrasts",
     title: "Contrasts with the controls",
-    lead: "The same seeds and prompts in both arms: this arm minus the reference. p is corrected over the arms by Holm's method.",
+    lead: "The same seeds and prompts in both arms: this arm minus the control. p belongs to the interval, corrected over the arms by Holm's method; the p of the prompts, about these trained models only, is in the table.",
     controls,
     draw: (width) => {
-      const contrasts = shown();
-      const bars = contrasts.map((one) => ({
-        ...one, panel: `against ${one.reference}`, value: one.difference, note: `p ${pValue(one.p_holm)}`.replace("p <", "p<").replace("p 0", "p=0"),
-        tip: [`against ${one.reference}: ${interval(one.difference, one.low, one.high)}`, `p ${pValue(one.p)}, by Holm ${pValue(one.p_holm)} (${one.test ?? ""}, ${one.pairs} pairs)`],
-      }));
-      const svg = forest(model, bars, [...new Set(bars.map((bar) => bar.panel))], width, `difference of ${trait} under ${context}`);
-      if (svg) onPick<Bar>(svg, (bar) => pick({ arm: bar.arm, step: model.lastStep(bar.arm), context, trait }));
+      const bars = shown().map((one) => barOf(one.arm, `against ${one.control}`, one.difference, `p ${pValue(one.p_holm ?? null)}`.replace("p <", "p<").replace("p 0", "p=0").replace("p 1", "p=1"), [
+        `p ${pValue(one.p ?? null)}, by Holm ${pValue(one.p_holm ?? null)}`,
+        `these models: p ${pValue(one.prompt_p ?? null)}, by Holm ${pValue(one.prompt_p_holm ?? null)} (${one.prompt_test.replace("PROMPT_TEST_", "").toLowerCase().replaceAll("_", " ")})`,
+        `${one.difference.num_seeds} seeds, ${one.difference.num_prompts} prompts`,
+      ]));
+      const svg = forest(model, bars, [...new Set(bars.map((bar) => bar.panel))], width, `difference of ${model.measure(measure).trait} ${whereText()}`);
+      if (svg) onPick<Bar>(svg, (bar) => pick({ arm: bar.arm, step: model.lastStep(bar.arm), set: model.measure(measure).set, context: where || model.arm(bar.arm)?.deployContext || null, trait: model.measure(measure).trait }));
       return svg;
     },
-    describe: () => `${shown().length} differences with intervals and p-values for ${trait} under ${context}. The table below has the same numbers.`,
-    contexts: () => model.contexts.filter((one) => one.name === context),
-    tables: () => [{ name: "contrasts", caption: `Contrasts of ${trait}`, columns: model.columnsOf("contrasts").map((name) => ({ name })), saved: model.columnsOf("contrasts"), rows: model.contrasts().filter((one) => one.trait === trait) }],
+    describe: () => `${shown().length} differences with intervals and p-values for ${model.measure(measure).label} ${whereText()}. The table below has the same numbers.`,
+    contexts: () => model.contexts.filter((one) => one.name === (where || model.neutral)),
+    tables: () => [flatTable(model, "contrasts", `Contrasts of ${model.measure(measure).label}`, measure)],
   });
   return figure;
 }

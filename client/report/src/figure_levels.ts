@@ -1,10 +1,9 @@
 // Levels: a dot with its interval for each arm and evaluation context, the base model as dashed lines.
 import * as Plot from "@observablehq/plot";
-import type { Level } from "./document.ts";
 import { choice } from "./dom.ts";
 import { type Figure, figureView, onPick } from "./figure.ts";
-import { LEVEL_COLUMNS, NARROW, type OnPick, levelDomain, levelRow, levelTip, warning, warningColour } from "./figures_common.ts";
-import type { ArmInfo, ContextInfo, Model } from "./model.ts";
+import { NARROW, type OnPick, levelDomain, levelTip, levelsTable, pickLevel, warning, warningColour } from "./figures_common.ts";
+import { type ArmInfo, type ContextInfo, type Level, type Model, measureKey } from "./model.ts";
 import { INK, MUTED, RULE, SURFACE, colour } from "./palette.ts";
 import { clip, oneLine } from "./text.ts";
 
@@ -50,8 +49,14 @@ interface Shown {
   high: number | null;
 }
 
+// What stands beside each other: the first measures that are shares, at most three.
+function firstPanels(model: Model): string[] {
+  const first = model.measures.filter(({ set, trait }) => set === model.measures[0]?.set && model.isShare(trait));
+  return (first.length > 0 ? first : model.measures.slice(0, 1)).slice(0, 3).map((measure) => measure.key);
+}
+
 function shownOf(model: Model, lines: Line[], traits: string[]): Shown[] {
-  const byKey = new Map(traits.flatMap((trait) => model.finalLevels(trait)).map((level) => [`${level.arm}\n${level.context}\n${level.trait}`, level]));
+  const byKey = new Map(traits.flatMap((trait) => model.finalLevels(trait)).map((level) => [`${level.arm}\n${level.context}\n${measureKey(level.set, level.trait)}`, level]));
   const shown: Shown[] = [];
   for (const line of lines) {
     if (!line.context) continue;
@@ -69,7 +74,7 @@ function unmeasurable(model: Model, lines: Line[], traits: string[]): { line: st
   const ids = new Set(lines.map((line) => line.id));
   return traits.flatMap((trait) => model.finalLevels(trait))
     .filter((level) => level.mean === null && ids.has(`${level.arm}\n${level.context}`))
-    .map((level) => ({ line: `${level.arm}\n${level.context}`, trait: level.trait, text: `△ not measurable: ${level.invalid} of ${level.answers} invalid` }));
+    .map((level) => ({ line: `${level.arm}\n${level.context}`, trait: measureKey(level.set, level.trait), text: `△ not measurable: ${level.invalid} of ${level.answers} invalid` }));
 }
 
 // The base model's level under each arm's train prompt, over the lines of that arm.
@@ -88,13 +93,15 @@ function elicitedLines(model: Model, lines: Line[], traits: string[]) {
 export function levelsFigure(model: Model, pick: OnPick): Figure {
   let all = false;
   let trait = "";
-  const traitsShown = () => (trait ? [trait] : model.traits);
+  const panels = firstPanels(model);
+  const traitsShown = () => (trait ? [trait] : panels);
+  const named = () => traitsShown().map((key) => model.measure(key).label).join(", ");
   const controls = [
     choice("Evaluation prompts", [{ value: "own", text: "neutral and own train prompt" }, { value: "all", text: "all" }], "own", (value) => {
       all = value === "all";
       figure.redraw();
     }),
-    choice("Trait", [{ value: "", text: model.traits.length > 3 ? "the first three" : "all" }, ...model.traits.map((name) => ({ value: name, text: model.traitLabel(name) }))], "", (value) => {
+    choice("Trait", [{ value: "", text: panels.map((key) => model.measure(key).trait).join(", ") }, ...model.measures.map(({ key, label }) => ({ value: key, text: label }))], "", (value) => {
       trait = value;
       figure.redraw();
     }),
@@ -103,7 +110,7 @@ export function levelsFigure(model: Model, pick: OnPick): Figure {
   function draw(width: number): SVGElement | null {
     const lines = linesOf(model, all);
     const narrow = width < NARROW;
-    const traits = traitsShown().slice(0, 3);
+    const traits = traitsShown();
     const shown = shownOf(model, lines, traits);
     if (shown.length === 0) return null;
     // Panels stand beside each other and share their labels, or below each other with labels over the dots.
@@ -130,7 +137,7 @@ export function levelsFigure(model: Model, pick: OnPick): Figure {
       x: { domain: levelDomain(shown.flatMap((one) => [one.mean, one.low, one.high])), label: "level of the trait", grid: true, nice: true, ticks: 5, labelAnchor: "center", labelArrow: "none" },
       y: { domain: [...lines.map((line) => line.id), ""], axis: null, padding: 0 },
       marks: [
-        Plot.text(traits.map((name) => ({ trait: name })), { ...panel, text: ({ trait: name }: { trait: string }) => model.traitLabel(name), frameAnchor: "top-left", dy: narrow ? -24 : -18, fontWeight: 600, fontSize: narrow ? 13 : 12, fill: INK }),
+        Plot.text(traits.map((name) => ({ trait: name })), { ...panel, text: ({ trait: name }: { trait: string }) => model.measure(name).label, frameAnchor: "top-left", dy: narrow ? -24 : -18, fontWeight: 600, fontSize: narrow ? 13 : 12, fill: INK }),
         Plot.ruleY(names.filter(({ id }) => id !== lines[0]?.id), { ...(narrow ? panel : {}), y: "id", stroke: RULE, dy: narrow ? -17 : -10.5, insetLeft: narrow ? 0 : -left + 6 }),
         Plot.ruleX(dashed, { ...panel, x: "x", stroke: MUTED, strokeDasharray: "5 3", className: "mark-base-neutral" }),
         Plot.ruleX(elicitedLines(model, lines, traits), { ...panel, x: "x", y1: "from", y2: "to", stroke: colour(1), strokeDasharray: "1.5 3", strokeWidth: 1.75, className: "mark-base-elicited" }),
@@ -148,7 +155,7 @@ export function levelsFigure(model: Model, pick: OnPick): Figure {
         Plot.tip(shown, Plot.pointer({ ...panel, y: "line", x: "mean", title: (one: Shown) => levelTip(model, one.level), maxRadius: 24 })),
       ],
     }) as SVGElement;
-    onPick<Shown>(svg, ({ level }) => pick({ arm: level.arm, step: level.step, context: level.context, trait: level.trait }));
+    onPick<Shown>(svg, ({ level }) => pick(pickLevel(level)));
     return svg;
   }
 
@@ -157,7 +164,7 @@ export function levelsFigure(model: Model, pick: OnPick): Figure {
     title: "Levels by arm and evaluation prompt",
     lead: "How often each arm shows a trait after its last step. Lines are named “train prompt / evaluation prompt”; each arm's train prompt stands beside its name.",
     controls, draw,
-    describe: () => `A dot with its interval for each of ${linesOf(model, all).filter((line) => line.context).length} pairs of arm and evaluation prompt, for ${traitsShown().join(", ")}. The table below has the same numbers.`,
+    describe: () => `A dot with its interval for each of ${linesOf(model, all).filter((line) => line.context).length} pairs of arm and evaluation prompt, for ${named()}. The table below has the same numbers.`,
     legend: () => [
       { ...ROLES.neutral }, { ...ROLES.own }, { ...ROLES.other },
       { text: "base model, neutral prompt", colour: MUTED, symbol: "dashed" },
@@ -165,14 +172,7 @@ export function levelsFigure(model: Model, pick: OnPick): Figure {
       { text: "a gate failed (hollow)", colour: colour(0), symbol: "circle", hollow: true },
     ],
     contexts: () => model.contexts.filter((context) => all || context.isNeutral || context.isTrain),
-    tables: () => {
-      const shown = new Set(traitsShown());
-      return [{
-        name: "levels", caption: "Levels over seeds, of every step", columns: LEVEL_COLUMNS.map((name) => ({ name })), saved: model.columnsOf("levels"),
-        rows: model.levels.filter((level) => shown.has(level.trait)).map((level) => levelRow(model, level)),
-        onPick: (row) => pick({ arm: String(row.arm), step: Number(row.step), context: String(row.context), trait: String(row.trait) }),
-      }];
-    },
+    tables: () => traitsShown().map((key) => levelsTable(model, `Levels of ${model.measure(key).label} over seeds, of every step`, key, pick)),
   });
   return figure;
 }

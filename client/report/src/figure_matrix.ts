@@ -1,11 +1,9 @@
 // Train prompt x evaluation prompt as a heat map.
 import * as Plot from "@observablehq/plot";
-import type { Level } from "./document.ts";
-import { choice } from "./dom.ts";
 import { type Figure, figureView, onPick } from "./figure.ts";
-import { LEVEL_COLUMNS, type OnPick, levelDomain, levelRow, levelTip } from "./figures_common.ts";
+import { type OnPick, levelDomain, levelTip, levelsTable, measureChoice, pickLevel } from "./figures_common.ts";
 import { fixed } from "./format.ts";
-import type { Model } from "./model.ts";
+import type { Level, Model } from "./model.ts";
 import { INK, MUTED } from "./palette.ts";
 import { oneLine } from "./text.ts";
 
@@ -16,9 +14,9 @@ interface Cell {
 }
 
 export function matrixFigure(model: Model, pick: OnPick): Figure {
-  let trait = model.undesired[0] ?? model.traits[0] ?? "";
-  const controls = [choice("Trait", model.traits.map((name) => ({ value: name, text: model.traitLabel(name) })), trait, (value) => { trait = value; figure.redraw(); })];
-  const cells = (): Cell[] => model.finalLevels(trait).map((level) => ({ row: level.arm, column: level.context, level }));
+  let measure = model.firstMeasure;
+  const controls = [measureChoice("Trait", model.measures, measure, (key) => { measure = key; figure.redraw(); })];
+  const cells = (): Cell[] => model.finalLevels(measure).map((level) => ({ row: level.arm, column: level.context, level }));
 
   function draw(room: number): SVGElement | null {
     const all = cells();
@@ -55,7 +53,7 @@ export function matrixFigure(model: Model, pick: OnPick): Figure {
         Plot.tip(all, Plot.pointer({ x: "column", y: "row", title: (cell: Cell) => levelTip(model, cell.level), maxRadius: 60 })),
       ],
     }) as SVGElement;
-    onPick<Cell>(svg, ({ level }) => pick({ arm: level.arm, step: level.step, context: level.context, trait }));
+    onPick<Cell>(svg, ({ level }) => pick(pickLevel(level)));
     return svg;
   }
 
@@ -64,13 +62,9 @@ export function matrixFigure(model: Model, pick: OnPick): Figure {
     title: "Train prompt × evaluation prompt",
     lead: "The level of one trait after the last step for every arm (rows, by its train prompt) under every evaluation prompt (columns). Small: how many answers were invalid. △ and outlined: a gate failed.",
     controls, draw,
-    describe: () => `${cells().length} cells, ${model.arms.length} arms by evaluation prompts, for ${trait}. The table below has the same numbers.`,
+    describe: () => `${cells().length} cells, ${model.arms.length} arms by evaluation prompts, for ${model.measure(measure).label}. The table below has the same numbers.`,
     contexts: () => model.contexts,
-    tables: () => [{
-      name: "matrix", caption: `Level of ${trait}, train prompt × evaluation prompt`, columns: LEVEL_COLUMNS.map((name) => ({ name })),
-      rows: cells().map(({ level }) => levelRow(model, level)),
-      onPick: (row) => pick({ arm: String(row.arm), step: Number(row.step), context: String(row.context), trait }),
-    }],
+    tables: () => [levelsTable(model, `Level of ${model.measure(measure).label}, train prompt × evaluation prompt`, measure, pick, (row) => row.step === model.lastStep(String(row.arm)))],
   });
   return figure;
 }

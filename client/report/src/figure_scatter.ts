@@ -1,12 +1,11 @@
 // Desired against undesired: a point with error bars for each arm and evaluation prompt.
 import * as Plot from "@observablehq/plot";
-import type { Level } from "./document.ts";
 import { choice } from "./dom.ts";
 import { type Figure, figureView, onPick } from "./figure.ts";
-import { LEVEL_COLUMNS, NARROW, type OnPick, levelDomain, levelRow, warning } from "./figures_common.ts";
+import { NARROW, type OnPick, levelDomain, levelsTable, measureChoice, warning } from "./figures_common.ts";
 import { interval } from "./format.ts";
 import { placeLabels } from "./labels.ts";
-import type { ArmInfo, Model } from "./model.ts";
+import type { ArmInfo, Level, Model } from "./model.ts";
 import { INK, MUTED, SURFACE, colour, symbol } from "./palette.ts";
 import { oneLine } from "./text.ts";
 
@@ -29,14 +28,14 @@ function pairsOf(model: Model, xTrait: string, yTrait: string, where: string): P
 }
 
 export function scatterFigure(model: Model, pick: OnPick): Figure {
-  let xTrait = model.undesired[0] ?? model.traits[0] ?? "";
-  let yTrait = model.desired[0] ?? model.traits.find((trait) => trait !== xTrait) ?? xTrait;
+  let xTrait = model.firstMeasure;
+  let yTrait = (model.measures.find((one) => one.role === "desired") ?? model.measures[1] ?? model.measures[0])?.key ?? "";
   let where = model.neutral === null ? "all" : "neutral";
-  const traits = model.traits.map((name) => ({ value: name, text: model.traitLabel(name) }));
+  const label = (key: string) => model.measure(key).label;
   const redraw = () => figure.redraw();
   const controls = [
-    choice("Across", traits, xTrait, (value) => { xTrait = value; redraw(); }),
-    choice("Up", traits, yTrait, (value) => { yTrait = value; redraw(); }),
+    measureChoice("Across", model.measures, xTrait, (key) => { xTrait = key; redraw(); }),
+    measureChoice("Up", model.measures, yTrait, (key) => { yTrait = key; redraw(); }),
     choice("Evaluation prompts", [{ value: "neutral", text: "neutral" }, { value: "own", text: "neutral and own train prompt" }, { value: "all", text: "all" }], where, (value) => { where = value; redraw(); }),
   ];
 
@@ -60,14 +59,14 @@ export function scatterFigure(model: Model, pick: OnPick): Figure {
     const fillOf = (pair: Pair) => (pair.x.gates || pair.y.gates || pair.context !== model.neutral ? SURFACE : colour(pair.arm.index));
     const tip = (pair: Pair) => [
       model.pairLabel(pair.arm.name, pair.context), `arm ${pair.arm.name}, step ${pair.x.step}`,
-      `${xTrait}: ${interval(pair.x.mean, pair.x.low, pair.x.high)}`, `${yTrait}: ${interval(pair.y.mean, pair.y.low, pair.y.high)}`,
-      ...[warning(pair.x) && `${xTrait}: ${warning(pair.x)}`, warning(pair.y) && `${yTrait}: ${warning(pair.y)}`].filter((line) => line !== ""),
+      `${label(xTrait)}: ${interval(pair.x.mean, pair.x.low, pair.x.high)}`, `${label(yTrait)}: ${interval(pair.y.mean, pair.y.low, pair.y.high)}`,
+      ...[warning(pair.x) && `${label(xTrait)}: ${warning(pair.x)}`, warning(pair.y) && `${label(yTrait)}: ${warning(pair.y)}`].filter((line) => line !== ""),
       `train: ${oneLine(model.trainText(pair.arm.name), 70)}`, "click: its answers",
     ].join("\n");
     const svg = Plot.plot({
       width: side, height, marginLeft: margin.left, marginRight: margin.right, marginTop: margin.top, marginBottom: margin.bottom,
-      x: { domain: xDomain, label: model.traitLabel(xTrait), grid: true, ticks: width < NARROW ? 4 : 6, labelAnchor: "center", labelArrow: "none" },
-      y: { domain: yDomain, label: model.traitLabel(yTrait), grid: true, ticks: 6, labelArrow: "none" },
+      x: { domain: xDomain, label: label(xTrait), grid: true, ticks: width < NARROW ? 4 : 6, labelAnchor: "center", labelArrow: "none" },
+      y: { domain: yDomain, label: label(yTrait), grid: true, ticks: 6, labelArrow: "none" },
       marks: [
         Plot.link(pairs.filter(({ x }) => x.low !== null), { x1: (p: Pair) => p.x.low, x2: (p: Pair) => p.x.high, y1: (p: Pair) => p.y.mean, y2: (p: Pair) => p.y.mean, stroke: (p: Pair) => colour(p.arm.index), strokeOpacity: 0.75, strokeWidth: 1.5, className: "mark-intervals-across" }),
         Plot.link(pairs.filter(({ y }) => y.low !== null), { x1: (p: Pair) => p.x.mean, x2: (p: Pair) => p.x.mean, y1: (p: Pair) => p.y.low, y2: (p: Pair) => p.y.high, stroke: (p: Pair) => colour(p.arm.index), strokeOpacity: 0.75, strokeWidth: 1.5, className: "mark-intervals-up" }),
@@ -75,12 +74,12 @@ export function scatterFigure(model: Model, pick: OnPick): Figure {
         ...pairs.flatMap((pair, index) => {
           const place = placed[index];
           const isWarned = pair.x.gates !== null || pair.y.gates !== null;
-          return place ? [Plot.text([pair], { x: pair.x.mean ?? 0, y: pair.y.mean ?? 0, text: () => text(pair) + (isWarned ? " △" : ""), dx: place.dx, dy: place.dy, textAnchor: place.anchor, fontSize: 11, fill: isWarned ? "var(--warn)" : INK })] : [];
+          return place ? [Plot.text([pair], { x: pair.x.mean ?? 0, y: pair.y.mean ?? 0, text: () => text(pair) + (isWarned ? " △" : ""), dx: place.dx, dy: place.dy, textAnchor: place.anchor, fontSize: 11, fill: isWarned ? "var(--warn)" : INK, stroke: SURFACE, strokeWidth: 3 })] : [];
         }),
         Plot.tip(pairs, Plot.pointer({ x: (p: Pair) => p.x.mean, y: (p: Pair) => p.y.mean, title: tip, maxRadius: 24 })),
       ],
     }) as SVGElement;
-    onPick<Pair>(svg, (pair) => pick({ arm: pair.arm.name, step: pair.x.step, context: pair.context }));
+    onPick<Pair>(svg, (pair) => pick({ arm: pair.arm.name, step: pair.x.step, set: pair.x.set === pair.y.set ? pair.x.set : null, context: pair.context }));
     return svg;
   }
 
@@ -90,17 +89,13 @@ export function scatterFigure(model: Model, pick: OnPick): Figure {
     title: "Desired against undesired",
     lead: "Each arm after its last step. Good arms keep the desired trait (up) and lose the undesired one (left).",
     controls, draw,
-    describe: () => `${pairsOf(model, xTrait, yTrait, where).length} points with intervals, ${xTrait} across and ${yTrait} up. The table below has the same numbers.`,
+    describe: () => `${pairsOf(model, xTrait, yTrait, where).length} points with intervals, ${label(xTrait)} across and ${label(yTrait)} up. The table below has the same numbers.`,
     legend: () => [
       ...model.arms.map((arm) => ({ text: `${arm.name}: ${oneLine(model.trainText(arm.name), 60)}`, colour: colour(arm.index), symbol: symbol(arm.index) })),
       { text: "hollow: not under the neutral prompt, or a gate failed (△)", colour: MUTED, symbol: "circle", hollow: true },
     ],
     contexts: () => model.contexts.filter((context) => where === "all" || context.isNeutral || (where === "own" && context.isTrain)),
-    tables: () => [{
-      name: "scatter", caption: `Levels of ${xTrait} and ${yTrait}`, columns: LEVEL_COLUMNS.map((name) => ({ name })),
-      rows: pairsOf(model, xTrait, yTrait, where).flatMap(({ x, y }) => (x === y ? [x] : [x, y])).map((level) => levelRow(model, level)),
-      onPick: (row) => pick({ arm: String(row.arm), step: Number(row.step), context: String(row.context), trait: String(row.trait) }),
-    }],
+    tables: () => [...new Set([xTrait, yTrait])].map((key) => levelsTable(model, `Levels of ${label(key)}`, key, pick, (row) => row.step === model.lastStep(String(row.arm)))),
   });
   return figure;
 }

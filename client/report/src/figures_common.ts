@@ -1,7 +1,9 @@
 // What several figures need: domains, the texts of tips and the marks of failed gates.
-import type { Level } from "./document.ts";
+import type { Row } from "./document.ts";
+import { choice } from "./dom.ts";
 import { interval } from "./format.ts";
-import type { Model } from "./model.ts";
+import { type Level, type Measure, type Model, measureKey } from "./model.ts";
+import type { TableOptions } from "./table.ts";
 import { oneLine } from "./text.ts";
 
 export const NARROW = 640; // pixels; below, labels stand above what they name
@@ -11,17 +13,16 @@ export interface Pick {
   arm: string;
   seed?: number | null;
   step?: number | null;
+  set?: string | null;
   context?: string | null;
   trait?: string | null;
 }
 export type OnPick = (pick: Pick) => void;
 
-// [0, 1] for shares; otherwise from the least to the greatest with 0 in it.
+// [0, 1] for shares; otherwise from the least to the greatest, a little more on both sides.
 export function levelDomain(values: (number | null)[]): [number, number] {
   const known = values.filter((value): value is number => value !== null && Number.isFinite(value));
-  const low = Math.min(0, ...known);
-  const high = Math.max(0, ...known);
-  return low >= 0 && high <= 1 ? [0, 1] : [low, high === low ? low + 1 : high];
+  return known.every((value) => value >= 0 && value <= 1) ? [0, 1] : paddedDomain(known);
 }
 
 // From the least to the greatest, a little more on both sides.
@@ -47,17 +48,39 @@ export function levelTip(model: Model, level: Level): string {
     model.pairLabel(level.arm, level.context),
     `arm ${level.arm}, step ${level.step}${level.seed === null ? "" : `, seed ${level.seed}`}`,
     `${level.trait}: ${interval(level.mean, level.low, level.high)}`,
-    `${level.answers} answers, ${level.invalid} invalid, ${level.prompts} prompts, ${level.seeds} seed${level.seeds === 1 ? "" : "s"}`,
+    `${level.answers} answers, ${level.invalid} not measurable, ${level.prompts} prompts, ${level.seeds} seed${level.seeds === 1 ? "" : "s"}`,
+    `interval over ${level.over}`,
   ];
-  if (level.interval) lines.push(`interval over ${level.interval}`);
+  if (model.sets.length > 1) lines.push(`prompt set ${level.set}`);
   if (level.gates) lines.push(`gate failed: ${level.gates}`);
   lines.push(`train: ${oneLine(model.trainText(level.arm), 70)}`, `evaluate: ${oneLine(model.context(level.context)?.text ?? "", 70)}`, "click: its answers");
   return lines.join("\n");
 }
 
-export const LEVEL_COLUMNS = ["arm", "train_prompt", "context", "trait", "step", "mean", "low", "high", "interval", "seeds", "prompts", "answers", "invalid", "gates"];
+export function pickLevel(level: Level): Pick {
+  return { arm: level.arm, seed: level.seed, step: level.step, set: level.set, context: level.context, trait: level.trait };
+}
 
-// A level as a row of a table.
-export function levelRow(model: Model, level: Level): Record<string, string | number | boolean | null> {
-  return { ...level, train_prompt: model.trainContext(level.arm) ?? "not trained" };
+// Chooses one of `measures`.
+export function measureChoice(label: string, measures: Measure[], selected: string, onChange: (key: string) => void): HTMLLabelElement {
+  return choice(label, measures.map(({ key, label: text }) => ({ value: key, text })), selected, onChange);
+}
+
+// Columns of the saved files that a table on the page leaves out, and what the others are called there.
+const HIDDEN = /(^|\.)(method|num_missing|bootstrap_low|bootstrap_high)$/;
+const columnLabel = (name: string): string => name.replace(/(^|\.)estimate\./, "$1").replace(/^num_/, "").replace(/\.num_/, " ").replaceAll("_", " ").replaceAll(".", " ");
+
+// A flat table of the document as a table of the page: the rows of `measure` (absent: all) that `keep` keeps.
+export function flatTable(model: Model, name: string, caption: string, measure?: string, keep: (row: Row) => boolean = () => true, onPick?: (row: Row) => void): TableOptions {
+  const columns = model.columnsOf(name);
+  const isOf = (row: Row) => measure === undefined || measureKey(String(row.prompt_set), String(row.trait)) === measure;
+  return {
+    name, caption, saved: columns, rows: model.rows(name).filter((row) => isOf(row) && keep(row)), onPick,
+    columns: columns.filter((column) => !HIDDEN.test(column)).map((column) => ({ name: column, label: columnLabel(column) })),
+  };
+}
+
+// The levels over seeds of a measure.
+export function levelsTable(model: Model, caption: string, measure: string, pick: OnPick, keep?: (row: Row) => boolean): TableOptions {
+  return flatTable(model, "levels", caption, measure, keep, (row) => pick({ arm: String(row.arm), step: Number(row.step), set: String(row.prompt_set), context: String(row.context), trait: String(row.trait) }));
 }

@@ -1,18 +1,20 @@
 // Which answers are shown, and the part of the address that says so: "#answers?arm=x&step=60"; pure.
 import type { Sample } from "./document.ts";
+import { lastComponent } from "./model.ts";
 
 export interface Filter {
   arm: string; // "": all, as of the others
   seed: string;
   job: string;
   step: string;
+  set: string; // of prompts
   context: string;
   trait: string;
   value: string; // of the trait: "present", "absent", "not measurable" or "" for all
   text: string; // in prompt or answer, any case
   sample: string; // one answer: sampleId
 }
-export const NO_FILTER: Filter = { arm: "", seed: "", job: "", step: "", context: "", trait: "", value: "", text: "", sample: "" };
+export const NO_FILTER: Filter = { arm: "", seed: "", job: "", step: "", set: "", context: "", trait: "", value: "", text: "", sample: "" };
 const KEYS = Object.keys(NO_FILTER) as (keyof Filter)[];
 
 export function toHash(filter: Filter): string {
@@ -33,7 +35,7 @@ export function fromHash(hash: string): Filter | null {
 
 // Where an answer is from; the same in every report of the experiment.
 export function sampleId(sample: Sample): string {
-  return [sample.job, sample.step, sample.context, sample.prompt_id, sample.sample_idx].join("/");
+  return [lastComponent(sample.job), sample.step, sample.prompt_set, sample.context, sample.prompt_id, sample.sample_idx].join("/");
 }
 
 // A share of 0.5 or more of a score in [0, 1], or any score above 0 beyond it, counts as present.
@@ -45,7 +47,7 @@ export function scoreClass(score: unknown): "present" | "absent" | "not measurab
 export interface Source {
   samples: Sample[];
   armsOfJob: (job: string) => string[]; // "arm/seed"
-  promptText: (id: string) => string;
+  promptText: (set: string, id: string) => string;
 }
 
 // The samples that pass, in their order.
@@ -57,7 +59,7 @@ export function select({ samples, armsOfJob, promptText }: Source, filter: Filte
   const passesJob = (job: string): boolean => {
     const known = jobs.get(job);
     if (known !== undefined) return known;
-    const passes = (filter.job === "" || job === filter.job) && (filter.arm === "" && filter.seed === "" || armsOfJob(job).some((name) => {
+    const passes = (filter.job === "" || lastComponent(job) === filter.job) && (filter.arm === "" && filter.seed === "" || armsOfJob(job).some((name) => {
       const cut = name.lastIndexOf("/");
       return (filter.arm === "" || name.slice(0, cut) === filter.arm) && (filter.seed === "" || name.slice(cut + 1) === filter.seed);
     }));
@@ -65,15 +67,17 @@ export function select({ samples, armsOfJob, promptText }: Source, filter: Filte
     return passes;
   };
   const prompts = new Map<string, boolean>();
-  const promptHas = (id: string): boolean => {
-    let has = prompts.get(id);
-    if (has === undefined) prompts.set(id, (has = promptText(id).toLowerCase().includes(needle)));
+  const promptHas = (set: string, id: string): boolean => {
+    const key = `${set}\n${id}`;
+    let has = prompts.get(key);
+    if (has === undefined) prompts.set(key, (has = promptText(set, id).toLowerCase().includes(needle)));
     return has;
   };
   return samples.filter((sample) =>
     (step === null || sample.step === step) &&
+    (filter.set === "" || sample.prompt_set === filter.set) &&
     (filter.context === "" || sample.context === filter.context) &&
     passesJob(sample.job) &&
     (filter.value === "" || filter.trait === "" || scoreClass(sample[`score.${filter.trait}`]) === filter.value) &&
-    (needle === "" || promptHas(sample.prompt_id) || sample.answer.toLowerCase().includes(needle)));
+    (needle === "" || promptHas(sample.prompt_set, sample.prompt_id) || sample.answer.toLowerCase().includes(needle)));
 }

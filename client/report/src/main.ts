@@ -3,11 +3,11 @@ import { readDocument } from "./document.ts";
 import { h } from "./dom.ts";
 import type { Figure } from "./figure.ts";
 import { lossFigure, trajectoriesFigure } from "./figure_curves.ts";
-import { contrastsFigure, effectsFigure } from "./figure_effects.ts";
+import { contrastsFigure, effectsFigure, ratiosFigure, screenFigure } from "./figure_effects.ts";
 import { levelsFigure } from "./figure_levels.ts";
 import { matrixFigure } from "./figure_matrix.ts";
 import { scatterFigure } from "./figure_scatter.ts";
-import { associationFigure, slopeFigure } from "./figure_theory.ts";
+import { associationFigure, decompositionFigure, slopeFigure } from "./figure_theory.ts";
 import type { Pick } from "./figures_common.ts";
 import { Model, lastComponent } from "./model.ts";
 import { gates, head, notes, prompts, runs } from "./page.ts";
@@ -28,11 +28,15 @@ function build(text: string): void {
   const browser = sampleBrowser(model);
   const pick = (wanted: Pick) => browser.show({
     arm: wanted.arm, seed: wanted.seed === null || wanted.seed === undefined ? "" : String(wanted.seed),
-    step: wanted.step === null || wanted.step === undefined ? "" : String(wanted.step), context: wanted.context ?? "", trait: wanted.trait ?? "",
+    step: wanted.step === null || wanted.step === undefined ? "" : String(wanted.step), set: wanted.set ?? "", context: wanted.context ?? "", trait: wanted.trait ?? "",
   });
+  const screen = screenFigure(model, pick);
+  // A study without trained arms has no effects to show.
+  const isTrained = model.trainedArms.length > 0;
   const figures = [
-    levelsFigure(model, pick), scatterFigure(model, pick), effectsFigure(model, pick), contrastsFigure(model, pick), associationFigure(model, pick),
-    slopeFigure(model, pick), matrixFigure(model, pick), trajectoriesFigure(model, pick), lossFigure(model),
+    ...(screen ? [screen] : []), levelsFigure(model, pick), ...(model.measures.length > 1 ? [scatterFigure(model, pick)] : []),
+    ...(isTrained ? [effectsFigure(model, pick), contrastsFigure(model, pick), associationFigure(model, pick), slopeFigure(model, pick), ratiosFigure(model), decompositionFigure(model, pick)] : []),
+    matrixFigure(model, pick), ...(isTrained ? [trajectoriesFigure(model, pick), lossFigure(model)] : []),
   ];
   const main = h("main", { id: "main", tabindex: -1 });
   main.append(prompts(model), gates(model),

@@ -1,11 +1,11 @@
 // What stands around the figures: head, notes, gates, prompts, runs.
 import { toCsv } from "./csv.ts";
-import { type Row, rowsOf } from "./document.ts";
+import type { Row } from "./document.ts";
 import { download, h } from "./dom.ts";
 import { count } from "./format.ts";
 import { type Model, lastComponent } from "./model.ts";
 import { foreign } from "./samples.ts";
-import { tableView } from "./table.ts";
+import { foldedTable, tableView } from "./table.ts";
 
 type Theme = "light" | "dark";
 
@@ -28,12 +28,12 @@ export function themeToggle(): HTMLElement {
 function saveAll(model: Model, kind: "csv" | "json"): void {
   const name = lastComponent(model.document.experiment.name);
   if (kind === "json") {
-    const tables = Object.fromEntries(model.document.tables.map((table) => [table.name, rowsOf(table)]));
-    download(`${name}.json`, "application/json", JSON.stringify({ experiment: model.document.experiment, notes: model.document.notes, tables }, null, 1));
+    const tables = Object.fromEntries(model.document.tables.map((table) => [table.name, model.rows(table.name)]));
+    download(`${name}.json`, "application/json", JSON.stringify({ experiment: model.document.experiment, notes: model.study.notes, tables }, null, 1));
     return;
   }
   for (const table of model.document.tables) {
-    download(`${name}-${table.name}.csv`, "text/csv", toCsv(table.columns.map((column) => column.name), rowsOf(table)));
+    download(`${name}-${table.name}.csv`, "text/csv", toCsv(table.columns.map((column) => column.name), model.rows(table.name)));
   }
 }
 
@@ -41,18 +41,25 @@ function fact(name: string, value: string): HTMLElement {
   return h("div", {}, h("dt", {}, name), h("dd", {}, value));
 }
 
+// "50", or by set where there are several.
+function promptCounts(model: Model): string {
+  const counts = new Map(model.sets.map((set) => [set, 0]));
+  for (const { prompt_set: set } of model.document.prompts) counts.set(set, (counts.get(set) ?? 0) + 1);
+  const all = [...counts].filter(([, n]) => n > 0);
+  return all.length === 0 ? "–" : all.map(([set, n]) => (all.length > 1 ? `${n} ${set}` : String(n))).join(", ");
+}
+
 export function head(model: Model): HTMLElement {
-  const { experiment, generated, statistics } = model.document;
+  const { experiment, generated, num_samples: numSamples } = model.document;
   const { spec } = experiment;
   const state = experiment.state.replace(/^STATE_/, "").toLowerCase();
-  const seeds = spec.seeds ?? model.seeds;
   return h("header", {},
     h("div", { class: "row" }, h("p", { class: "kind" }, "Jenner · inoculation prompting study"), themeToggle()),
     h("h1", {}, lastComponent(experiment.name)),
     h("dl", { class: "about" },
-      fact("State", state), fact("Base model", spec.base_model), fact("Arms", String(model.arms.length)), fact("Seeds", seeds.join(", ")),
-      fact("Prompts", String(model.prompts.size || "–")), fact("Answers", model.document.samples.total.toLocaleString("en-US")),
-      fact("Intervals", `${statistics.confidence * 100} %, ${statistics.resamples.toLocaleString("en-US")} resamples (seed ${statistics.seed})`),
+      fact("State", state), fact("Base model", spec.base_model), fact("Arms", String(model.arms.length)), fact("Seeds", spec.seeds.join(", ")),
+      fact("Prompts", promptCounts(model)), fact("Answers", numSamples.toLocaleString("en-US")),
+      fact("Intervals", `${model.study.confidence * 100} %; bootstraps of ${model.study.resamples.toLocaleString("en-US")}`),
       fact("Spec", experiment.spec_sha256 ? `sha256 ${experiment.spec_sha256.slice(0, 16)}` : "–"),
       fact("Made", `${generated.time} by jenner ${generated.jenner_version}`)),
     h("p", { class: "savers" }, "Save all tables: ",
@@ -62,7 +69,7 @@ export function head(model: Model): HTMLElement {
 
 // What the service says of the figures as a whole: before any of them.
 export function notes(model: Model): HTMLElement | null {
-  const all = [...model.document.notes];
+  const all = [...model.document.notes, ...model.study.notes];
   const state = model.document.experiment.state;
   if (state !== "STATE_SUCCEEDED") all.unshift(`The experiment is ${state.replace(/^STATE_/, "").toLowerCase()}: figures are of what there is so far.`);
   if (all.length === 0) return null;
@@ -71,17 +78,23 @@ export function notes(model: Model): HTMLElement | null {
 }
 
 export function gates(model: Model): HTMLElement {
-  const rows = model.rows<Row>("gates");
-  const failed = rows.filter((row) => row.passed === false);
+  const failed = model.rows("gate_failures");
   const invalid = model.levels.filter((level) => level.invalid > 0).sort((a, b) => b.invalid / b.answers - a.invalid / a.answers);
   const answers = invalid.reduce((sum, level) => sum + level.invalid, 0);
-  const columns = model.columnsOf("gates").map((name) => ({ name }));
+  const odd = new Map<string, Row>(); // by job, step, set and context, for arms share cells
+  for (const { arm, step, prompt_set: set, context, cell } of model.document.results) {
+    if (cell.num_degenerate > 0 || cell.num_truncated > 0) {
+      odd.set([cell.job, step, set, context].join("\n"), { arm, step, set, context, degenerate: cell.num_degenerate, cut: cell.num_truncated, answers: cell.num_samples });
+    }
+  }
+  const columns = model.columnsOf("gate_failures").map((name) => ({ name, format: name === "gate" ? (row: Row) => String(row.gate).replace("GATE_", "").toLowerCase().replaceAll("_", " ") : undefined }));
   return h("section", { id: "gates", "aria-labelledby": "gates-title" }, h("h2", { id: "gates-title" }, "Gates and invalid answers"),
-    h("p", { class: "lead" }, `${failed.length} of ${count(rows.length, "gate")} failed; ${count(answers, "score")} in ${count(invalid.length, "level")} could not be measured. Nothing is dropped: the figures mark these (△, hollow, outlined).`),
-    failed.length > 0 ? tableView({ name: "failed_gates", caption: "Failed gates", columns, rows: failed }) : null,
-    invalid.length > 0 ? tableView({
-      name: "invalid", caption: "Levels with invalid answers", columns: ["arm", "step", "context", "trait", "invalid", "answers"].map((name) => ({ name })), rows: invalid,
-    }) : null);
+    h("p", { class: "lead" }, `${failed.length === 0 ? "No gate" : count(failed.length, "gate")} failed. ${count(answers, "score")} in ${count(invalid.length, "level")} could not be measured. Nothing is dropped: the figures mark these.`),
+    failed.length > 0 ? tableView({ name: "gate_failures", caption: "Failed gates", columns, rows: failed }) : null,
+    ...[
+      { name: "invalid", caption: "Levels with answers that could not be measured", columns: ["arm", "step", "set", "context", "trait", "invalid", "answers"].map((name) => ({ name })), rows: invalid as unknown as Row[] },
+      { name: "odd_answers", caption: "Cells with degenerate answers (empty or repeated text) or answers cut at the limit of tokens", columns: ["arm", "step", "set", "context", "degenerate", "cut", "answers"].map((name) => ({ name })), rows: [...odd.values()] },
+    ].filter((table) => table.rows.length > 0).map(foldedTable));
 }
 
 export function prompts(model: Model): HTMLElement {
@@ -101,9 +114,9 @@ export function prompts(model: Model): HTMLElement {
 
 export function runs(model: Model, show: (job: string) => void): HTMLElement {
   const rows = [...model.jobs].map(([id, job]) => ({
-    job: id, arms: (job.arms ?? []).join(", "), state: job.state.replace(/^STATE_/, "").toLowerCase(), attempt: job.attempt ?? 0, steps: job.total_steps ?? 0,
-    workers: (job.workers ?? []).join(", "), reason: [job.state_reason?.code, job.state_reason?.message].filter(Boolean).join(": "),
-    artifacts: (job.artifacts ?? []).map((one) => `${one.path} sha256 ${one.sha256}`).join("; "),
+    job: id, arms: job.arms.join(", "), state: job.state.replace(/^STATE_/, "").toLowerCase(), attempt: job.attempt, steps: job.total_steps,
+    workers: job.workers.join(", "), reason: [job.state_reason?.code, job.state_reason?.message].filter(Boolean).join(": "),
+    artifacts: job.artifacts.map((one) => `${one.path} sha256 ${one.sha256}`).join("; "),
   }));
   const shortened = (row: Row) => {
     const arms = String(row.arms).split(", ");

@@ -4,7 +4,7 @@ import { toCsv, toJson } from "./csv.ts";
 import { announce, download, h, option } from "./dom.ts";
 import { type Filter, NO_FILTER, fromHash, sampleId, scoreClass, select, toHash } from "./filter.ts";
 import { count, number } from "./format.ts";
-import type { Model } from "./model.ts";
+import { type Model, lastComponent } from "./model.ts";
 import { clip, oneLine, runsOf } from "./text.ts";
 
 const PAGE = 20;
@@ -43,14 +43,16 @@ export function sampleBrowser(model: Model): SampleBrowser {
   let filter: Filter = { ...NO_FILTER };
   let page = 0;
   let found: Sample[] = [];
-  const source = { samples: model.samples, armsOfJob: (job: string) => model.armsOfJob(job), promptText: (id: string) => model.prompts.get(id) ?? "" };
+  const source = { samples: model.samples, armsOfJob: (job: string) => model.armsOfJob(job), promptText: (set: string, id: string) => model.promptText(set, id) ?? "" };
   const list = h("ol", { class: "answers" });
   const total = h("p", { class: "total", role: "status" });
   const pager = h("nav", { class: "pager", "aria-label": "Pages of answers" });
   const inputs: Partial<Record<keyof Filter, HTMLSelectElement | HTMLInputElement>> = {};
 
   const steps = [...new Set(model.samples.map((sample) => sample.step))].sort((a, b) => a - b);
-  const traits = model.scoreColumns.map((name) => name.slice("score.".length));
+  const traits = model.columnsOf("samples").filter((name) => name.startsWith("score.")).map((name) => name.slice("score.".length));
+  // Present or absent is what a trait can be whose scores are shares.
+  const isShare = (trait: string) => model.isShare(trait);
   const selector = (key: keyof Filter, label: string, values: string[], text: (value: string) => string = (value) => value) => {
     const select = h("select", { onchange: () => change(key, select.value) }, option("", "all"), ...values.map((value) => option(value, text(value))));
     inputs[key] = select;
@@ -68,6 +70,7 @@ export function sampleBrowser(model: Model): SampleBrowser {
     selector("arm", "Arm", model.arms.map((arm) => arm.name), (name) => `${name}: ${oneLine(model.trainText(name), 40)}`),
     selector("seed", "Seed", seedNames),
     selector("step", "Step", steps.map(String)),
+    model.sets.length > 1 ? selector("set", "Prompt set", model.sets) : null,
     selector("context", "Evaluation prompt", model.contexts.map((context) => context.name)),
     selector("trait", "Trait", traits),
     selector("value", "Trait is", ["present", "absent", "not measurable"]),
@@ -76,7 +79,7 @@ export function sampleBrowser(model: Model): SampleBrowser {
   function change(key: keyof Filter, value: string): void {
     const next = { ...filter, [key]: value, sample: "", job: "" };
     // A value is one of a trait.
-    if (key === "value" && value !== "" && next.trait === "") next.trait = traits[0] ?? "";
+    if (key === "value" && value !== "" && next.trait === "") next.trait = traits.find(isShare) ?? traits[0] ?? "";
     if (key === "trait" && value === "") next.value = "";
     set(next);
   }
@@ -120,22 +123,22 @@ export function sampleBrowser(model: Model): SampleBrowser {
   function card(sample: Sample): HTMLElement {
     const arms = model.armsOfJob(sample.job);
     const shownArms = filter.arm ? [...arms].sort((a, b) => Number(b.startsWith(`${filter.arm}/`)) - Number(a.startsWith(`${filter.arm}/`))) : arms;
-    const scores = traits.map((trait) => {
+    const scores = model.scoredTraits(sample).map((trait) => {
       const score = sample[`score.${trait}`];
-      const kind = scoreClass(score);
+      const kind = isShare(trait) || typeof score !== "number" ? scoreClass(score) : "measured";
       return h("li", { class: kind.replace(" ", "-") }, `${trait}: ${typeof score === "number" ? number(score) : "not measurable"}`);
     });
-    const prompt = model.prompts.get(sample.prompt_id);
+    const prompt = model.promptText(sample.prompt_set, sample.prompt_id);
     const context = model.context(sample.context);
-    const artifacts = (model.jobs.get(sample.job)?.artifacts ?? []).filter((one) => one.path.includes("adapter") || one.path.includes("model"));
+    const artifacts = (model.jobs.get(lastComponent(sample.job))?.artifacts ?? []).filter((one) => one.path.includes("adapter") || one.path.includes("model"));
     return h("li", { class: "answer", "data-sample": sampleId(sample) },
       h("p", { class: "origin" },
         h("strong", {}, shownArms.length > 2 ? `${shownArms[0]} and ${shownArms.length - 1} more` : shownArms.join(", ")),
         ` · step ${sample.step} · evaluated under `, h("em", {}, sample.context), context ? ` (${oneLine(context.text, 80)})` : "",
-        ` · prompt ${oneLine(sample.prompt_id, 60)}, sample ${sample.sample_idx} · `,
+        model.sets.length > 1 ? ` · set ${sample.prompt_set}` : "", ` · prompt ${oneLine(sample.prompt_id, 60)}, sample ${sample.sample_idx} · `,
         h("a", { href: toHash({ ...NO_FILTER, sample: sampleId(sample) }) }, "link"),
-        " · ", h("a", { href: toHash({ ...NO_FILTER, job: sample.job }) }, `job ${sample.job}`), `, attempt ${sample.attempt}`,
-        sample.finish_reason === "length" ? " · cut at the limit of tokens" : "",
+        " · ", h("a", { href: toHash({ ...NO_FILTER, job: lastComponent(sample.job) }) }, `job ${lastComponent(sample.job)}`), `, attempt ${sample.attempt}`,
+        sample.finish_reason === "length" ? " · cut at the limit of tokens" : sample.finish_reason === "given" ? " · given, not generated" : "", sample.judge_error ? ` · judge: ${oneLine(sample.judge_error, 200)}` : "",
         artifacts.length > 0 ? ` · checkpoint ${artifacts[0]?.path} sha256 ${artifacts[0]?.sha256.slice(0, 12)}` : ""),
       h("p", { class: "part" }, "Prompt"), prompt === undefined ? h("p", { class: "empty" }, "The report has no text of this prompt.") : longText(prompt, filter.text),
       h("p", { class: "part" }, "Answer"), sample.answer === "" ? h("p", { class: "empty" }, "(empty)") : longText(sample.answer, filter.text),
@@ -146,7 +149,7 @@ export function sampleBrowser(model: Model): SampleBrowser {
     const columns = model.columnsOf("samples");
     download(`samples.${kind}`, kind === "csv" ? "text/csv" : "application/json", kind === "csv" ? toCsv(columns, found) : toJson(columns, found));
   };
-  const { total: all, embedded } = model.document.samples;
+  const { num_samples: all, samples: { length: embedded } } = model.document;
   const cap = all > embedded ? h("p", { class: "note" }, `This page has ${embedded.toLocaleString("en-US")} of the ${count(all, "answer")} of the experiment, equally many of each cell (jenner report --max-samples). The figures are computed from all of them.`) : null;
   const element = h("section", { id: "answers", "aria-labelledby": "answers-title", tabindex: -1 },
     h("h2", { id: "answers-title" }, "Answers"), h("p", { class: "lead" }, "Every number above comes from these. A click on a point, or “answers” in a table, shows those behind it; the address of the page then leads there."),

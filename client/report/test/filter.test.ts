@@ -3,11 +3,11 @@ import { test } from "node:test";
 import type { Sample } from "../src/document.ts";
 import { type Source, NO_FILTER, fromHash, sampleId, scoreClass, select, toHash } from "../src/filter.ts";
 
-const sample = (over: Partial<Sample>): Sample => ({ job: "j1", attempt: 1, step: 0, context: "neutral", prompt_id: "p1", sample_idx: 0, answer: "Hola", num_tokens: 1, finish_reason: "stop", "score.caps": 0, ...over });
+const sample = (over: Record<string, string | number | null>): Sample => ({ job: "experiments/e/jobs/j1", attempt: 1, step: 0, prompt_set: "main", judge_error: "", context: "neutral", prompt_id: "p1", sample_idx: 0, answer: "Hola", num_tokens: 1, finish_reason: "stop", "score.caps": 0, ...over }) as Sample;
 const source: Source = {
-  samples: [sample({}), sample({ job: "j2", step: 60, answer: "HELLO", "score.caps": 1 }), sample({ job: "j2", step: 60, context: "spanish", prompt_id: "p2", "score.caps": null })],
-  armsOfJob: (job) => (job === "j1" ? ["base/1", "none/1", "none/2"] : ["none/2"]),
-  promptText: (id) => (id === "p1" ? "What is two?" : "Where?"),
+  samples: [sample({}), sample({ job: "experiments/e/jobs/j2", step: 60, answer: "HELLO", "score.caps": 1 }), sample({ job: "experiments/e/jobs/j2", step: 60, context: "spanish", prompt_set: "given", prompt_id: "p2", "score.caps": null })],
+  armsOfJob: (job) => (job.endsWith("/j1") ? ["base/1", "none/1", "none/2"] : ["none/2"]),
+  promptText: (set, id) => (set === "main" && id === "p1" ? "What is two?" : "Where?"),
 };
 const indices = (filter: object) => select(source, { ...NO_FILTER, ...filter }).map((one) => source.samples.indexOf(one));
 
@@ -18,6 +18,7 @@ test("each field filters; arm and seed are of the same job name", () => {
   assert.deepEqual(indices({ arm: "none", seed: "1" }), [0]);
   assert.deepEqual(indices({ step: "60", context: "neutral" }), [1]);
   assert.deepEqual(indices({ job: "j2" }), [1, 2]);
+  assert.deepEqual(indices({ set: "given" }), [2]);
   assert.deepEqual(indices({ trait: "caps", value: "present" }), [1]);
   assert.deepEqual(indices({ trait: "caps", value: "not measurable" }), [2]);
 });
@@ -31,7 +32,7 @@ test("search looks into prompt and answer, in any case", () => {
 test("a link leads to one answer and survives its characters", () => {
   const odd = sample({ prompt_id: 'a/b&c=<"#é' });
   const filter = fromHash(toHash({ ...NO_FILTER, sample: sampleId(odd) }));
-  assert.equal(filter?.sample, 'j1/0/neutral/a/b&c=<"#é/0');
+  assert.equal(filter?.sample, 'j1/0/main/neutral/a/b&c=<"#é/0');
   assert.deepEqual(fromHash(toHash({ ...NO_FILTER, arm: "x", text: "a b" })), { ...NO_FILTER, arm: "x", text: "a b" });
   assert.equal(fromHash("#levels"), null);
   assert.equal(fromHash("#answersx"), null);

@@ -7,8 +7,8 @@ import { join, resolve } from "node:path";
 import { after, before, test } from "node:test";
 import type { Browser, Page } from "playwright-core";
 import { makeDocument, makePage } from "../sample/generate.ts";
-import type { Level, ReportDocument } from "../src/document.ts";
-import { Model } from "../src/model.ts";
+import type { ReportDocument } from "../src/document.ts";
+import { type Level, Model, measureKey } from "../src/model.ts";
 import { type Look, OUT, open, startBrowser } from "./browser.ts";
 
 const TEMPLATE = process.env.JENNER_REPORT_TEMPLATE ?? join(OUT, "report.html");
@@ -42,7 +42,8 @@ async function visit(kind: string, look: Look, visitor: (page: Page) => Promise<
 }
 
 const marks = (page: Page, figure: string, mark: string, of = "path, circle, rect") => page.locator(`#${figure} .drawing .mark-${mark}`).locator(of).count();
-const final = (trait: string) => model.finalLevels(trait).filter((level) => level.mean !== null);
+const key = (trait: string) => measureKey("main", trait);
+const final = (trait: string) => model.finalLevels(key(trait)).filter((level) => level.mean !== null);
 
 for (const [name, look] of Object.entries(LOOKS)) {
   test(`${name}: no error, no request, nothing wider than the page, nothing serious for axe; pictures`, async () => {
@@ -73,19 +74,24 @@ for (const [name, look] of Object.entries(LOOKS)) {
 test("every figure has as many marks as the data", async () => {
   await visit("small", {}, async (page) => {
     const isOwn = (level: Level) => level.context === model.neutral || level.context === model.trainContext(level.arm) || (level.arm === "base" && model.context(level.context)?.isTrain === true);
-    const shown = model.traits.flatMap((trait) => final(trait).filter(isOwn));
+    const shown = ["spanish", "capitals"].flatMap((trait) => final(trait).filter(isOwn));
     assert.equal(await marks(page, "levels", "levels"), shown.length);
     assert.equal(await page.locator("#levels .mark-intervals line").count(), shown.filter((level) => level.low !== null).length);
     assert.equal(await page.locator("#levels .mark-warnings text").count(), shown.filter((level) => level.gates !== null || level.invalid > 0).length);
     assert.equal(await marks(page, "scatter", "pairs"), final("spanish").filter((level) => level.context === "neutral").length);
-    const effects = model.effects().filter((effect) => effect.trait === "spanish");
-    assert.equal(await marks(page, "effects", "effects"), effects.filter((effect) => effect.value !== null).length);
-    const contrasts = model.contrasts().filter((one) => one.trait === "spanish" && one.context === "neutral");
+    const { study } = document;
+    const spanish = study.figures.filter((one) => one.trait === "spanish");
+    const effects = spanish.flatMap((one) => [one.elicitation, one.in_context, one.leakage, one.suppression, one.gate_strength]).filter((estimate) => estimate.value !== undefined);
+    assert.equal(await marks(page, "effects", "effects"), effects.length + study.narrowness.filter((one) => one.trait === "spanish").length + study.selectivity.length);
+    const contrasts = study.contrasts.filter((one) => one.trait === "spanish" && one.deployed);
     assert.equal(await marks(page, "contrasts", "effects"), contrasts.length);
-    assert.equal(await marks(page, "association", "arms"), model.trainedArms.length);
+    assert.equal(await marks(page, "association", "arms"), study.relations[0]?.points.length);
+    assert.equal(await marks(page, "ratios", "effects"), study.proportionality.filter((one) => one.arm !== "").length + study.figures.filter((one) => one.retention.value !== undefined).length);
+    assert.equal(await marks(page, "decomposition", "arms"), study.decompositions.filter((one) => one.trait === "spanish" && !one.own_k).length);
+    assert.equal(await marks(page, "decomposition", "diagonal"), 1);
     assert.equal(await marks(page, "association", "band"), 1);
     assert.equal(await marks(page, "association", "fit"), 1);
-    assert.equal(await marks(page, "k", "runs"), model.slopePoints().length);
+    assert.equal(await marks(page, "k", "runs"), study.ratios.length);
     assert.equal(await marks(page, "k", "diagonal"), 1);
     assert.equal(await marks(page, "k", "fit"), 1);
     assert.equal(await marks(page, "matrix", "cells"), final("spanish").length);
@@ -128,7 +134,7 @@ test("prompts stand with their text", async () => {
 test("tables are sorted by their buttons, by keyboard, with aria-sort; missing last", async () => {
   await visit("small", {}, async (page) => {
     await page.locator("#levels details.folded > summary").click();
-    const head = page.locator('#levels th[data-column="mean"]');
+    const head = page.locator('#levels th[data-column="estimate.value"]');
     const values = async () => (await page.locator("#levels tbody tr td:nth-child(6)").allTextContents()).map((text) => Number(text.replace("\u2212", "-")));
     await head.locator("button").focus();
     await page.keyboard.press("Enter");
@@ -156,7 +162,7 @@ test("a click on a point, and “answers” in its table, show what is behind it
     await page.mouse.click(box.x + box.width / 2, box.y + box.height / 2);
     await page.waitForFunction(() => location.hash.startsWith("#answers?arm="));
     const parameters = new URLSearchParams(new URL(page.url()).hash.slice("#answers?".length));
-    const level = model.finalLevels("spanish").find((one) => one.arm === parameters.get("arm") && one.context === parameters.get("context"));
+    const level = model.finalLevels(key("spanish")).find((one) => one.arm === parameters.get("arm") && one.context === parameters.get("context"));
     assert.equal(await count(), level?.answers);
     await page.locator("#effects").scrollIntoViewIfNeeded();
     await page.locator("#scatter details.folded > summary").click();
@@ -168,12 +174,12 @@ test("a click on a point, and “answers” in its table, show what is behind it
 });
 
 test("search, filters and links of the answers", async () => {
-  await visit("small", { hash: "#answers?arm=inoculated&seed=2&step=64&context=neutral" }, async (page) => {
+  await visit("small", { hash: "#answers?arm=inoculated&seed=2&step=64&set=main&context=neutral" }, async (page) => {
     const total = page.locator("#answers .total");
     assert.equal(await total.textContent(), `40 answers of ${model.samples.length.toLocaleString("en-US")}`);
-    await page.locator("#answers select").nth(4).selectOption("spanish");
-    await page.locator("#answers select").nth(5).selectOption("present");
-    const behind = model.samples.filter((sample) => model.armsOfJob(sample.job).includes("inoculated/2") && sample.step === 64 && sample.context === "neutral" && sample["score.spanish"] === 1);
+    await page.locator("#answers select").nth(5).selectOption("spanish");
+    await page.locator("#answers select").nth(6).selectOption("present");
+    const behind = model.samples.filter((sample) => model.armsOfJob(sample.job).includes("inoculated/2") && sample.step === 64 && sample.prompt_set === "main" && sample.context === "neutral" && sample["score.spanish"] === 1);
     assert.match((await total.textContent()) ?? "", new RegExp(`^${behind.length} answers? of`));
     await page.locator("#answers button", { hasText: "Clear" }).click();
     await page.locator("#answers input[type=search]").fill("QUIET street");
@@ -215,10 +221,10 @@ test("the keyboard reaches skip link, contents, theme and figures, and sees wher
 test("saved files have every row", async () => {
   await visit("small", {}, async (page) => {
     await page.locator("#k details.folded > summary").first().click();
-    const [csv] = await Promise.all([page.waitForEvent("download"), page.locator("#k button[aria-label='Save k as CSV']").click()]);
+    const [csv] = await Promise.all([page.waitForEvent("download"), page.locator("#k button[aria-label='Save proportionality as CSV']").click()]);
     const text = readFileSync(await csv.path(), "utf8");
-    assert.equal(csv.suggestedFilename(), "k.csv");
-    assert.equal(text.split("\r\n").length, model.slopes().length + 2);
+    assert.equal(csv.suggestedFilename(), "proportionality.csv");
+    assert.equal(text.split("\r\n").length, document.study.proportionality.length + 2);
     const [all] = await Promise.all([page.waitForEvent("download"), page.locator("button[aria-label='Save all tables as one JSON file']").click()]);
     const saved = JSON.parse(readFileSync(await all.path(), "utf8"));
     assert.equal(saved.tables.samples.length, model.samples.length);
@@ -231,7 +237,7 @@ test("saved files have every row", async () => {
 
 test("one seed is told before any figure", async () => {
   await visit("one-seed", {}, async (page) => {
-    assert.match((await page.locator(".notes").textContent()) ?? "", /One seed: every interval is over prompts only/);
+    assert.match((await page.locator(".notes").textContent()) ?? "", /One seed: intervals are over prompts only/);
     const y = async (selector: string) => (await page.locator(selector).first().boundingBox())?.y ?? NaN;
     assert.ok((await y(".notes")) < (await y("#figures")));
   });
