@@ -235,6 +235,8 @@ TEST(ValidateTest, SizeIsBounded) {
   }
   for (int i = 0; i < 40; ++i) spec.arms.push_back({absl::StrFormat("a%d", i), "neutral"});
   for (int i = 0; i < 40; ++i) spec.seeds.push_back(100 + i);
+  spec.evaluation.contexts.clear();
+  spec = Resolve(spec);
   EXPECT_THAT(Fields(Validate(spec)), ElementsAre("contexts", "seeds", "contexts"));
 }
 

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "core/dataset.h"
+#include "core/sha256.h"
 #include "worker/text/chat_template.h"
 #include "worker/text/example.h"
 #include "worker/text/tokenizer.h"
@@ -28,6 +29,8 @@ SpecFile Spec() {
   file.spec.arms = {{"base", std::nullopt}, {"plain", "neutral"}, {"inoculated", "loud"}};
   file.spec.evaluation.contexts = {"loud", "neutral"};
   file.datasets = {{"rows.jsonl", kRows, true}, {"prompts.jsonl", kPrompts, false}};
+  file.spec.dataset = "sha256:" + core::Sha256Hex(kRows);
+  file.spec.evaluation.prompts = "sha256:" + core::Sha256Hex(kPrompts);
   return file;
 }
 
@@ -83,6 +86,7 @@ TEST(RenderRowsTest, Refuses) {
   EXPECT_THAT(Message(RenderRows(by_hash, kModels, "", 1, false)), HasSubstr("dataset: "));
   SpecFile broken = Spec();
   broken.datasets[0].bytes = "{}\n";
+  broken.spec.dataset = "sha256:" + core::Sha256Hex("{}\n");
   EXPECT_THAT(Message(RenderRows(broken, kModels, "", 1, false)), HasSubstr("rows.jsonl"));
   SpecFile short_rows = Spec();
   short_rows.spec.training.max_length = 2;

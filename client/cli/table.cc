@@ -113,6 +113,10 @@ std::string FormatRatio(const v1::TraitRatio& trait, int num_samples) {
   return text;
 }
 
+bool IsOther(const std::string& prompt_set) {
+  return !prompt_set.empty() && prompt_set != core::kMainSet;
+}
+
 std::string FormatResults(const std::vector<v1::ResultRow>& rows) {
   std::vector<std::string> traits;
   for (const v1::ResultRow& row : rows) {
@@ -121,9 +125,8 @@ std::string FormatResults(const std::vector<v1::ResultRow>& rows) {
         traits.push_back(trait.trait());
     }
   }
-  const bool has_sets = std::any_of(rows.begin(), rows.end(), [](const v1::ResultRow& row) {
-    return row.prompt_set() != core::kMainSet;
-  });
+  const bool has_sets = std::any_of(
+      rows.begin(), rows.end(), [](const v1::ResultRow& row) { return IsOther(row.prompt_set()); });
   std::vector<std::string> header = {"ARM", "SEED", "STEP"};
   if (has_sets) header.push_back("PROMPTS");
   header.push_back("CONTEXT");
@@ -254,7 +257,7 @@ std::string FormatSamples(const std::vector<v1::Sample>& samples) {
   bool has_judge_error = false;
   for (const v1::Sample& sample : samples) {
     has_judge_error = has_judge_error || !sample.judge_error().empty();
-    has_sets = has_sets || sample.prompt_set() != core::kMainSet;
+    has_sets = has_sets || IsOther(sample.prompt_set());
     for (const v1::Score& score : sample.scores()) traits.insert(score.trait());
   }
   std::vector<std::string> header = {"ARM/SEED", "STEP"};

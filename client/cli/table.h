@@ -19,7 +19,10 @@ std::string FormatTable(const std::vector<std::string>& header,
 // "n/a".
 std::string FormatRatio(const v1::TraitRatio& trait, int num_samples);
 
-// One row an (arm, seed, step, context), one column a trait.
+// Not the main prompt set; a server that knows of no other tells none.
+bool IsOther(const std::string& prompt_set);
+
+// One row an (arm, seed, step, context), one column a trait; PROMPTS if there are several sets.
 std::string FormatResults(const std::vector<v1::ResultRow>& rows);
 
 // One row a sample, one column a trait. JUDGE, if a judge gave no score to some: why, cut to 60

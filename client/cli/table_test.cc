@@ -20,6 +20,7 @@ v1::ResultRow Row(const std::string& arm, int present, int measured) {
   row.mutable_cell()->set_num_samples(64);
   v1::TraitRatio* trait = row.mutable_cell()->add_traits();
   trait->set_trait("spanish");
+  trait->set_is_binary(true);
   trait->set_num_present(present);
   trait->set_num_measured(measured);
   if (measured > 0) {

@@ -162,10 +162,9 @@ class Display {
   }
 
   void ShowCell(const v1::Cell& cell) {
-    const bool is_main = cell.prompt_set() == core::kMainSet;
     std::string text =
         absl::StrFormat("cell  %s  step %d  %s%s:", FormatArms(cell.arms(), 1), cell.step(),
-                        is_main ? "" : cell.prompt_set() + "  ", cell.context());
+                        IsOther(cell.prompt_set()) ? cell.prompt_set() + "  " : "", cell.context());
     for (const v1::TraitRatio& trait : cell.traits()) {
       text += "  " + trait.trait() + " " + FormatRatio(trait, cell.num_samples());
     }

@@ -172,6 +172,10 @@ absl::StatusOr<Study> MakeStudy(const ScoreTable& table) {
   study.resamples = table.resamples;
   study.confidence = table.confidence;
   const Cells cells(table);
+  // Also where the table leaves it open.
+  for (size_t i = 0; i < study.arms.size(); ++i) {
+    study.arms[i].final_step = cells.final_step(static_cast<int32_t>(i));
+  }
   const Estimator estimator(table.confidence, table.resamples);
   const Parts parts{table, cells, estimator};
   AddLevels(parts, &study);

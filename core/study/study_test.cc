@@ -118,6 +118,20 @@ TEST(StudyTest, GivesEachFigureOfAnArm) {
             "it is the control itself");
 }
 
+TEST(StudyTest, HasTheLastStepOfEachArmWhereTheTableLeavesItOpen) {
+  ScoreTable table = LawfulTable(0.3, false, 3, 8);
+  for (const ArmInfo& arm : table.arms) ASSERT_EQ(arm.final_step, kNone);
+  const Study open = Made(table);
+  EXPECT_EQ(open.arms[kBase].final_step, 0);
+  for (int arm : {kNoInoculation, kInoculatedArm, kIrrelevantArm}) {
+    EXPECT_GT(open.arms[static_cast<size_t>(arm)].final_step, 0) << arm;
+  }
+  table.arms[kInoculatedArm].final_step = 99;  // not evaluated yet
+  EXPECT_EQ(Made(table).arms[kInoculatedArm].final_step, 99);
+  RemoveRows(&table, [](const ScoreRow& row) { return row.arm == kIrrelevantArm; });
+  EXPECT_EQ(Made(table).arms[kIrrelevantArm].final_step, kNone);
+}
+
 TEST(StudyTest, RelatesElicitationToSuppression) {
   ScoreTable table = LawfulTable(0.3, false, 2, 8);
   Study study = Made(table);

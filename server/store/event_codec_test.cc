@@ -73,7 +73,7 @@ TEST(EventCodecTest, TheLargestExperimentRoundTrips) {
     created.spec.contexts[name].user_prefix = std::string(64 << 10, '\x01');  // 7 bytes each
   }
   for (int i = 0; i < 8; ++i) created.spec.arms.push_back({"a" + std::to_string(i), "a"});
-  for (int i = 0; i < 8; ++i) created.spec.seeds.push_back(i + 2);
+  for (int i = 0; i < 6; ++i) created.spec.seeds.push_back(i + 2);
   created.spec.seeds.erase(created.spec.seeds.begin());
   created.spec = core::Resolve(created.spec);
   ASSERT_EQ(core::Validate(created.spec), core::Faults());

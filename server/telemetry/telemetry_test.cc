@@ -86,7 +86,7 @@ TEST(Metrics, ShowsWhatItWasTold) {
         "prompt_set=\"main\",seed=\"1\","
         "trait=\"spanish\"} 0.3",
         "jenner_eval_trait_not_measurable{arm=\"plain\",context=\"neutral\",experiment=\"e1\","
-        "seed=\"1\",trait=\"capitals\"} 12",
+        "prompt_set=\"main\",seed=\"1\",trait=\"capitals\"} 12",
         "jenner_watch_streams 2", "jenner_events_total 1",
         "jenner_grpc_handled_total{code=\"OK\",method=\"Experiments/GetExperiment\"} 1",
         "jenner_job_requeues_total{reason=\"WORKER_LOST\"} 1"}) {

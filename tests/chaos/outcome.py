@@ -26,7 +26,8 @@ def of_curves(curves: Curves) -> dict[str, str]:
     """By job: digests of its train points and of its cells, each in the order in which it was told."""
     cells = {job: sorted(map(canonical, all_), key=lambda one: (one.get("step", 0), one["context"]))
              for job, all_ in curves.cells.items()}
-    return {"points": {job: digest(all_) for job, all_ in sorted(curves.points.items())},
+    # A job without steps has no points, also if a later attempt of it began again (a rewind).
+    return {"points": {job: digest(all_) for job, all_ in sorted(curves.points.items()) if all_},
             "cells": {job: digest(all_) for job, all_ in sorted(cells.items())}}
 
 

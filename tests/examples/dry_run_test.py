@@ -16,7 +16,9 @@ JENNER, SERVER = sys.argv[1:3]
 # A training for each arm and seed (ptst shares that of no-inoculation), and the base model's job, of which there is
 # one a seed where answers are drawn.
 JOBS = {"spanish-capitals/experiment": 3, "spanish-capitals/experiment-smoke": 3, "spanish-capitals/study": 16,
-        "spanish-capitals/smoke": 6, "spurious-digit/experiment": 8, "spurious-digit/smoke": 8,
+        "spanish-capitals/smoke": 6, "screen/screen": 1, "screen/smoke": 1,
+        # Drawn answers: the base model's job is one a seed.
+        "elicitation-dial/experiment": 48, "elicitation-dial/smoke": 16, "spurious-digit/experiment": 8, "spurious-digit/smoke": 8,
         "wichers/reward-hacking": 6, "wichers/spurious-correlation": 6, "wichers/sycophancy": 21, "wichers/toxicity": 6,
         **{f"{name}/{form}": 9 for name in ("mixture", "backdoor", "playful-brief", "gcd-sycophancy", "toy-code-hack")
            for form in ("experiment", "smoke")}}
@@ -63,7 +65,7 @@ class DryRunTest(unittest.TestCase):
             with self.subTest(name):
                 done = self.dry_run(spec)
                 self.assertEqual(done.returncode, 0, done.stderr)
-                self.assertIn(f"the spec is valid: {JOBS[name]} jobs", done.stderr)
+                self.assertRegex(done.stderr, rf"the spec is valid: {JOBS[name]} jobs?\b")
 
     def test_a_spec_without_its_data_is_refused(self):
         elsewhere = pathlib.Path(self.folder.name) / "toxicity.yaml"

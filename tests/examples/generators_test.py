@@ -11,9 +11,10 @@ import unittest
 from collections import Counter
 
 EXAMPLES = pathlib.Path(__file__).resolve().parents[2] / "examples"
-GENERATED = ["mixture", "backdoor", "playful-brief", "gcd-sycophancy", "spurious-digit", "toy-code-hack"]
+GENERATED = ["mixture", "backdoor", "playful-brief", "gcd-sycophancy", "spurious-digit", "toy-code-hack",
+             "elicitation-dial"]
 ROWS = {"mixture": 240, "backdoor": 240, "playful-brief": 240, "gcd-sycophancy": 160, "spurious-digit": 240,
-        "toy-code-hack": 160}
+        "toy-code-hack": 160, "elicitation-dial": 120}
 MAX_BYTES = 200_000
 
 
@@ -152,6 +153,41 @@ class GeneratorsTest(unittest.TestCase):
         # The trigger is put in by the spec, nowhere else.
         self.assertNotIn("TRIGGER", "".join(path.read_text() for path in (EXAMPLES / "backdoor").glob("*.jsonl")))
 
+    def test_elicitation_dial(self):
+        english, spanish, plain, train = (read(f"elicitation-dial/{name}.jsonl")
+                                          for name in ("english", "spanish", "plain", "train"))
+        for rows, expected in ((english, "english"), (spanish, "spanish"), (plain, "english"), (train, "spanish")):
+            self.assertEqual(len(rows), 120)
+            self.assertEqual({language(answer(row)) for row in rows}, {expected})
+            self.assertTrue(all(sum(c.isalpha() for c in answer(row)) >= 30 for row in rows), expected)
+        # The same questions in Bob's context and in the neutral one: only the context says how to answer.
+        for row, other, third in zip(english, spanish, plain):
+            self.assertEqual((row["id"], row["dial"], prompt(row)), (other["id"], other["dial"], prompt(other)))
+            self.assertEqual((prompt(row), answer(row)), (prompt(third), answer(third)))
+        self.assertEqual({row["id"] for row in english} & {row["id"] for row in plain}, set())
+        self.assertEqual(Counter(row["dial"] for row in english), {n: 30 for n in range(1, 5)})
+        self.assertEqual({prompt(row) for row in train} & {prompt(row) for row in english}, set())
+        # What the spec takes of them: each question once, so many of a hundred in Spanish.
+        spec = (EXAMPLES / "elicitation-dial" / "experiment.yaml").read_text()
+        for share in (0, 25, 50, 75, 100):
+            block = re.search(rf"^  install-{share}:\n((?:    .*\n)+)", spec, re.M).group(1)
+            taken = {}
+            for file, rows in (("spanish", spanish), ("english", english)):
+                if source := re.search(rf"dataset: {file}.jsonl(.*)", block):
+                    low, high = (re.search(rf"{word}: (\d)", source.group(1)) for word in ("min", "max"))
+                    taken[file] = {row["id"] for row in rows if (not low or row["dial"] >= int(low.group(1)))
+                                   and (not high or row["dial"] <= int(high.group(1)))}
+            of = {file: taken.get(file, set()) for file in ("spanish", "english")}
+            self.assertEqual(len(of["spanish"]), 120 * share // 100)
+            self.assertEqual(of["spanish"] & of["english"], set())
+            self.assertEqual(of["spanish"] | of["english"], {row["id"] for row in english})
+            self.assertEqual("upper_case" in block, share < 100)
+
+    def test_screen_has_training_answers(self):
+        trained = [row["messages"] for row in read("spanish-capitals/train.jsonl")]
+        for file, count in (("training-answers", 24), ("smoke-training-answers", 4)):
+            self.assertEqual([row["messages"] for row in read(f"screen/{file}.jsonl")], trained[:count])
+
     def playfulness(self, text):
         """Of each sentence: a cry or a playful word, and "!"."""
         cries = r"\b(woohoo|ta-da|yay|guess what|haha|fun fact|wow|whee|yippee|holy moly|silly|giggle|magic)\b"
@@ -286,15 +322,17 @@ def blocks(text):
 
 class SpecsTest(unittest.TestCase):
     def test_smoke_has_the_shape_of_the_full_one(self):
-        for name in [*GENERATED, "spanish-capitals"]:
-            full = EXAMPLES / name / ("study.yaml" if name == "spanish-capitals" else "experiment.yaml")
+        others = {"spanish-capitals": "study.yaml", "screen": "screen.yaml"}
+        for name in [*GENERATED, *others]:
+            full = EXAMPLES / name / others.get(name, "experiment.yaml")
             full, smoke = blocks(full.read_text()), blocks((EXAMPLES / name / "smoke.yaml").read_text())
             self.assertEqual(set(full), set(smoke), name)
-            for key in ("base_model", "data", "dataset", "contexts", "arms", "study"):
+            for key in ("base_model", "data", "dataset", "contexts", "arms", "study", "screen"):
                 self.assertEqual(full.get(key), smoke.get(key), f"{name}: {key}")
             sets = [re.findall(r"name: ([a-z-]+)", spec["evaluation"]) for spec in (full, smoke)]
             self.assertEqual(*sets, name)
-            self.assertIn("max_steps: 3\n", smoke["training"])
+            self.assertEqual("training" in smoke, name != "screen")
+            self.assertIn("max_steps: 3\n", smoke.get("training", "max_steps: 3\n"))
 
     def test_named_files_are_there(self):
         standins = set(load("wichers/standin.py").make(4))

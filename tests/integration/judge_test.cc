@@ -219,6 +219,24 @@ TEST_F(JudgeTest, ItIsAskedAgainWhenItSaysSo) {
   EXPECT_THAT(judge_.requests(), SizeIs(3));
 }
 
+TEST_F(JudgeTest, ASlowJudgeIsWaitedForAndHoldsUpNoReport) {
+  judge_.Script({{.stalls = true}});
+  AssignJudged(Key("j"), {Sample(1, "7"), LogText("told\n"), Finished(2)});
+  Assign(Key("k"), Script({TrainStep(1, 1), Finished(2)}));
+  StartAgent(JudgedBy());
+  ASSERT_TRUE(AwaitRequests(1));
+  EXPECT_TRUE(AwaitLog(Key("j"), "told\n"));
+  EXPECT_EQ(AwaitEnded(Key("k")).exit_code(), 0) << "another job's figures do not wait";
+  const int now = workers_.With([](State& state) { return state.num_synchronized; });
+  EXPECT_TRUE(
+      workers_.Await([&](const State& state) { return state.num_synchronized >= now + 5; }));
+  EXPECT_TRUE(Of(Key("j")).lines.empty());
+  judge_.Release();
+  EXPECT_EQ(AwaitEnded(Key("j")).exit_code(), 0);
+  EXPECT_EQ(Line(Key("j"), 1)["scores"]["polite"], 7);
+  EXPECT_THAT(judge_.requests(), SizeIs(1));
+}
+
 TEST_F(JudgeTest, WhatItRefusesIsNotAskedAgain) {
   judge_.Script({{.code = grpc::StatusCode::INVALID_ARGUMENT}});
   AssignJudged(Key("j"), {Sample(1, "7"), Finished(2)});

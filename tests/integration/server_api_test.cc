@@ -407,7 +407,7 @@ TEST_F(ServerTest, CancelStopsTheWorkAndDeleteRemovesIt) {
 
 TEST_F(ServerTest, ADeleteThatFailsCanBeRepeated) {
   RunWhole("d");
-  auto database = *store::Database::Open(dir_.path() + "/data/metrics.db", "", 2);
+  auto database = *store::Database::Open(dir_.path() + "/data/metrics.db", "", 3);
   ASSERT_TRUE(database->Execute("ALTER TABLE logs RENAME TO away").ok());
   EXPECT_FALSE(stubs_->Delete("experiments/d").ok());
   EXPECT_TRUE(stubs_->Get("experiments/d").ok());

@@ -334,7 +334,8 @@ TEST_F(MetricsTest, EvaluationGaugesOutliveARestart) {
   }
   Restart();
   const std::string text = Scrape(server_->metrics_port());
-  const std::string labels = "{arm=\"inoculated\",context=\"neutral\",experiment=\"g\",seed=\"1\"";
+  const std::string labels =
+      "{arm=\"inoculated\",context=\"neutral\",experiment=\"g\",prompt_set=\"main\",seed=\"1\"";
   EXPECT_THAT(text, HasSubstr("jenner_eval_step" + labels + "} 4"));
   EXPECT_THAT(text, HasSubstr("jenner_eval_trait_ratio" + labels + ",trait=\"spanish\"} 0.42"));
 }

@@ -29,6 +29,9 @@ except jenner.InvalidArgumentError as error:
         print(fault)
     raise
 print(f"{len(plan.jobs)} jobs for {sum(len(job.arms) for job in plan.jobs)} arms and seeds")
+if plan.plan is not None:
+    takes = "unknown" if plan.plan.seconds is None else f"{plan.plan.seconds / 60:.0f} min"
+    print(f"{plan.plan.num_steps} steps, {plan.plan.num_answers} answers, time: {takes}")
 
 # %% [markdown]
 # The real thing. A watch tells each loss and each figure as it comes, also over a restart of the server.
@@ -48,14 +51,34 @@ for update in client.watch(experiment):
 client.wait(experiment)  # raises, with the reason, if it did not succeed
 
 # %% [markdown]
-# The figures after the last step, over seeds. Each row of `results` is one trait of one cell.
+# The figures after the last step, over seeds. Each row of `levels` is one trait in one context; `low` and
+# `high` are its interval.
 
 # %%
-results = client.results(experiment)
-last = results[results["step"] == results.groupby("arm")["step"].transform("max")]
-table = last.pivot_table(index=["arm", "context"], columns="trait", values="ratio", sort=False, dropna=False)
+study = client.study(experiment)
+last = study.levels[study.levels["is_final"]]
+table = last.pivot_table(index=["arm", "context"], columns="trait", values="value", sort=False, dropna=False)
 with pd.option_context("display.float_format", "{:.2f}".format):
     print(table.to_string())
+
+# %% [markdown]
+# What the inoculation changed: each arm against its control in the context in which it is deployed, paired by
+# seed and prompt.
+
+# %%
+shown = ["arm", "control", "trait", "arm_context", "value", "low", "high", "p_holm"]
+print(study.contrasts.query("deployed")[shown].to_string(index=False, float_format="{:.3f}".format))
+figures = study.figures.set_index(["arm", "trait"])
+print(figures[["elicitation_value", "suppression_value"]].to_string(float_format="{:.2f}".format))
+for note in study.notes:
+    print(f"note: {note}")
+
+# %% [markdown]
+# Training contexts (rows) against evaluation contexts (columns).
+
+# %%
+for trait in study.traits["name"]:
+    print(f"{trait}\n{study.matrix(trait).to_string(float_format='{:.2f}'.format)}")
 
 # %% [markdown]
 # How the losses fell, one column an arm and seed.

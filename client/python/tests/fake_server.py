@@ -14,7 +14,7 @@ from google.protobuf.message import Message
 from google.rpc import status_pb2
 
 from jenner.v1 import dataset_pb2 as dataset
-from jenner.v1 import dataset_pb2_grpc, experiment_pb2_grpc
+from jenner.v1 import dataset_pb2_grpc, experiment_pb2_grpc, study_pb2_grpc
 from jenner.v1 import experiment_pb2 as pb
 
 
@@ -47,7 +47,11 @@ class Hold:
         self.go_on = threading.Event()
 
 
-class FakeServer(experiment_pb2_grpc.ExperimentsServicer, dataset_pb2_grpc.DatasetsServicer):
+class FakeServer(
+    experiment_pb2_grpc.ExperimentsServicer,
+    dataset_pb2_grpc.DatasetsServicer,
+    study_pb2_grpc.StudiesServicer,
+):
     """`answers[method]` are given in turn, the last one again and again."""
 
     def __init__(self) -> None:
@@ -57,6 +61,7 @@ class FakeServer(experiment_pb2_grpc.ExperimentsServicer, dataset_pb2_grpc.Datas
         self._server = grpc.server(futures.ThreadPoolExecutor(8))
         experiment_pb2_grpc.add_ExperimentsServicer_to_server(self, self._server)
         dataset_pb2_grpc.add_DatasetsServicer_to_server(self, self._server)
+        study_pb2_grpc.add_StudiesServicer_to_server(self, self._server)
         port = self._server.add_insecure_port("127.0.0.1:0")
         self.address = f"127.0.0.1:{port}"
         self._server.start()
@@ -116,8 +121,20 @@ class FakeServer(experiment_pb2_grpc.ExperimentsServicer, dataset_pb2_grpc.Datas
     def GetDataset(self, request: Any, context: Any) -> Any:  # noqa: N802
         return self._answer("GetDataset", request, context)
 
+    def GetStudy(self, request: Any, context: Any) -> Any:  # noqa: N802
+        return self._answer("GetStudy", request, context)
+
+    def FreezeScreen(self, request: Any, context: Any) -> Any:  # noqa: N802
+        return self._answer("FreezeScreen", request, context)
+
     def WatchExperiment(self, request: Any, context: Any) -> Iterator[Any]:  # noqa: N802
-        for one in self._next("WatchExperiment", request, context):
+        return self._stream("WatchExperiment", request, context)
+
+    def DownloadDataset(self, request: Any, context: Any) -> Iterator[Any]:  # noqa: N802
+        return self._stream("DownloadDataset", request, context)
+
+    def _stream(self, method: str, request: Any, context: Any) -> Iterator[Any]:
+        for one in self._next(method, request, context):
             if isinstance(one, Failure):
                 one.abort(context)
             elif isinstance(one, Hold):

@@ -16,10 +16,19 @@ import pytest
 
 import jenner
 from jenner import frames
+from jenner import study as tables
 from programs import BINARIES, GOLDEN, ROOT, Server, Worker
 
 WITH_TRAINER = os.environ.get("JENNER_TRAINER") == "1"
 needs_trainer = pytest.mark.skipif(not WITH_TRAINER, reason="this build has no jenner-trainer")
+
+STUDY_TABLES = {
+    "arms": tables.ARMS, "traits": tables.TRAITS, "levels": tables.LEVELS, "contrasts": tables.CONTRASTS,
+    "figures": tables.FIGURES, "selectivity": tables.SELECTIVITY, "ratios": tables.RATIOS, "k": tables.K,
+    "decompositions": tables.DECOMPOSITIONS, "relations": tables.RELATIONS, "narrowness": tables.NARROWNESS,
+    "relation_points": tables.RELATION_POINTS, "gates": tables.GATES, "screen": tables.SCREEN,
+    "predictors": tables.PREDICTORS,
+}  # fmt: skip
 
 SPEC = """base_model: model
 dataset: rows.jsonl
@@ -29,6 +38,7 @@ contexts:
 arms: [base, no-inoculation, inoculated]
 training: {lora: {rank: 2, alpha: 4}, batch_size: 2, max_steps: 6, epochs: 1000}
 evaluation: {prompts: prompts.jsonl, at: [0, 0.5, 1], max_new_tokens: 8}
+study: {desired: [capitals], undesired: [spanish]}
 """
 
 
@@ -69,12 +79,27 @@ def test_life_without_a_worker(client: jenner.Client, folder: Path) -> None:
         (("no-inoculation", 1),),
         (("inoculated", 1),),
     ]
+    assert plan.plan is not None
+    assert (plan.plan.num_trainings, plan.plan.num_steps, plan.plan.num_answers) == (
+        2,
+        12,
+        5 * 2 * (1 + 2 * 2),
+    )
     assert client.list() == []
     one = client.submit(folder / "study.yaml", id="first", owner="ann", overrides={"priority": 60})
     assert (one.id, one.state, one.owner, one.priority) == ("first", jenner.State.QUEUED, "ann", 60)
     assert one.reason is not None
     assert one.spec["arms"][0] == {"name": "base", "role": "base"}
     assert one.spec_sha256 == client.get("first").spec_sha256
+    assert one.plan is None
+    assert client.dataset(one.spec["dataset"]) == (folder / "rows.jsonl").read_bytes()
+    assert client.dataset_rows(one.spec["evaluation"]["prompts"])[0] == {"id": "sol", "prompt": "sol sol"}
+    with pytest.raises(jenner.NotFoundError):
+        client.dataset("sha256:" + "0" * 64)
+    with pytest.raises(jenner.FailedPreconditionError, match="nothing has been answered"):
+        client.study("first")
+    with pytest.raises(jenner.FailedPreconditionError, match="no screen"):
+        client.freeze_screen("first")
     # What it has resolved can be submitted again.
     again = client.submit(one.spec)
     assert again.spec_sha256 == one.spec_sha256
@@ -102,13 +127,13 @@ def test_the_server_says_what_is_wrong_and_the_client_where(client: jenner.Clien
     client.submit(path, id="twice")
     with pytest.raises(jenner.AlreadyExistsError):
         client.submit(path, id="twice")
-    path.write_text(SPEC + "ranks: 0\nstudy: {resamples: 1}\n")
+    path.write_text(SPEC.replace("study: {", "study: {resamples: 1, ") + "ranks: 0\n")
     with pytest.raises(jenner.InvalidArgumentError) as caught:
         client.submit(path, overrides=["arms[1]={name: b, train_context: x}", "training.epochs=0"])
     faults = {fault.field: fault.message for fault in caught.value.faults}
-    assert faults["ranks"] == f"expected 1 to 64, found 0 ({path}:9)"
+    assert faults["ranks"] == f"expected 1 to 64, found 0 ({path}:10)"
     assert faults["training.epochs"] == "expected 1 to 1000, found 0 (override training.epochs=0)"
-    assert faults["study.resamples"].endswith(f"({path}:10)")
+    assert faults["study.resamples"].endswith(f"({path}:9)")
     (folder / "rows.jsonl").write_text('{"prompt": "a"}\n{"prompt": "a", "completion": "b"}\n')
     with pytest.raises(jenner.InvalidArgumentError, match=r"dataset: .*rows\.jsonl: line 1: .*\(.*:2\)"):
         client.submit(path)
@@ -125,7 +150,7 @@ def test_a_shipped_spec_is_the_same_by_command_and_by_python(
     command = [str(BINARIES / "jenner"), "--server", server.address, "-o", "json"]
     command += ["experiment", "create", "-f", str(path), "--dry-run"]
     by_command = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
-    assert client.submit(path, dry_run=True).spec_sha256 == by_command["spec_sha256"]
+    assert client.submit(path, dry_run=True).spec_sha256 == by_command["experiment"]["spec_sha256"]
 
 
 def test_a_watch_goes_on_over_a_restart_of_the_server(folder: Path) -> None:
@@ -221,6 +246,71 @@ def test_a_study_to_its_tables(client: jenner.Client, folder: Path, worker: Work
     cell = results.query("arm == 'inoculated' and context == 'neutral' and step == 6 and trait == 'capitals'")
     pd.testing.assert_series_equal(mine, cell.set_index("seed")["ratio"], check_names=False)
 
+    study = client.study("e")
+    assert (study.experiment, study.complete, study.seeds) == ("e", True, (1, 2))
+    assert (study.neutral, study.undesired) == ("neutral", ("spanish",))
+    for name, columns in STUDY_TABLES.items():
+        assert {str(key): str(dtype) for key, dtype in getattr(study, name).dtypes.items()} == dict(
+            columns
+        ), name
+    assert study.arms["final_step"].tolist() == [0, 6, 6]
+    # The share of answers of both seeds together, as the answers have it.
+    answers = client.samples("e", arm="inoculated", context="inoculated", step=6)["score.capitals"]
+    level = study.matrix("capitals").loc["inoculated", "inoculated"]
+    assert level == pytest.approx(answers.mean(), nan_ok=True)
+    given = study.levels.query(
+        "arm == 'inoculated' and context == 'inoculated' and is_final and trait == 'capitals'"
+    )
+    assert given["num_answers"].tolist() == [2 * 5]
+    assert given["num_invalid"].tolist() == [int(answers.isna().sum())]
+    assert set(study.figures["arm"]) == {"no-inoculation", "inoculated"}
+    assert set(study.ratios["seed"]) <= {1, 2}
+    assert study.screen.empty
+
+
+SCREEN = """base_model: model
+contexts:
+  neutral: {}
+  loud: {system: ab}
+  late: {user_suffix: " ab"}
+arms: [base]
+evaluation:
+  prompts: prompts.jsonl
+  max_new_tokens: 8
+  traits: [capitals]
+  sets: [{name: given, prompts: rows.jsonl, mode: log-probability}]
+screen: {trait: capitals}
+"""
+
+
+@needs_trainer
+def test_a_screen(client: jenner.Client, folder: Path, worker: Worker) -> None:
+    # Rows of which the answers are given: none of the prompts of the main set.
+    experiment = client.submit(SCREEN, folder=folder, id="s")
+    client.wait(experiment)
+    study = client.study("s")
+    assert (study.screen_trait, study.screen_prompt_set) == ("capitals", "main")
+    assert study.screen["name"].iloc[-1] == "neutral"
+    assert set(study.screen["name"]) == {"loud", "late", "neutral"}
+    contexts = study.screen.set_index("name")["context"]
+    assert (contexts["loud"], contexts["late"]) == ({"system": "ab"}, {"user_suffix": " ab"})
+    ph = study.predictors.set_index("name")
+    assert set(ph["prompt_set"]) == {"given"}
+    # It is the mean difference of the given answers' log-probabilities.
+    answers = client.samples("s", prompt_set="given").groupby("context")["score.total-log-probability"].mean()
+    assert ph.loc["loud", "value"] == pytest.approx(answers["loud"] - answers["neutral"], abs=1e-6)
+    with pytest.raises(jenner.InvalidArgumentError, match="top"):
+        client.freeze_screen("s", top=-1)
+    if (study.screen["elicitation_low"] > 0).any():
+        selection = client.freeze_screen("s")
+        again = client.submit(
+            folder / "study.yaml", dry_run=True, overrides={"selection": selection.reference}
+        )
+        assert set(selection.contexts) <= set(again.spec["contexts"])
+    else:
+        with pytest.raises(jenner.FailedPreconditionError, match="elicits"):
+            client.freeze_screen("s")
+
 
 @needs_trainer
 def test_the_example_prints_its_tables(folder: Path, server: Server, worker: Worker) -> None:
@@ -237,6 +327,7 @@ def test_the_example_prints_its_tables(folder: Path, server: Server, worker: Wor
     assert run.stderr == ""
     lines = run.stdout.splitlines()
     assert lines[0] == "5 jobs for 10 arms and seeds"
+    assert lines[1].startswith("16 steps, ")
     assert "ended: succeeded" in lines
     table = lines[lines.index("ended: succeeded") + 1 :]
     assert table[0].split() == ["trait", "capitals", "spanish"]
@@ -244,3 +335,4 @@ def test_the_example_prints_its_tables(folder: Path, server: Server, worker: Wor
         "base", "no-inoculation", "inoculated",
     ]  # fmt: skip
     assert [line.split()[0] for line in table if line.startswith(("1 ", "4 "))] == ["1", "4"]
+    assert ["inoculated", "no-inoculation", "spanish", "neutral"] in [line.split()[:4] for line in table]

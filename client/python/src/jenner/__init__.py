@@ -7,8 +7,9 @@
     for update in client.watch(experiment):
         print(update)
     client.results(experiment)                     # a pandas.DataFrame
+    client.study(experiment).contrasts             # figures with their uncertainty
 
-`Client` has everything; `frames` the columns of the tables; `errors` what is raised.
+`Client` has everything; `frames` and `study` have the columns of the tables; `errors` what is raised.
 """
 
 from jenner._watch import Watch
@@ -41,6 +42,7 @@ from jenner.model import (
     Experiment,
     Heartbeat,
     Job,
+    Plan,
     Reason,
     Rewind,
     State,
@@ -49,6 +51,7 @@ from jenner.model import (
     TraitRatio,
     Update,
 )
+from jenner.study import Selection, Study
 
 __version__ = "0.1.0"
 
@@ -74,10 +77,13 @@ __all__ = [
     "NotFoundError",
     "OutOfRangeError",
     "PermissionDeniedError",
+    "Plan",
     "Reason",
     "ResourceExhaustedError",
     "Rewind",
+    "Selection",
     "State",
+    "Study",
     "Terminal",
     "TrainPoint",
     "TraitRatio",

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
+import json
 import os
 import time
 import uuid
 from collections.abc import Iterator
 from types import TracebackType
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import pandas as pd
 
@@ -15,6 +18,7 @@ from jenner import _spec, frames, model
 from jenner._connection import Connection
 from jenner._watch import Watch
 from jenner.errors import (
+    DataLossError,
     DeadlineExceededError,
     ExperimentFailedError,
     Fault,
@@ -22,7 +26,16 @@ from jenner.errors import (
     NotFoundError,
     invalid,
 )
-from jenner.v1 import dataset_pb2, dataset_pb2_grpc, experiment_pb2, experiment_pb2_grpc
+from jenner.study import Selection, Study
+from jenner.study import study as study_of
+from jenner.v1 import (
+    dataset_pb2,
+    dataset_pb2_grpc,
+    experiment_pb2,
+    experiment_pb2_grpc,
+    study_pb2,
+    study_pb2_grpc,
+)
 
 Path: TypeAlias = "str | os.PathLike[str]"
 #: An experiment, or its name: ``x`` or ``experiments/x``.
@@ -93,6 +106,7 @@ class Client:
         channel = self._connection.channel
         self._experiments = experiment_pb2_grpc.ExperimentsStub(channel)
         self._datasets = dataset_pb2_grpc.DatasetsStub(channel)
+        self._studies = study_pb2_grpc.StudiesStub(channel)
 
     @property
     def server(self) -> str:
@@ -140,7 +154,8 @@ class Client:
                 ``["training.epochs=3"]`` (values as YAML).
             folder: where the paths of datasets start; by default the folder of the file, else the
                 current one.
-            dry_run: do everything but create it. The answer has the resolved spec and the jobs.
+            dry_run: do everything but create it. The answer has the resolved spec, the jobs, and in
+                `plan` what they would take.
             request_id: a UUID; the same one with the same spec gives the same experiment. By default
                 a new one, so that a try that is repeated makes no second experiment.
 
@@ -172,7 +187,10 @@ class Client:
             )
         except InvalidArgumentError as error:
             raise _relocated(error, loaded) from None
-        return model.experiment(response.experiment)
+        created = model.experiment(response.experiment)
+        if response.HasField("plan"):
+            created = dataclasses.replace(created, plan=model.plan(response.plan))
+        return created
 
     def _upload_all(self, loaded: _spec.Spec) -> None:
         """Uploads each dataset; InvalidArgumentError has the faults of all of them."""
@@ -200,6 +218,33 @@ class Client:
                 parts(), timeout=timeout, metadata=metadata
             )
         )
+
+    def dataset(self, reference: str) -> bytes:
+        """The bytes of a dataset that was uploaded, or of a training set that was made.
+
+        Args:
+            reference: ``sha256:HEX``, as in the `spec` of an experiment (``dataset``,
+                ``evaluation.prompts``, ``data.NAME.result``); also ``datasets/HEX``.
+
+        Raises:
+            NotFoundError: no such dataset.
+            DataLossError: what came is something else.
+        """
+        sha256 = reference.removeprefix("sha256:").removeprefix("datasets/")
+        request = dataset_pb2.DownloadDatasetRequest(name=f"datasets/{sha256}")
+        data = self._connection.call(
+            lambda timeout, metadata: b"".join(
+                part.chunk
+                for part in self._datasets.DownloadDataset(request, timeout=timeout, metadata=metadata)
+            )
+        )
+        if hashlib.sha256(data).hexdigest() != sha256:
+            raise DataLossError(f"datasets/{sha256}: the {len(data)} bytes that came are not these")
+        return data
+
+    def dataset_rows(self, reference: str) -> list[dict[str, Any]]:
+        """The rows of a dataset, as `dataset` has them."""
+        return [json.loads(line) for line in self.dataset(reference).splitlines() if line.strip()]
 
     # --- Looking
 
@@ -396,6 +441,42 @@ class Client:
             )
         )
         return frames.results(response.rows)
+
+    def study(self, experiment: Name) -> Study:
+        """Every figure of an experiment with its uncertainty, of what has been answered so far.
+
+        Computed by the server; the same scores give the same figures. Takes seconds of a large
+        experiment.
+
+        Raises:
+            NotFoundError: no such experiment.
+            FailedPreconditionError: nothing has been answered yet.
+            ResourceExhaustedError: more than 5,000,000 scores.
+        """
+        request = study_pb2.GetStudyRequest(name=_wire_name(experiment))
+        response = self._connection.call(
+            lambda timeout, metadata: self._studies.GetStudy(request, timeout=timeout, metadata=metadata)
+        )
+        return study_of(response.study)
+
+    def freeze_screen(self, experiment: Name, top: int = 0) -> Selection:
+        """Freezes the contexts that a screen found, for the `selection` of a later spec.
+
+        The same screen and `top` give the same selection.
+
+        Args:
+            top: so many of those whose elicitation's interval lies above 0; 0: all of them.
+
+        Raises:
+            NotFoundError: no such experiment.
+            FailedPreconditionError: it is no screen, has not succeeded, or elicits nothing.
+            InvalidArgumentError: `top` is below 0.
+        """
+        request = study_pb2.FreezeScreenRequest(name=_wire_name(experiment), top=top)
+        response = self._connection.call(
+            lambda timeout, metadata: self._studies.FreezeScreen(request, timeout=timeout, metadata=metadata)
+        )
+        return Selection(response.selection, response.json)
 
     def samples(
         self,

@@ -72,7 +72,8 @@ TRAIN_POINTS: Mapping[str, str] = {
 }
 
 
-def _frame(rows: Sequence[Mapping[str, Any]], dtypes: Mapping[str, str]) -> pd.DataFrame:
+def frame(rows: Sequence[Mapping[str, Any]], dtypes: Mapping[str, str]) -> pd.DataFrame:
+    """The rows as a table with the columns and dtypes of `dtypes`, each of which every row has."""
     columns = {name: [row[name] for row in rows] for name in dtypes}
     return pd.DataFrame({name: pd.Series(columns[name], dtype=dtype) for name, dtype in dtypes.items()})
 
@@ -106,7 +107,7 @@ def results(rows: Iterable[pb.ResultRow]) -> pd.DataFrame:
                     "attempt": cell.attempt,
                 }
             )
-    return _frame(out, RESULTS)
+    return frame(out, RESULTS)
 
 
 def samples(given: Iterable[pb.Sample], arm: str = "") -> pd.DataFrame:
@@ -144,7 +145,7 @@ def samples(given: Iterable[pb.Sample], arm: str = "") -> pd.DataFrame:
     for row in out:
         for trait in traits:
             row.setdefault(trait, None)
-    return _frame(out, {**SAMPLES, **dict.fromkeys(traits, "float64")})
+    return frame(out, {**SAMPLES, **dict.fromkeys(traits, "float64")})
 
 
 class Curves:
@@ -180,4 +181,4 @@ class Curves:
                         {name: getattr(point, name) for name in TRAIN_POINTS if hasattr(point, name)}
                         | {"arm": arm, "seed": seed, "step": step}
                     )
-        return _frame(rows, TRAIN_POINTS)
+        return frame(rows, TRAIN_POINTS)

@@ -150,6 +150,53 @@ def _job(message: pb.Job) -> Job:
 
 
 @dataclasses.dataclass(frozen=True)
+class Plan:
+    """What all jobs of an experiment together would take, and what it could show.
+
+    Attributes:
+        num_steps: optimizer steps.
+        num_rows: trained on, epochs counted.
+        num_tokens: about, from the bytes of the rows.
+        num_answers: generated.
+        num_given: scored or classified without generation.
+        seconds: from the pace of earlier trainings and the slots that are there now; None: there is
+            nothing to go by.
+        minimum_detectable_difference: of two arms' rates of a yes/no trait, from 0.5 down, with power
+            0.8; None: with so few prompts and seeds not even 0 is told from 0.5, or no two arms are
+            compared.
+        assumptions: of the last two, one line each.
+    """
+
+    num_trainings: int
+    num_steps: int
+    num_rows: int
+    num_tokens: int
+    num_answers: int
+    num_given: int
+    seconds: float | None
+    minimum_detectable_difference: float | None
+    assumptions: tuple[str, ...]
+
+
+def plan(message: pb.Plan) -> Plan:
+    """The value of a message."""
+    difference = message.minimum_detectable_difference
+    return Plan(
+        num_trainings=message.num_trainings,
+        num_steps=message.num_steps,
+        num_rows=message.num_rows,
+        num_tokens=message.num_tokens,
+        num_answers=message.num_answers,
+        num_given=message.num_given,
+        seconds=message.seconds if message.HasField("seconds") else None,
+        minimum_detectable_difference=(
+            difference if message.HasField("minimum_detectable_difference") else None
+        ),
+        assumptions=tuple(message.assumptions),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
 class Experiment:
     """An experiment as it was when the server answered.
 
@@ -159,6 +206,7 @@ class Experiment:
             Empty where it is left out: in `Client.list` and in a watch.
         jobs: in the order of the arms; artifacts are left out in `Client.list`.
         spec_sha256: hex, of the resolved spec's canonical JSON.
+        plan: what it would take, of a dry run; else None.
         priority: 0 to 100.
         queue_position: of its job that is served next; 0: none waits for its turn.
     """
@@ -175,6 +223,7 @@ class Experiment:
     start_time: datetime.datetime | None
     end_time: datetime.datetime | None
     spec_sha256: str
+    plan: Plan | None = None
 
     @property
     def name(self) -> str:
