@@ -4,7 +4,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import type { ContrastMessage, DecompositionMessage, Estimate, FiguresMessage, FitMessage, LevelMessage, RatioMessage, RelationMessage, ReportDocument, ResultRow, Study, Table } from "../src/document.ts";
 import { bootstrap, holm, leastSquares, mean, pearson, permutationP, spearman, throughOrigin } from "./statistics.ts";
-import { type Answer, GIVEN, LARGE, LOG_PROBABILITY, MAIN, ONE_SEED, SMALL, TRAITS, type World, makeWorld, range } from "./world.ts";
+import { type Answer, GIVEN, HOSTILE_SMALL, LARGE, LOG_PROBABILITY, MAIN, ONE_SEED, SMALL, TRAITS, type World, makeWorld, range } from "./world.ts";
 
 const RESAMPLES = 200;
 const NEUTRAL = "neutral";
@@ -243,7 +243,7 @@ function tables(world: World): Table[] {
 }
 
 export function makeDocument(kind: string): ReportDocument {
-  const options = kind === "large" ? LARGE : kind === "one-seed" ? ONE_SEED : { ...SMALL, hostile: kind === "hostile" };
+  const options = kind === "large" ? LARGE : kind === "one-seed" ? ONE_SEED : kind === "hostile" ? HOSTILE_SMALL : SMALL;
   const world = makeWorld(options);
   const cells = new Cells(world);
   const name = `experiments/sample-${kind}`;

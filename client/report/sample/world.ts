@@ -11,6 +11,7 @@ export interface Options {
 }
 export const SMALL: Options = { seeds: 3, prompts: 40, arms: 6, steps: [0, 16, 32, 64], hostile: false, given: true };
 export const ONE_SEED: Options = { ...SMALL, seeds: 1, prompts: 12, steps: [0, 64], given: false };
+export const HOSTILE_SMALL: Options = { ...SMALL, seeds: 1, steps: [0, 64], hostile: true };
 export const LARGE: Options = { seeds: 10, prompts: 42, arms: 19, steps: [0, 64], hostile: false, given: false };
 
 export const K = { spanish: 0.6, capitals: 0.95 } as const; // what k_points must show

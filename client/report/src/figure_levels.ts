@@ -127,14 +127,14 @@ export function levelsFigure(model: Model, pick: OnPick): Figure {
     })));
     const labels = labelled.flatMap((name) => lines.flatMap((line) => (line.context ? [{ id: line.id, trait: name, text: model.pairLabel(line.arm.name, line.context.name) }] : [])));
     const warned = shown.filter((one) => warning(one.level) !== "");
-    const isLeft = (one: Shown) => one.mean > (narrow ? 0.4 : 0.6);
+    // Its own column at the right of each panel.
+    const gutter = warned.length === 0 ? 0 : warned.some((one) => one.level.invalid > 0) ? 72 : 18;
     const common = { ...panel, y: "id", frameAnchor: "left", textAnchor: "start" } as const;
-    const warningText = { ...panel, y: "line", text: (one: Shown) => warning(one.level), dy: down, fill: (one: Shown) => warningColour(one.level), fontSize: 10.5, stroke: SURFACE, strokeWidth: 3, className: "mark-warnings" };
     const panelHeight = (lines.length + 0.5) * (narrow ? 34 : 21);
     const svg = Plot.plot({
       width, height: (narrow ? traits.length * (panelHeight + 34) : panelHeight) + 80, marginLeft: left, marginRight: 14, marginTop: narrow ? 44 : 26, marginBottom: 40,
       fx: { domain: narrow ? undefined : traits, axis: null, padding: 0.1 }, fy: { domain: narrow ? traits : undefined, axis: null, padding: 34 / panelHeight },
-      x: { domain: levelDomain(shown.flatMap((one) => [one.mean, one.low, one.high])), label: "level of the trait", grid: true, nice: true, ticks: 5, labelAnchor: "center", labelArrow: "none" },
+      x: { domain: levelDomain(shown.flatMap((one) => [one.mean, one.low, one.high])), label: "level of the trait", grid: true, insetRight: gutter, ticks: 5, labelAnchor: "center", labelArrow: "none" },
       y: { domain: [...lines.map((line) => line.id), ""], axis: null, padding: 0 },
       marks: [
         Plot.text(traits.map((name) => ({ trait: name })), { ...panel, text: ({ trait: name }: { trait: string }) => model.measure(name).label, frameAnchor: "top-left", dy: narrow ? -24 : -18, fontWeight: 600, fontSize: narrow ? 13 : 12, fill: INK }),
@@ -150,8 +150,7 @@ export function levelsFigure(model: Model, pick: OnPick): Figure {
           ...panel, y: "line", x: "mean", r: 4.5, dy: down, symbol: (one: Shown) => ROLES[one.role].symbol, className: "mark-levels",
           stroke: (one: Shown) => ROLES[one.role].colour, strokeWidth: 1.75, fill: (one: Shown) => (one.level.gates ? SURFACE : ROLES[one.role].colour),
         }),
-        Plot.text(warned.filter((one) => !isLeft(one)), { ...warningText, x: (one: Shown) => one.high ?? one.mean, textAnchor: "start", dx: 8 }),
-        Plot.text(warned.filter(isLeft), { ...warningText, x: (one: Shown) => one.low ?? one.mean, textAnchor: "end", dx: -8 }),
+        Plot.text(warned, { ...panel, y: "line", text: (one: Shown) => warning(one.level), frameAnchor: "right", textAnchor: "end", dy: down, fill: (one: Shown) => warningColour(one.level), fontSize: 10.5, className: "mark-warnings" }),
         Plot.text(unmeasurable(model, lines, traits), { ...panel, y: "line", frameAnchor: "left", textAnchor: "start", text: "text", dx: 6, dy: down, fill: "var(--warn)", fontSize: 11, className: "mark-not-measurable" }),
         Plot.tip(shown, Plot.pointer({ ...panel, y: "line", x: "mean", title: (one: Shown) => levelTip(model, one.level), maxRadius: 24 })),
       ],

@@ -126,8 +126,8 @@ export function slopeFigure(model: Model, pick: OnPick): Figure {
     if (shown.length === 0) return null;
     const side = Math.min(width, 600);
     const height = Math.max(320, Math.round(side * 0.85));
-    const x = paddedDomain(shown.map((point) => point.x), 0);
-    const y = paddedDomain(shown.map((point) => point.y), 0);
+    const x = paddedDomain(shown.flatMap((point) => [point.x, point.y]), 0);
+    const y = x; // so that slopes can be seen as they are
     const k = slope();
     const cone = k.low !== null && k.high !== null ? [x[0], 0, x[1]].map((at) => ({ x: at, low: at * (k.low ?? 0), high: at * (k.high ?? 0) })) : [];
     const indexOf = (point: RunPoint) => model.arm(point.arm)?.index ?? 0;
