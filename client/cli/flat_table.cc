@@ -26,8 +26,8 @@ bool IsMessage(const FieldDescriptor& field) {
 }
 
 bool IsTime(const FieldDescriptor& field) {
-  return IsMessage(field) &&
-         field.message_type()->full_name() == google::protobuf::Timestamp::descriptor()->full_name();
+  return IsMessage(field) && field.message_type()->full_name() ==
+                                 google::protobuf::Timestamp::descriptor()->full_name();
 }
 
 std::string TypeName(const FieldDescriptor& field) {

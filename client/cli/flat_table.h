@@ -40,8 +40,8 @@ const google::protobuf::Descriptor& TypeOfList(const google::protobuf::Descripto
 std::vector<const google::protobuf::Message*> MessagesOf(const google::protobuf::Message& message,
                                                          const std::string& path);
 
-// A table of one row a message of `messages`; with `each`, one of its lists, of one row a message of
-// that list: the columns of both, those of the list named after it.
+// A table of one row a message of `messages`; with `each`, one of its lists, of one row a message
+// of that list: the columns of both, those of the list named after it.
 FlatTable Flatten(std::string name, const google::protobuf::Descriptor& type,
                   const std::vector<const google::protobuf::Message*>& messages,
                   const std::string& each = "");

@@ -78,9 +78,10 @@ TEST(FlatTable, EachIsARowAnEntryOfTheList) {
 }
 
 TEST(FlatTable, CsvQuotesWhatNeedsIt) {
-  const FlatTable table{"t",
-                        {{"a", "string"}, {"b", "float64"}},
-                        {{"plain", 0.1}, {"a \"b\", c\r\nd", 3}, {"", nullptr}, {"\xc3\xa9", -1e-300}}};
+  const FlatTable table{
+      "t",
+      {{"a", "string"}, {"b", "float64"}},
+      {{"plain", 0.1}, {"a \"b\", c\r\nd", 3}, {"", nullptr}, {"\xc3\xa9", -1e-300}}};
   EXPECT_EQ(ToCsv(table),
             "a,b\r\nplain,0.1\r\n\"a \"\"b\"\", c\r\nd\",3\r\n\"\",\r\n\xc3\xa9,-1e-300\r\n");
   EXPECT_EQ(ToCsv({"t", {{"a", "string"}}, {}}), "a\r\n");
@@ -96,7 +97,8 @@ TEST(FlatTable, WhatIsNotFiniteIsNull) {
   v1::TrainPoint point;
   point.set_loss(std::numeric_limits<double>::quiet_NaN());
   point.set_gradient_norm(std::numeric_limits<double>::infinity());
-  for (const auto& value : ValuesOf(point)) EXPECT_FALSE(value.is_number_float() && value.dump() == "null");
+  for (const auto& value : ValuesOf(point))
+    EXPECT_FALSE(value.is_number_float() && value.dump() == "null");
   EXPECT_NE(ToCsv(Flatten("t", *v1::TrainPoint::descriptor(), {&point})).find(",0,0.0,,0.0,,0,"),
             std::string::npos);
 }

@@ -193,9 +193,9 @@ void AddExperiment(CLI::App* app, Action* action) {
 
 void AddReport(CLI::App* app, Action* action) {
   auto flags = std::make_shared<ReportFlags>();
-  CLI::App* verb = AddNamed(app, "report", "One HTML file with figures, tables and answers",
-                            {"report first", "report first -o study.html --export tables"},
-                            &flags->name);
+  CLI::App* verb =
+      AddNamed(app, "report", "One HTML file with figures, tables and answers",
+               {"report first", "report first -o study.html --export tables"}, &flags->name);
   verb->add_option("-o,--output", flags->file, "the file (NAME.html)")
       ->option_text("FILE")
       ->check([](const std::string& file) {

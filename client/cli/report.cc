@@ -33,8 +33,7 @@ absl::Status WriteFile(const std::string& path, const std::vector<std::string_vi
   if (!error) return absl::OkStatus();
   std::error_code ignored;
   std::filesystem::remove(temporary, ignored);
-  return absl::FailedPreconditionError(
-      absl::StrCat("cannot write ", path, ": ", error.message()));
+  return absl::FailedPreconditionError(absl::StrCat("cannot write ", path, ": ", error.message()));
 }
 
 absl::Status MakeFolder(const std::string& folder) {
@@ -46,13 +45,12 @@ absl::Status MakeFolder(const std::string& folder) {
 }
 
 // Names of the files, without their folder.
-absl::StatusOr<std::vector<std::string>> Export(const std::string& folder,
-                                                const ReportData& data) {
+absl::StatusOr<std::vector<std::string>> Export(const std::string& folder, const ReportData& data) {
   RETURN_IF_ERROR(MakeFolder(folder));
   std::vector<std::string> names;
   for (const FlatTable& table : ReportTables(data)) {
-    for (const auto& [ending, text] :
-         {std::pair<const char*, std::string>(".csv", ToCsv(table)), {".json", ToJsonRows(table)}}) {
+    for (const auto& [ending, text] : {std::pair<const char*, std::string>(".csv", ToCsv(table)),
+                                       {".json", ToJsonRows(table)}}) {
       names.push_back(table.name + ending);
       RETURN_IF_ERROR(WriteFile(absl::StrCat(folder, "/", names.back()), {text}));
     }

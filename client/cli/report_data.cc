@@ -94,8 +94,7 @@ absl::Status CollectPrompts(client::Client* client, const v1::EvaluationSpec& ev
       continue;
     }
     RETURN_IF_ERROR(bytes.status());
-    const auto use =
-        set.has_answers ? core::DatasetUse::kTraining : core::DatasetUse::kEvaluation;
+    const auto use = set.has_answers ? core::DatasetUse::kTraining : core::DatasetUse::kEvaluation;
     ASSIGN_OR_RETURN(const std::vector<core::Row> rows, core::ParseDataset(*bytes, use));
     for (const core::Row& row : rows) {
       data->prompts.push_back({set.name, row.id, TextOf(row, set.has_answers)});

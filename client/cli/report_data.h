@@ -22,7 +22,7 @@ struct ReportData {
   v1::Experiment experiment;
   v1::Study study;
   std::vector<v1::ResultRow> results;
-  std::vector<v1::Sample> samples;          // ordered by (job, step, set, context, prompt, sample)
+  std::vector<v1::Sample> samples;           // ordered by (job, step, set, context, prompt, sample)
   std::vector<v1::TrainPoint> train_points;  // each step of a job once, ordered by (job, step)
   std::vector<PromptText> prompts;
   std::vector<std::string> notes;  // what is missing in it
@@ -32,8 +32,8 @@ struct ReportData {
 // says that the server is too old.
 absl::StatusOr<ReportData> CollectReport(client::Client* client, const std::string& name);
 
-// At most `max_samples`, equally many of each cell, and of each the first prompts: so that cells can
-// be compared.
+// At most `max_samples`, equally many of each cell, and of each the first prompts: so that cells
+// can be compared.
 std::vector<const v1::Sample*> ChooseSamples(const std::vector<v1::Sample>& samples,
                                              size_t max_samples);
 

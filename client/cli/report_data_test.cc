@@ -95,10 +95,11 @@ TEST(ReportTables, SamplesHaveTheirScoresAsColumns) {
 
 TEST(ReportTables, NamesAreUnique) {
   std::map<std::string, int> names;
-  for (const FlatTable& table : ReportTables(Data())) EXPECT_EQ(++names[table.name], 1) << table.name;
-  for (const char* name : {"levels", "contrasts", "figures", "proportionality", "decompositions",
-                           "relations", "relations.points", "results", "samples", "train_points",
-                           "prompts", "jobs"}) {
+  for (const FlatTable& table : ReportTables(Data()))
+    EXPECT_EQ(++names[table.name], 1) << table.name;
+  for (const char* name :
+       {"levels", "contrasts", "figures", "proportionality", "decompositions", "relations",
+        "relations.points", "results", "samples", "train_points", "prompts", "jobs"}) {
     EXPECT_EQ(names[name], 1) << name;
   }
 }

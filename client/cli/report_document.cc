@@ -68,26 +68,24 @@ void AddStudy(const v1::Study& study, std::vector<Source>* sources) {
   }
 }
 
-std::vector<Source> Sources(const ReportData& data,
-                            const std::vector<const v1::Sample*>& samples) {
+std::vector<Source> Sources(const ReportData& data, const std::vector<const v1::Sample*>& samples) {
   std::vector<Source> sources;
   AddStudy(data.study, &sources);
-  sources.push_back(Make("results", "results", *v1::ResultRow::descriptor(),
-                         Pointers(data.results), "cell.traits"));
+  sources.push_back(Make("results", "results", *v1::ResultRow::descriptor(), Pointers(data.results),
+                         "cell.traits"));
   sources.push_back(Make("train_points", "train_points", *v1::TrainPoint::descriptor(),
                          Pointers(data.train_points)));
-  sources.push_back(Make("samples", "samples", *v1::Sample::descriptor(),
-                         {samples.begin(), samples.end()}));
+  sources.push_back(
+      Make("samples", "samples", *v1::Sample::descriptor(), {samples.begin(), samples.end()}));
   AddScores(samples, &sources.back().table);
-  FlatTable prompts{"prompts",
-                    {{"prompt_set", "string"}, {"prompt_id", "string"}, {"text", "string"}},
-                    {}};
+  FlatTable prompts{
+      "prompts", {{"prompt_set", "string"}, {"prompt_id", "string"}, {"text", "string"}}, {}};
   for (const PromptText& prompt : data.prompts) {
     prompts.rows.push_back({prompt.prompt_set, prompt.prompt_id, prompt.text});
   }
   sources.push_back({"prompts", "", std::move(prompts)});
-  sources.push_back(Make("jobs", "experiment.jobs", *v1::Job::descriptor(),
-                         MessagesOf(data.experiment, "jobs")));
+  sources.push_back(
+      Make("jobs", "experiment.jobs", *v1::Job::descriptor(), MessagesOf(data.experiment, "jobs")));
   return sources;
 }
 
@@ -159,9 +157,8 @@ std::string ReportDocument(const ReportData& data, size_t max_samples, absl::Tim
   AddMember("tables", TablesJson(sources).dump(), &document);
   document += "}";
   // All of these stand in strings of the JSON only.
-  return absl::StrReplaceAll(document, {{"<", "\\u003c"},
-                                        {"\xe2\x80\xa8", "\\u2028"},
-                                        {"\xe2\x80\xa9", "\\u2029"}});
+  return absl::StrReplaceAll(
+      document, {{"<", "\\u003c"}, {"\xe2\x80\xa8", "\\u2028"}, {"\xe2\x80\xa9", "\\u2029"}});
 }
 
 std::vector<FlatTable> ReportTables(const ReportData& data) {

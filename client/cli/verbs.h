@@ -110,8 +110,8 @@ struct ReportFlags {
   int max_samples = 20'000;
   std::string export_dir;  // empty: none
 };
-// Writes an experiment as one HTML page and, if asked, its tables as files. What it wrote is told on
-// standard error, as JSON on standard output.
+// Writes an experiment as one HTML page and, if asked, its tables as files. What it wrote is told
+// on standard error, as JSON on standard output.
 int MakeReport(const Globals& globals, const ReportFlags& flags);
 
 struct PreviewFlags {

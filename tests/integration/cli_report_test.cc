@@ -1,5 +1,5 @@
-// `jenner report` against a server: what it writes, and what it says when it cannot. The page and the
-// tables of the first test are read by others, too (client/report/CMakeLists.txt).
+// `jenner report` against a server: what it writes, and what it says when it cannot. The page and
+// the tables of the first test are read by others, too (client/report/CMakeLists.txt).
 #include <gmock/gmock.h>
 #include <grpcpp/server_builder.h>
 
@@ -167,7 +167,8 @@ TEST_F(CliReportTest, SaysWhyItCannot) {
   EXPECT_THAT(unwritable.errors, HasSubstr("cannot write " + Path("no/such/folder/e.html") +
                                            ": No such file or directory"));
   std::ofstream(Path("file")) << "";
-  const Outcome folder = Run({"report", "e", "-o", Path("e.html"), "--export", Path("file/tables")});
+  const Outcome folder =
+      Run({"report", "e", "-o", Path("e.html"), "--export", Path("file/tables")});
   EXPECT_EQ(folder.code, 2);
   EXPECT_THAT(folder.errors, HasSubstr("cannot make the folder " + Path("file/tables")));
 
