@@ -37,10 +37,10 @@ function armLabels(crosses: Cross[], frame: Frame): Plot.Markish[] {
     { left: toX(x.low ?? x.value), right: toX(x.high ?? x.value), top: toY(y.value) - 1, bottom: toY(y.value) + 1 },
     { left: toX(x.value) - 1, right: toX(x.value) + 1, top: toY(y.high ?? y.value), bottom: toY(y.low ?? y.value) },
   ]);
-  const placed = placeLabels(pixels, frame.side, frame.height, bars);
+  const placed = placeLabels(pixels, { left: MARGIN.left, right: frame.side, top: 0, bottom: frame.height - MARGIN.bottom }, bars);
   return crosses.flatMap(({ arm, x, y }, index) => {
     const place = placed[index];
-    return place ? [Plot.text([arm.name], { x: [x.value], y: [y.value], text: [arm.name], dx: place.dx, dy: place.dy, textAnchor: place.anchor, fontSize: 11, fill: INK, stroke: SURFACE, strokeWidth: 3, className: "mark-names" })] : [];
+    return place ? [Plot.text([arm.name], { x: [x.value], y: [y.value], text: [arm.name], dx: place.dx, dy: place.dy, textAnchor: place.anchor, fontSize: 11, fill: INK, stroke: SURFACE, strokeWidth: 5, className: "mark-names" })] : [];
   });
 }
 

@@ -55,7 +55,7 @@ export function scatterFigure(model: Model, pick: OnPick): Figure {
       const { x: atX, y: atY } = points[index] ?? { x: 0, y: 0 };
       return [{ left: toX(x.low ?? x.mean ?? 0), right: toX(x.high ?? x.mean ?? 0), top: atY - 1, bottom: atY + 1 }, { left: atX - 1, right: atX + 1, top: toY(y.high ?? y.mean ?? 0), bottom: toY(y.low ?? y.mean ?? 0) }];
     });
-    const placed = placeLabels(points, side, height, bars);
+    const placed = placeLabels(points, { left: margin.left, right: side, top: 0, bottom: height - margin.bottom }, bars);
     const fillOf = (pair: Pair) => (pair.x.gates || pair.y.gates || pair.context !== model.neutral ? SURFACE : colour(pair.arm.index));
     const tip = (pair: Pair) => [
       model.pairLabel(pair.arm.name, pair.context), `arm ${pair.arm.name}, step ${pair.x.step}`,
@@ -74,7 +74,7 @@ export function scatterFigure(model: Model, pick: OnPick): Figure {
         ...pairs.flatMap((pair, index) => {
           const place = placed[index];
           const isWarned = pair.x.gates !== null || pair.y.gates !== null;
-          return place ? [Plot.text([pair], { x: pair.x.mean ?? 0, y: pair.y.mean ?? 0, text: () => text(pair) + (isWarned ? " △" : ""), dx: place.dx, dy: place.dy, textAnchor: place.anchor, fontSize: 11, fill: isWarned ? "var(--warn)" : INK, stroke: SURFACE, strokeWidth: 3 })] : [];
+          return place ? [Plot.text([pair], { x: pair.x.mean ?? 0, y: pair.y.mean ?? 0, text: () => text(pair) + (isWarned ? " △" : ""), dx: place.dx, dy: place.dy, textAnchor: place.anchor, fontSize: 11, fill: isWarned ? "var(--warn)" : INK, stroke: SURFACE, strokeWidth: 5 })] : [];
         }),
         Plot.tip(pairs, Plot.pointer({ x: (p: Pair) => p.x.mean, y: (p: Pair) => p.y.mean, title: tip, maxRadius: 24 })),
       ],

@@ -46,19 +46,21 @@ const PLACES: Placed[] = [
   { dx: -12, dy: 26, anchor: "end" },
 ];
 
-// A place for each point's text inside `width` x `height`, off the other texts and the points, and off the
-// `obstacles` (thin lines) where there is such a place; in the order of the points. null: there is none.
-export function placeLabels(points: Point[], width: number, height: number, obstacles: Box[] = []): (Placed | null)[] {
+const FEW = 12; // points whose texts may cross a thin line
+
+// A place for each point's text inside `frame`, off the other texts and the points, and off the `obstacles` (thin
+// lines; where points are few, off these only if there is such a place); in the order of the points. null: none.
+export function placeLabels(points: Point[], frame: Box, obstacles: Box[] = []): (Placed | null)[] {
   const taken: Box[] = points.map(({ x, y }) => ({ left: x - 5, right: x + 5, top: y - 5, bottom: y + 5 }));
   const place = (point: Point, others: Box[]): Placed | null => {
     for (const one of PLACES) {
       const box = boxOf(point, one);
-      const isInside = box.left >= 0 && box.right <= width && box.top >= 0 && box.bottom <= height;
+      const isInside = box.left >= frame.left && box.right <= frame.right && box.top >= frame.top && box.bottom <= frame.bottom;
       if (!isInside || others.some((other) => overlaps(box, other))) continue;
       taken.push(box);
       return one;
     }
     return null;
   };
-  return points.map((point) => place(point, [...taken, ...obstacles]) ?? place(point, taken));
+  return points.map((point) => place(point, [...taken, ...obstacles]) ?? (points.length <= FEW ? place(point, taken) : null));
 }

@@ -20,7 +20,7 @@ test("meanCurve has the steps that all curves have", () => {
 
 test("labels overlap neither each other nor the points, or are left out", () => {
   const points = Array.from({ length: 40 }, (_, i) => ({ x: 100 + (i % 3), y: 100 + i / 10, text: "an arm" }));
-  const placed = placeLabels(points, 300, 200);
+  const placed = placeLabels(points, { left: 0, right: 300, top: 0, bottom: 200 });
   const boxes = placed.flatMap((place, i) => {
     const point = points[i];
     if (!place || !point) return [];
@@ -29,6 +29,15 @@ test("labels overlap neither each other nor the points, or are left out", () => 
   });
   assert.ok(boxes.length >= 4 && boxes.length < 40);
   boxes.forEach((a, i) => boxes.slice(i + 1).forEach((b) => assert.ok(a.right <= b.left || b.right <= a.left || Math.abs(a.y - b.y) >= 13)));
+});
+
+test("few labels may cross a line where they must, never leave the frame", () => {
+  const frame = { left: 50, right: 300, top: 0, bottom: 110 };
+  const line = { left: 0, right: 300, top: 0, bottom: 200 };
+  const near = { x: 52, y: 105, text: "an arm" };
+  const [placed] = placeLabels([near], frame, [line]);
+  assert.ok(placed && placed.anchor === "start" && placed.dy < 0);
+  assert.deepEqual(placeLabels(Array.from({ length: 13 }, (_, i) => ({ ...near, x: 60 + 15 * i })), frame, [line]), Array(13).fill(null));
 });
 
 test("numbers for people", () => {

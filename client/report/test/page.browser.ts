@@ -133,7 +133,7 @@ test("prompts stand with their text", async () => {
 
 test("tables are sorted by their buttons, by keyboard, with aria-sort; missing last", async () => {
   await visit("small", {}, async (page) => {
-    await page.locator("#levels details.folded > summary").click();
+    await page.locator("#levels details.folded > summary").first().click();
     const head = page.locator('#levels th[data-column="estimate.value"]');
     const values = async () => (await page.locator("#levels tbody tr td:nth-child(6)").allTextContents()).map((text) => Number(text.replace("\u2212", "-")));
     await head.locator("button").focus();
@@ -148,7 +148,7 @@ test("tables are sorted by their buttons, by keyboard, with aria-sort; missing l
     assert.ok((down[0] ?? 0) > (up[0] ?? 1));
     assert.equal(await page.locator('#levels th[data-column="arm"]').getAttribute("aria-sort"), "none");
     await page.locator("#levels .pager button", { hasText: "Next" }).click();
-    assert.match((await page.locator("#levels .pager").textContent()) ?? "", /page 2 of 6/);
+    assert.match((await page.locator("#levels .pager").textContent()) ?? "", /page 2 of 3/);
   });
 });
 
@@ -165,7 +165,7 @@ test("a click on a point, and “answers” in its table, show what is behind it
     const level = model.finalLevels(key("spanish")).find((one) => one.arm === parameters.get("arm") && one.context === parameters.get("context"));
     assert.equal(await count(), level?.answers);
     await page.locator("#effects").scrollIntoViewIfNeeded();
-    await page.locator("#scatter details.folded > summary").click();
+    await page.locator("#scatter details.folded > summary").first().click();
     await page.locator("#scatter button", { hasText: "answers" }).nth(3).focus();
     await page.keyboard.press("Enter");
     assert.ok((await count()) > 0);

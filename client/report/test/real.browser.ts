@@ -40,6 +40,7 @@ for (const [name, look] of Object.entries({ light: {}, dark: { scheme: "dark" as
     assert.equal(await opened.evaluate(() => globalThis.document.documentElement.scrollWidth <= globalThis.innerWidth), true);
     assert.equal(await opened.title(), "e · Jenner");
     // The fake agent's three of seven.
+    await opened.locator("#matrix select").selectOption({ label: "spanish" });
     assert.match((await opened.locator("#matrix .drawing > svg").textContent()) ?? "", /0\.43/);
     assert.equal(await opened.locator("#answers .answer").count(), 20);
     await opened.screenshot({ path: join(OUT, "screenshots", `real-${name}.png`), fullPage: true });
