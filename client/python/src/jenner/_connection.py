@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import grpc
+from google.protobuf.message import Message
 
 from jenner.errors import (
     FailedPreconditionError,
@@ -142,6 +143,10 @@ class Connection:
                 raise self.named(error, self.timeout)
             self.pause(wait)
             attempt += 1
+
+    def unary(self, method: Callable[..., _T], request: Message) -> _T:
+        """The answer of the stub's unary `method` to `request`, as `call`."""
+        return self.call(lambda timeout, metadata: method(request, timeout=timeout, metadata=metadata))
 
     def named(self, error: JennerError, waited: float) -> JennerError:
         """`error`, and if nothing came from the server, which one that is."""

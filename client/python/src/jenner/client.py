@@ -180,11 +180,7 @@ class Client:
             owner=os.environ.get("JENNER_OWNER", "") if owner is None else owner,
         )
         try:
-            response = self._connection.call(
-                lambda timeout, metadata: self._experiments.CreateExperiment(
-                    request, timeout=timeout, metadata=metadata
-                )
-            )
+            response = self._connection.unary(self._experiments.CreateExperiment, request)
         except InvalidArgumentError as error:
             raise _relocated(error, loaded) from None
         created = model.experiment(response.experiment)
@@ -255,11 +251,7 @@ class Client:
             NotFoundError: no such experiment.
         """
         request = experiment_pb2.GetExperimentRequest(name=_wire_name(experiment))
-        response = self._connection.call(
-            lambda timeout, metadata: self._experiments.GetExperiment(
-                request, timeout=timeout, metadata=metadata
-            )
-        )
+        response = self._connection.unary(self._experiments.GetExperiment, request)
         return model.experiment(response.experiment)
 
     def list(self, limit: int = 50) -> list[model.Experiment]:
@@ -268,11 +260,7 @@ class Client:
         request = experiment_pb2.ListExperimentsRequest()
         while True:
             request.page_size = min(_PAGE, limit - len(out)) if limit else _PAGE
-            response = self._connection.call(
-                lambda timeout, metadata: self._experiments.ListExperiments(
-                    request, timeout=timeout, metadata=metadata
-                )
-            )
+            response = self._connection.unary(self._experiments.ListExperiments, request)
             out += [model.experiment(one) for one in response.experiments]
             request.page_token = response.next_page_token
             if not request.page_token or (limit and len(out) >= limit):
@@ -297,11 +285,7 @@ class Client:
 
     def _cancel(self, experiment: Name, *, kill: bool) -> model.Experiment:
         request = experiment_pb2.CancelExperimentRequest(name=_wire_name(experiment), kill=kill)
-        response = self._connection.call(
-            lambda timeout, metadata: self._experiments.CancelExperiment(
-                request, timeout=timeout, metadata=metadata
-            )
-        )
+        response = self._connection.unary(self._experiments.CancelExperiment, request)
         return model.experiment(response.experiment)
 
     def pause(self, experiment: Name) -> model.Experiment:
@@ -312,11 +296,7 @@ class Client:
             FailedPreconditionError: it has ended or is being cancelled.
         """
         request = experiment_pb2.PauseExperimentRequest(name=_wire_name(experiment))
-        response = self._connection.call(
-            lambda timeout, metadata: self._experiments.PauseExperiment(
-                request, timeout=timeout, metadata=metadata
-            )
-        )
+        response = self._connection.unary(self._experiments.PauseExperiment, request)
         return model.experiment(response.experiment)
 
     def resume(self, experiment: Name) -> model.Experiment:
@@ -327,11 +307,7 @@ class Client:
             FailedPreconditionError: it has ended or is being cancelled.
         """
         request = experiment_pb2.ResumeExperimentRequest(name=_wire_name(experiment))
-        response = self._connection.call(
-            lambda timeout, metadata: self._experiments.ResumeExperiment(
-                request, timeout=timeout, metadata=metadata
-            )
-        )
+        response = self._connection.unary(self._experiments.ResumeExperiment, request)
         return model.experiment(response.experiment)
 
     def delete(self, experiment: Name) -> None:
@@ -435,11 +411,7 @@ class Client:
             NotFoundError: no such experiment.
         """
         request = experiment_pb2.GetResultsRequest(name=_wire_name(experiment))
-        response = self._connection.call(
-            lambda timeout, metadata: self._experiments.GetResults(
-                request, timeout=timeout, metadata=metadata
-            )
-        )
+        response = self._connection.unary(self._experiments.GetResults, request)
         return frames.results(response.rows)
 
     def study(self, experiment: Name) -> Study:
@@ -454,9 +426,7 @@ class Client:
             ResourceExhaustedError: more than 5,000,000 scores.
         """
         request = study_pb2.GetStudyRequest(name=_wire_name(experiment))
-        response = self._connection.call(
-            lambda timeout, metadata: self._studies.GetStudy(request, timeout=timeout, metadata=metadata)
-        )
+        response = self._connection.unary(self._studies.GetStudy, request)
         return study_of(response.study)
 
     def freeze_screen(self, experiment: Name, top: int = 0) -> Selection:
@@ -473,9 +443,7 @@ class Client:
             InvalidArgumentError: `top` is below 0.
         """
         request = study_pb2.FreezeScreenRequest(name=_wire_name(experiment), top=top)
-        response = self._connection.call(
-            lambda timeout, metadata: self._studies.FreezeScreen(request, timeout=timeout, metadata=metadata)
-        )
+        response = self._connection.unary(self._studies.FreezeScreen, request)
         return Selection(response.selection, response.json)
 
     def samples(
@@ -503,11 +471,7 @@ class Client:
         out: list[experiment_pb2.Sample] = []
         while True:
             request.page_size = min(_PAGE, limit - len(out)) if limit else _PAGE
-            response = self._connection.call(
-                lambda timeout, metadata: self._experiments.ListSamples(
-                    request, timeout=timeout, metadata=metadata
-                )
-            )
+            response = self._connection.unary(self._experiments.ListSamples, request)
             out += response.samples
             request.page_token = response.next_page_token
             if not request.page_token or (limit and len(out) >= limit):
