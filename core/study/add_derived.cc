@@ -36,10 +36,7 @@ class Found {
     Estimate estimate;
     estimate.value = unit.low + unit.width * values_[figure];
     estimate.method = IntervalMethod::kBootstrap;
-    if (const std::optional<Interval>& shares = intervals_[figure].interval) {
-      estimate.bootstrap =
-          Interval{unit.low + unit.width * shares->low, unit.low + unit.width * shares->high};
-    }
+    estimate.bootstrap = In(unit, intervals_[figure].interval);
     estimate.interval = estimate.bootstrap;
     estimate.over = num_seeds_ > 1 ? Over::kSeedsAndPrompts : Over::kPrompts;
     estimate.num_seeds = num_seeds_;
@@ -79,8 +76,8 @@ void AddFits(const Derived& derived, const Found& found, int32_t prompt_set, Stu
   }
 }
 
-const ArmFigures* FindFigures(const Study& study, int32_t arm, int32_t prompt_set, int32_t trait) {
-  for (const ArmFigures& figures : study.figures) {
+ArmFigures* FindFigures(Study* study, int32_t arm, int32_t prompt_set, int32_t trait) {
+  for (ArmFigures& figures : study->figures) {
     if (figures.arm == arm && figures.prompt_set == prompt_set && figures.trait == trait) {
       return &figures;
     }
@@ -110,7 +107,7 @@ void AddDecompositions(const Parts& parts, const Derived& derived, const Found& 
     sum.predicted = found.At(derived.PartAt(d, kPredicted), difference, reason);
     sum.predicted_leakage =
         found.At(derived.PartAt(d, kPredictedLeakage), LevelUnit(trait), reason);
-    if (const ArmFigures* figures = FindFigures(*study, one.arm, prompt_set, one.trait)) {
+    if (const ArmFigures* figures = FindFigures(study, one.arm, prompt_set, one.trait)) {
       sum.elicitation = figures->elicitation;
       sum.observed = figures->suppression;
       sum.observed_leakage = figures->leakage;
@@ -157,21 +154,17 @@ void AddRetention(const Parts& parts, const Derived& derived, const Found& found
     const bool desired =
         std::find(table.desired.begin(), table.desired.end(), one.trait) != table.desired.end();
     const std::optional<Interval>& range = table.traits[static_cast<size_t>(one.trait)].range;
-    for (ArmFigures& figures : study->figures) {
-      if (figures.arm != one.arm || figures.prompt_set != prompt_set ||
-          figures.trait != one.trait) {
-        continue;
-      }
-      if (!desired) {
-        figures.retention = Missing("not a desired trait");
-      } else if (!range || range->low != 0) {
-        figures.retention = Missing("a ratio needs a trait that begins at 0");
-      } else if (FindControl(table, one.arm, "no-inoculation") == one.arm) {
-        figures.retention = Missing("it is the control itself");
-      } else {
-        figures.retention =
-            found.At(derived.RetentionAt(i), kPlain, "no control, or its level is 0");
-      }
+    ArmFigures* figures = FindFigures(study, one.arm, prompt_set, one.trait);
+    if (figures == nullptr) continue;
+    if (!desired) {
+      figures->retention = Missing("not a desired trait");
+    } else if (!range || range->low != 0) {
+      figures->retention = Missing("a ratio needs a trait that begins at 0");
+    } else if (FindControl(table, one.arm, "no-inoculation") == one.arm) {
+      figures->retention = Missing("it is the control itself");
+    } else {
+      figures->retention =
+          found.At(derived.RetentionAt(i), kPlain, "no control, or its level is 0");
     }
   }
 }

@@ -12,7 +12,12 @@ using statistics::CrossedMean;
 using statistics::Matrix;
 using statistics::Scale;
 
+constexpr char kNotEvaluated[] = "not evaluated";
 constexpr char kNotMeasurable[] = "no answer could be measured";
+
+bool AllEvaluated(std::span<const Term> terms) {
+  return std::all_of(terms.begin(), terms.end(), [](const Term& t) { return t.cell != nullptr; });
+}
 
 bool AnyTrained(std::span<const Term> terms) {
   return std::any_of(terms.begin(), terms.end(), [](const Term& t) { return t.cell->trained; });
@@ -36,11 +41,6 @@ Matrix Scaled(Matrix matrix, double reach, Scale scale) {
   return matrix;
 }
 
-std::optional<Interval> In(const Unit& unit, const std::optional<Interval>& shares) {
-  if (!shares) return std::nullopt;
-  return Interval{unit.low + unit.width * shares->low, unit.low + unit.width * shares->high};
-}
-
 }  // namespace
 
 Matrix Combine(std::span<const Term> terms) {
@@ -62,6 +62,11 @@ Matrix Combine(std::span<const Term> terms) {
     }
   }
   return sum;
+}
+
+std::optional<Interval> In(const Unit& unit, const std::optional<Interval>& shares) {
+  if (!shares) return std::nullopt;
+  return Interval{unit.low + unit.width * shares->low, unit.low + unit.width * shares->high};
 }
 
 Unit LevelUnit(const TraitInfo& trait) {
@@ -103,38 +108,36 @@ Estimate Estimator::Make(const Matrix& matrix, Scale scale, const Unit& unit, bo
 }
 
 Estimate Estimator::Level(const Cell* cell, const TraitInfo& trait, bool with_bootstrap) const {
-  if (cell == nullptr) return Missing("not evaluated");
+  if (cell == nullptr) return Missing(kNotEvaluated);
   const Scale scale = !trait.range                          ? Scale::kReal
                       : trait.is_binary && cell->one_answer ? Scale::kBinary
                                                             : Scale::kRate;
   return Make(cell->shares, scale, LevelUnit(trait), cell->trained, with_bootstrap);
 }
 
-Estimate Estimator::Difference(std::span<const Term> terms, const Unit& unit) const {
-  for (const Term& term : terms) {
-    if (term.cell == nullptr) return Missing("not evaluated");
-  }
+Estimate Estimator::Sum(std::span<const Term> terms, Matrix matrix, const Unit& unit,
+                        bool with_bootstrap) const {
   const double reach = Reach(terms);
   Unit scaled = unit;
   scaled.width *= reach;
   const Scale scale = DifferenceScale(unit);
-  return Make(Scaled(Combine(terms), reach, scale), scale, scaled, AnyTrained(terms), true);
+  return Make(Scaled(std::move(matrix), reach, scale), scale, scaled, AnyTrained(terms),
+              with_bootstrap);
+}
+
+Estimate Estimator::Difference(std::span<const Term> terms, const Unit& unit) const {
+  if (!AllEvaluated(terms)) return Missing(kNotEvaluated);
+  return Sum(terms, Combine(terms), unit, true);
 }
 
 Estimate Estimator::DifferenceOfRun(std::span<const Term> terms, const Unit& unit,
                                     int32_t row) const {
-  for (const Term& term : terms) {
-    if (term.cell == nullptr) return Missing("not evaluated");
-  }
+  if (!AllEvaluated(terms)) return Missing(kNotEvaluated);
   const Matrix all = Combine(terms);
   JENNER_CHECK(row < all.num_seeds);
   Matrix one(1, all.num_prompts);
   for (int32_t p = 0; p < all.num_prompts; ++p) one(0, p) = all(row, p);
-  const double reach = Reach(terms);
-  Unit scaled = unit;
-  scaled.width *= reach;
-  const Scale scale = DifferenceScale(unit);
-  return Make(Scaled(std::move(one), reach, scale), scale, scaled, AnyTrained(terms), false);
+  return Sum(terms, std::move(one), unit, false);
 }
 
 std::optional<double> Estimator::P(std::span<const Term> terms, const Unit& unit) const {

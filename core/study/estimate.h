@@ -30,6 +30,8 @@ struct Unit {
   double width = 1;
   bool bounded = true;  // shares are in [0, 1]
 };
+// An interval of shares as it is shown.
+std::optional<Interval> In(const Unit& unit, const std::optional<Interval>& shares);
 Unit LevelUnit(const TraitInfo& trait);
 Unit DifferenceUnit(const TraitInfo& trait);
 
@@ -43,8 +45,7 @@ class Estimator {
   const statistics::BootstrapOptions& bootstrap() const { return bootstrap_; }
 
   Estimate Level(const Cell* cell, const TraitInfo& trait, bool with_bootstrap) const;
-  // Of a sum of cells whose factors add up to 0, scaled by unit.width. `what` names the cells in
-  // `reason`, as "T(M0, c_t)".
+  // Of a sum of cells whose factors add up to 0, scaled by unit.width.
   Estimate Difference(std::span<const Term> terms, const Unit& unit) const;
   // Of one row of it.
   Estimate DifferenceOfRun(std::span<const Term> terms, const Unit& unit, int32_t row) const;
@@ -52,6 +53,9 @@ class Estimator {
   std::optional<double> P(std::span<const Term> terms, const Unit& unit) const;
 
  private:
+  // Of `matrix`, which is the sum of `terms` or rows of it.
+  Estimate Sum(std::span<const Term> terms, statistics::Matrix matrix, const Unit& unit,
+               bool with_bootstrap) const;
   Estimate Make(const statistics::Matrix& matrix, statistics::Scale scale, const Unit& unit,
                 bool trained, bool with_bootstrap) const;
 

@@ -111,7 +111,7 @@ absl::Status CheckDatasets(const core::ExperimentSpec& spec, const store::Datase
       spec, [&](const std::string& field, const std::string& ref, core::DatasetUse use) {
         if (ref.empty()) return;
         const bool for_training = use == core::DatasetUse::kTraining;
-        const std::string sha256 = ref.substr(sizeof kDatasetPrefix - 1);
+        const std::string sha256 = HashOf(ref);
         const absl::StatusOr<store::DatasetInfo> found = datasets.Find(sha256);
         if (!found.ok()) {
           if (missing.empty()) first_missing = sha256;
