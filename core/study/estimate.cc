@@ -125,9 +125,10 @@ Estimate Estimator::Sum(std::span<const Term> terms, Matrix matrix, const Unit& 
               with_bootstrap);
 }
 
-Estimate Estimator::Difference(std::span<const Term> terms, const Unit& unit) const {
+Estimate Estimator::Difference(std::span<const Term> terms, const Unit& unit,
+                               bool with_bootstrap) const {
   if (!AllEvaluated(terms)) return Missing(kNotEvaluated);
-  return Sum(terms, Combine(terms), unit, true);
+  return Sum(terms, Combine(terms), unit, with_bootstrap);
 }
 
 Estimate Estimator::DifferenceOfRun(std::span<const Term> terms, const Unit& unit,

@@ -46,7 +46,8 @@ class Estimator {
 
   Estimate Level(const Cell* cell, const TraitInfo& trait, bool with_bootstrap) const;
   // Of a sum of cells whose factors add up to 0, scaled by unit.width.
-  Estimate Difference(std::span<const Term> terms, const Unit& unit) const;
+  Estimate Difference(std::span<const Term> terms, const Unit& unit,
+                      bool with_bootstrap = true) const;
   // Of one row of it.
   Estimate DifferenceOfRun(std::span<const Term> terms, const Unit& unit, int32_t row) const;
   // The p-value that belongs to Difference's interval.

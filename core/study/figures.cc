@@ -107,7 +107,7 @@ void AddNarrowness(const Parts& parts, int32_t arm, int32_t set, int32_t trait, 
     const Cell* initial = parts.cells.Initial(arm, set, context, trait);
     if (initial != nullptr && neutral != nullptr && initial != neutral) {
       const Term elicited[] = {{1, initial}, {-1, neutral}};
-      const Estimate elicitation = parts.estimator.Difference(elicited, unit);
+      const Estimate elicitation = parts.estimator.Difference(elicited, unit, false);
       if (elicitation.interval && elicitation.interval->low > 0) {
         narrowness.excluded.push_back(context);
         continue;
