@@ -306,14 +306,12 @@ absl::StatusOr<std::string> Client::UploadDataset(const std::string& bytes, v1::
     if (open) writer->WritesDone();
     return writer->Finish();
   }));
-  return "sha256:" + hash;
+  return core::RefOfHex(hash);
 }
 
 absl::StatusOr<std::string> Client::DownloadDataset(const std::string& ref) {
-  constexpr char kPrefix[] = "sha256:";
   v1::DownloadDatasetRequest request;
-  request.set_name("datasets/" +
-                   (ref.rfind(kPrefix, 0) == 0 ? ref.substr(sizeof kPrefix - 1) : ref));
+  request.set_name("datasets/" + core::HexOfRef(ref).value_or(ref));
   std::string bytes;
   RETURN_IF_ERROR(Retry([&](grpc::ClientContext* context) {
     bytes.clear();

@@ -7,6 +7,11 @@
 #include "core/check.h"
 
 namespace jenner::core {
+namespace {
+
+constexpr std::string_view kRefPrefix = "sha256:";
+
+}  // namespace
 
 struct Sha256::Impl {
   EVP_MD_CTX* context = EVP_MD_CTX_new();
@@ -47,6 +52,18 @@ bool IsSha256Hex(std::string_view text) {
   return text.size() == 64 && std::all_of(text.begin(), text.end(), [](char c) {
            return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
          });
+}
+
+std::string RefOf(std::string_view bytes) { return RefOfHex(Sha256Hex(bytes)); }
+
+std::string RefOfHex(std::string_view hex) { return std::string(kRefPrefix).append(hex); }
+
+bool LooksLikeRef(std::string_view text) { return text.starts_with(kRefPrefix); }
+
+std::optional<std::string> HexOfRef(std::string_view ref) {
+  if (!LooksLikeRef(ref)) return std::nullopt;
+  const std::string_view hex = ref.substr(kRefPrefix.size());
+  return IsSha256Hex(hex) ? std::optional<std::string>(hex) : std::nullopt;
 }
 
 }  // namespace jenner::core

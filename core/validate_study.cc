@@ -138,7 +138,7 @@ void CheckScreen(const ExperimentSpec& spec, const std::vector<std::string>& tra
 }  // namespace
 
 void CheckDataset(const std::string& field, const std::string& ref, Faults* faults) {
-  if (ref.rfind("sha256:", 0) != 0 || !IsSha256Hex(ref.substr(7))) {
+  if (!HexOfRef(ref)) {
     faults->push_back(
         {field, "expected \"sha256:\" and 64 hex digits, found \"" + ref.substr(0, 80) + "\""});
   }

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_format.h"
 #include "core/dataset_refs.h"
+#include "core/sha256.h"
 #include "server/telemetry/log.h"
 
 namespace jenner::server {
@@ -15,14 +16,12 @@ using coordinator::RunState;
 using telemetry::Level;
 using telemetry::Log;
 
-constexpr char kDatasetPrefix[] = "sha256:";
-
 void Complain(const char* what, const std::string& whose, const absl::Status& status) {
   Log(Level::kWarning, what, {{"of", whose}, {"status", status.ToString()}});
 }
 
 void AddRef(const std::string& ref, std::set<std::string>* named) {
-  if (ref.rfind(kDatasetPrefix, 0) == 0) named->insert(ref.substr(sizeof kDatasetPrefix - 1));
+  if (const auto sha256 = core::HexOfRef(ref)) named->insert(*sha256);
 }
 
 // Every hash that an experiment names.

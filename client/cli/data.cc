@@ -29,7 +29,7 @@ constexpr char kPlain[] = "\x1b[0m";
 absl::StatusOr<std::vector<core::Row>> ReadRows(const SpecFile& file, const std::string& field,
                                                 const std::string& ref, core::DatasetUse use) {
   for (const SpecFile::Dataset& dataset : file.datasets) {
-    if ("sha256:" + core::Sha256Hex(dataset.bytes) != ref) continue;
+    if (core::RefOf(dataset.bytes) != ref) continue;
     absl::StatusOr<std::vector<core::Row>> rows = core::ParseDataset(dataset.bytes, use);
     if (rows.ok()) return rows;
     return Annotate(rows.status(), dataset.path);

@@ -189,12 +189,10 @@ void Override(const std::string& setting, json* root, Origins* origins, core::Fa
   (*origins)[field] = flag;
 }
 
-bool IsReference(const std::string& text) { return text.rfind("sha256:", 0) == 0; }
-
 // Reads and checks the dataset at `*ref`, keeps its bytes and puts its reference in place.
 void LoadDataset(const std::string& field, const std::filesystem::path& folder, bool is_training,
                  std::string* ref, SpecFile* file, core::Faults* faults) {
-  if (ref->empty() || IsReference(*ref)) return;
+  if (ref->empty() || core::LooksLikeRef(*ref)) return;
   const std::string path = (folder / *ref).string();
   absl::StatusOr<std::string> bytes = ReadFile(path, static_cast<size_t>(core::kMaxDatasetBytes));
   const auto use = is_training ? core::DatasetUse::kTraining : core::DatasetUse::kEvaluation;
@@ -207,7 +205,7 @@ void LoadDataset(const std::string& field, const std::filesystem::path& folder, 
     }
     return;
   }
-  *ref = "sha256:" + core::Sha256Hex(*bytes);
+  *ref = core::RefOf(*bytes);
   file->datasets.push_back({path, *std::move(bytes), is_training});
 }
 

@@ -24,8 +24,6 @@
 namespace jenner::rpc {
 namespace {
 
-constexpr char kDatasetPrefix[] = "sha256:";
-
 bool IsUuid(const std::string& text) {
   if (text.size() != 36) return false;
   for (size_t i = 0; i < text.size(); ++i) {
@@ -130,15 +128,14 @@ void Submit(const Call& call, coordinator::CreateExperiment command, DatasetSize
 // The contexts of the selection that `spec` names, if any, are added to it.
 absl::Status ReadSelection(const store::BlobStore& blobs, core::ExperimentSpec* spec,
                            core::Faults* faults) {
-  if (spec->selection.rfind(kDatasetPrefix, 0) != 0) return absl::OkStatus();
-  const std::string sha256 = spec->selection.substr(sizeof kDatasetPrefix - 1);
-  if (!core::IsSha256Hex(sha256)) return absl::OkStatus();
-  const absl::StatusOr<int64_t> size = blobs.SizeBytes(sha256);
+  const std::optional<std::string> sha256 = core::HexOfRef(spec->selection);
+  if (!sha256) return absl::OkStatus();
+  const absl::StatusOr<int64_t> size = blobs.SizeBytes(*sha256);
   if (size.ok() && *size > static_cast<int64_t>(core::kMaxSelectionBytes)) {
     faults->push_back({"selection", spec->selection + " is not a selection: it is too large"});
     return absl::OkStatus();
   }
-  const absl::StatusOr<std::string> json = ReadBlob(blobs, sha256);
+  const absl::StatusOr<std::string> json = ReadBlob(blobs, *sha256);
   if (absl::IsNotFound(json.status())) {
     return wire::WithReason(wire::FaultStatus("selection", spec->selection + " was not frozen here",
                                               absl::StatusCode::kNotFound),
@@ -210,6 +207,7 @@ void Create(const Call& given, const v1::CreateExperimentRequest* request,
       status = MakeData(*call.backend->blobs, *call.backend->datasets, call.is_preview,
                         &command->spec, &sizes);
     }
+    if (status.ok()) status = CheckSteps(command->spec, sizes);
     if (!status.ok()) return call.Finish(status);
     Submit(call, *std::move(command), std::move(sizes), response);
   });

@@ -7,6 +7,8 @@
 #include "absl/strings/str_format.h"
 #include "absl/time/time.h"
 #include "core/statistics/power.h"
+#include "core/steps.h"
+#include "wire/status.h"
 
 namespace jenner::rpc {
 namespace {
@@ -31,27 +33,13 @@ struct Training {
 
 Training TrainingOf(const core::TrainingSpec& settings, int64_t num_rows) {
   if (num_rows == 0) return {};
-  const int64_t per_epoch = (num_rows + settings.batch_size - 1) / settings.batch_size;
   Training training;
-  training.num_steps = per_epoch * settings.epochs;
-  if (settings.max_steps > 0) {
-    training.num_steps = std::min<int64_t>(training.num_steps, settings.max_steps);
-  }
-  training.epochs = static_cast<double>(training.num_steps) / static_cast<double>(per_epoch);
+  training.num_steps = core::TotalSteps(settings, num_rows);
+  training.epochs = static_cast<double>(training.num_steps) /
+                    static_cast<double>(core::StepsPerEpoch(settings, num_rows));
   training.num_rows =
       static_cast<int64_t>(std::llround(training.epochs * static_cast<double>(num_rows)));
   return training;
-}
-
-// About how many steps of a training, or of the base model, are evaluated: those that coincide
-// count once each, so that it can be a little too many.
-int64_t NumEvaluations(const core::JobEvaluation& evaluation, int64_t num_steps) {
-  auto count = static_cast<int64_t>(evaluation.at.size());
-  if (evaluation.at_powers_of_two) {
-    for (int64_t step = 1; step <= num_steps; step *= 2) ++count;
-  }
-  if (evaluation.at_every > 0) count += num_steps / evaluation.at_every;
-  return std::min(count, num_steps + 1);
 }
 
 void AddAnswers(const core::JobEvaluation& evaluation, int64_t num_times, const DatasetSizes& sizes,
@@ -128,6 +116,17 @@ void AddDifference(const core::ExperimentSpec& spec, const DatasetSizes& sizes, 
 
 }  // namespace
 
+absl::Status CheckSteps(const core::ExperimentSpec& spec, const DatasetSizes& sizes) {
+  for (const core::PlannedJob& job : core::ExpandUnnamed(spec)) {
+    if (!job.spec.training || !job.spec.evaluation) continue;
+    const int64_t num_rows = SizeOf(sizes, job.spec.training->dataset).num_rows;
+    const int64_t steps = TrainingOf(job.spec.training->settings, num_rows).num_steps;
+    const std::string fault = core::TooManyEvaluations(*job.spec.evaluation, steps);
+    if (!fault.empty()) return wire::FaultStatus("evaluation.at_every", fault);
+  }
+  return absl::OkStatus();
+}
+
 v1::Plan PlanOf(const core::ExperimentSpec& spec, const std::vector<core::PlannedJob>& jobs,
                 const DatasetSizes& sizes, const coordinator::State& state) {
   v1::Plan plan;
@@ -143,8 +142,8 @@ v1::Plan PlanOf(const core::ExperimentSpec& spec, const std::vector<core::Planne
                           std::llround(training.epochs * static_cast<double>(TokensOf(size))));
     }
     if (!job.spec.evaluation) continue;
-    const int64_t times =
-        job.spec.training ? NumEvaluations(*job.spec.evaluation, training.num_steps) : 1;
+    const auto times = static_cast<int64_t>(
+        core::EvaluationSteps(*job.spec.evaluation, training.num_steps).size());
     AddAnswers(*job.spec.evaluation, times, sizes, &plan);
   }
   AddTime(spec, state, &plan);

@@ -59,6 +59,18 @@ TEST(PlanTest, MaxStepsAndTheScheduleOfEvaluations) {
   EXPECT_EQ(plan.num_answers(), (1 + 2 * 2) * 2 * 64) << "at the end and after step 2";
 }
 
+TEST(PlanTest, SoManyEvaluationsThatNothingElseIsDoneAreRefused) {
+  core::ExperimentSpec spec = Spec();
+  EXPECT_TRUE(CheckSteps(spec, Sizes(spec)).ok());
+  spec.training.epochs = 4000;
+  spec.evaluation.at_every = 1;
+  const absl::Status status = CheckSteps(spec, Sizes(spec));
+  EXPECT_TRUE(absl::IsInvalidArgument(status));
+  EXPECT_NE(status.message().find("evaluation.at_every: 12000 evaluations of 12000 steps"),
+            std::string::npos)
+      << status;
+}
+
 TEST(PlanTest, TheTimeIsThatOfEarlierTrainings) {
   const core::ExperimentSpec spec = Spec();
   coordinator::State state;

@@ -15,10 +15,10 @@
 namespace jenner::rpc {
 namespace {
 
-constexpr char kDatasetPrefix[] = "sha256:";
 constexpr int64_t kChunkBytes = int64_t{1} << 20;
 
-std::string HashOf(const std::string& ref) { return ref.substr(sizeof kDatasetPrefix - 1); }
+// Of a checked spec.
+std::string HashOf(const std::string& ref) { return core::HexOfRef(ref).value_or(""); }
 
 absl::StatusOr<std::vector<core::Row>> ReadRows(const store::BlobStore& blobs,
                                                 const std::string& ref, core::DatasetUse use) {
@@ -174,7 +174,7 @@ absl::Status MakeData(store::BlobStore& blobs, store::DatasetStore& datasets, bo
     if (!own.empty()) continue;
     const std::string bytes = core::FormatDataset(made);
     if (!is_preview) RETURN_IF_ERROR(StoreTrainingSet(bytes, blobs, datasets));
-    data.result = kDatasetPrefix + core::Sha256Hex(bytes);
+    data.result = core::RefOf(bytes);
     (*sizes)[data.result] = SizeOf(made);
   }
   if (faults.empty()) return absl::OkStatus();

@@ -9,6 +9,7 @@
 
 #include "core/sha256.h"
 #include "core/spec_json.h"
+#include "core/steps.h"
 
 namespace jenner::rpc {
 namespace {
@@ -33,11 +34,7 @@ std::map<std::string, int32_t> Positions(const std::vector<std::string>& names) 
 int32_t LastStep(const coordinator::Job& job) {
   const std::optional<core::JobEvaluation>& evaluation = job.plan.spec.evaluation;
   if (!evaluation || job.total_steps == 0) return std::numeric_limits<int32_t>::max();
-  if (evaluation->at_powers_of_two || evaluation->at_every > 0) return job.total_steps;
-  double last = 0;
-  for (const double fraction : evaluation->at) last = std::max(last, fraction);
-  const auto step = static_cast<int32_t>(std::llround(last * job.total_steps));
-  return last > 0 ? std::max(step, 1) : step;
+  return static_cast<int32_t>(core::LastEvaluationStep(*evaluation, job.total_steps));
 }
 
 int32_t At(const std::map<std::string, int32_t>& positions, const std::string& name) {

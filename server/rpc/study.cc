@@ -157,7 +157,7 @@ grpc::ServerUnaryReactor* StudiesService::FreezeScreen(grpc::CallbackServerConte
                response->set_json(core::ToJson(*selection));
                call.OnFileThread([call, response] {
                  const absl::Status stored = StoreBlob(response->json(), *call.backend->blobs);
-                 response->set_selection("sha256:" + core::Sha256Hex(response->json()));
+                 response->set_selection(core::RefOf(response->json()));
                  call.Finish(stored);
                });
              });

@@ -136,14 +136,12 @@ Outcome OutcomeOf(int exit_code, bool was_stopped, const RankFacts& facts,
 }
 
 std::vector<std::string> DatasetsOf(const std::string& job_json) {
-  constexpr size_t kPrefix = 7;  // of "sha256:"
   const json job = Parse(job_json);
   std::vector<std::string> hashes;
   const auto add = [&hashes](const json& part, const char* field) {
-    const std::string ref = part.is_object() ? Text(part, field) : "";
-    if (ref.rfind("sha256:", 0) != 0 || !core::IsSha256Hex(ref.substr(kPrefix))) return;
-    const std::string hex = ref.substr(kPrefix);
-    if (std::find(hashes.begin(), hashes.end(), hex) == hashes.end()) hashes.push_back(hex);
+    const auto hex = core::HexOfRef(part.is_object() ? Text(part, field) : "");
+    if (!hex || std::find(hashes.begin(), hashes.end(), *hex) != hashes.end()) return;
+    hashes.push_back(*hex);
   };
   if (!job.is_object()) return hashes;
   add(job.value("training", json()), "dataset");

@@ -10,6 +10,7 @@
 #include "core/resolve.h"
 #include "core/sha256.h"
 #include "core/spec_json.h"
+#include "core/steps.h"
 #include "worker/model/safetensors.h"
 #include "worker/trainer/failure.h"
 #include "worker/trainer/schedule.h"
@@ -94,7 +95,7 @@ class Maker {
     }
     faults.ThrowIfAny();
     inputs_.total_steps =
-        TotalSteps(training.settings, static_cast<int64_t>(inputs_.examples.size()));
+        core::TotalSteps(training.settings, static_cast<int64_t>(inputs_.examples.size()));
     if (training.settings.warmup_steps >= inputs_.total_steps) {
       throw Failure(ExitCode::kInvalidSpec,
                     absl::StrFormat("training.settings.warmup_steps: expected fewer than the %d "
@@ -111,15 +112,12 @@ class Maker {
       MakeSet(evaluation.scorers, &set);
       inputs_.sets.push_back(std::move(set));
     }
-    constexpr int64_t kMaxEvaluations = 10'000;
-    if (evaluation.at_every > 0 && inputs_.total_steps / evaluation.at_every > kMaxEvaluations) {
-      throw Failure(ExitCode::kInvalidSpec,
-                    absl::StrFormat("evaluation.at_every: %d evaluations of %d steps; at most %d",
-                                    inputs_.total_steps / evaluation.at_every, inputs_.total_steps,
-                                    kMaxEvaluations));
+    const std::string fault = core::TooManyEvaluations(evaluation, inputs_.total_steps);
+    if (!fault.empty()) {
+      throw Failure(ExitCode::kInvalidSpec, "evaluation.at_every: " + fault);
     }
     inputs_.evaluation_steps = inputs_.job.training
-                                   ? EvaluationSteps(evaluation, inputs_.total_steps)
+                                   ? core::EvaluationSteps(evaluation, inputs_.total_steps)
                                    : std::vector<int64_t>{0};
   }
 
@@ -263,20 +261,19 @@ const std::string* AnswerOf(const core::Row& row) {
 }
 
 std::string ReadDataset(const std::string& ref, const Options& options) {
-  constexpr char kPrefix[] = "sha256:";
   constexpr auto kLimit = static_cast<uint64_t>(core::kMaxDatasetBytes);
-  if (ref.rfind(kPrefix, 0) != 0) {
+  if (!core::LooksLikeRef(ref)) {
     const std::filesystem::path job_file(options.spec_path);
     return ValueOrThrow(model::ReadTextFile((job_file.parent_path() / ref).string(), kLimit),
                         ExitCode::kInvalidData);
   }
-  const std::string hex = ref.substr(sizeof(kPrefix) - 1);
-  if (!core::IsSha256Hex(hex)) {
+  const std::optional<std::string> hex = core::HexOfRef(ref);
+  if (!hex) {
     throw Failure(ExitCode::kInvalidSpec, "dataset: expected sha256:<64 hex digits>, found " + ref);
   }
-  const std::string path = options.data_dir + "/" + hex;
+  const std::string path = options.data_dir + "/" + *hex;
   std::string bytes = ValueOrThrow(model::ReadTextFile(path, kLimit), ExitCode::kStorage);
-  if (core::Sha256Hex(bytes) != hex) {
+  if (core::Sha256Hex(bytes) != *hex) {
     throw Failure(ExitCode::kStorage, path + ": the content does not have the hash of its name");
   }
   return bytes;

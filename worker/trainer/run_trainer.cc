@@ -12,6 +12,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "core/sha256.h"
 #include "worker/trainer/event_writer.h"
 
 namespace jenner::trainer {
@@ -161,7 +162,7 @@ std::vector<json> Told(const Outcome& outcome) {
 std::string WriteJob(const std::string& folder, json spec) {
   const auto absolute = [](json& ref) {
     const std::string text = ref.get<std::string>();
-    if (text[0] != '/' && text.rfind("sha256:", 0) != 0) {
+    if (text[0] != '/' && !core::LooksLikeRef(text)) {
       ref = std::string(kGoldenFolder) + "/" + text;
     }
   };

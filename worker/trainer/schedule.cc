@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "core/check.h"
+#include "core/steps.h"
 #include "worker/model/counter_rng.h"
 
 namespace jenner::trainer {
@@ -13,17 +14,7 @@ namespace {
 
 constexpr uint64_t kOrderStream = 0x6f72646572;  // "order"
 
-int64_t StepsPerEpoch(const core::TrainingSpec& settings, int64_t num_rows) {
-  return (num_rows + settings.batch_size - 1) / settings.batch_size;
-}
-
 }  // namespace
-
-int64_t TotalSteps(const core::TrainingSpec& settings, int64_t num_rows) {
-  JENNER_CHECK(num_rows > 0);
-  const int64_t steps = settings.epochs * StepsPerEpoch(settings, num_rows);
-  return settings.max_steps > 0 ? std::min<int64_t>(settings.max_steps, steps) : steps;
-}
 
 double LearningRate(const core::TrainingSpec& settings, int64_t step, int64_t total_steps) {
   const int64_t warmup = settings.warmup_steps;
@@ -59,7 +50,7 @@ std::vector<int64_t> EpochOrder(int64_t seed, int64_t epoch, int64_t num_rows) {
 StepRows RowsOfStep(const core::TrainingSpec& settings, int64_t seed, int64_t step,
                     const std::vector<int64_t>& lengths, int rank, int world_size) {
   const auto num_rows = static_cast<int64_t>(lengths.size());
-  const int64_t per_epoch = StepsPerEpoch(settings, num_rows);
+  const int64_t per_epoch = core::StepsPerEpoch(settings, num_rows);
   StepRows rows;
   rows.epoch = step / per_epoch;
   const std::vector<int64_t> order = EpochOrder(seed, rows.epoch, num_rows);
@@ -78,26 +69,6 @@ StepRows RowsOfStep(const core::TrainingSpec& settings, int64_t seed, int64_t st
     rows.micro_batches[static_cast<size_t>(part / world_size)].push_back(batch[i]);
   }
   return rows;
-}
-
-std::vector<int64_t> EvaluationSteps(const core::JobEvaluation& evaluation, int64_t total_steps) {
-  std::vector<int64_t> steps;
-  for (const double fraction : evaluation.at) {
-    const int64_t step = std::llround(fraction * static_cast<double>(total_steps));
-    steps.push_back(fraction > 0 ? std::max<int64_t>(step, 1) : step);
-  }
-  if (evaluation.at_powers_of_two) {
-    for (int64_t step = 1; step <= total_steps; step *= 2) steps.push_back(step);
-  }
-  if (evaluation.at_every > 0) {
-    for (int64_t step = evaluation.at_every; step <= total_steps; step += evaluation.at_every) {
-      steps.push_back(step);
-    }
-  }
-  if (evaluation.at_powers_of_two || evaluation.at_every > 0) steps.push_back(total_steps);
-  std::sort(steps.begin(), steps.end());
-  steps.erase(std::unique(steps.begin(), steps.end()), steps.end());
-  return steps;
 }
 
 }  // namespace jenner::trainer

@@ -5,15 +5,9 @@
 #include <cstdint>
 #include <vector>
 
-#include "core/job.h"
 #include "core/spec.h"
 
 namespace jenner::trainer {
-
-// Optimizer steps of a training on `num_rows` rows: those of all epochs, where the last, partial
-// batch of an epoch is a step too, but at most max_steps if that is above 0. REQUIRES: num_rows >
-// 0.
-int64_t TotalSteps(const core::TrainingSpec& settings, int64_t num_rows);
 
 // The learning rate of the optimizer step `step` in [0, total_steps): linear from 0 over the
 // warm-up (peak * step / warmup_steps), then, with x = (step - warmup) / (total - warmup), the peak
@@ -40,11 +34,6 @@ struct StepRows {
 // divisible by world_size * accumulation_steps, lengths not empty.
 StepRows RowsOfStep(const core::TrainingSpec& settings, int64_t seed, int64_t step,
                     const std::vector<int64_t>& lengths, int rank, int world_size);
-
-// The optimizer steps after which to evaluate: round(fraction * total_steps), ascending, distinct;
-// for a fraction above 0 at least step 1, since step 0 is the base model's. Besides, powers of two
-// and every at_every-th step, if asked for; of those the last step is one, too.
-std::vector<int64_t> EvaluationSteps(const core::JobEvaluation& evaluation, int64_t total_steps);
 
 }  // namespace jenner::trainer
 

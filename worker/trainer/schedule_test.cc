@@ -42,18 +42,6 @@ TEST(LearningRate, EqualsTransformers) {
   }
 }
 
-TEST(TotalSteps, KeepsThePartialBatchAndTheBound) {
-  core::TrainingSpec settings = Settings(8, 1);
-  settings.epochs = 3;
-  EXPECT_EQ(TotalSteps(settings, 17), 9);
-  EXPECT_EQ(TotalSteps(settings, 16), 6);
-  EXPECT_EQ(TotalSteps(settings, 1), 3);
-  settings.max_steps = 5;
-  EXPECT_EQ(TotalSteps(settings, 17), 5);
-  settings.max_steps = 50;
-  EXPECT_EQ(TotalSteps(settings, 17), 9);
-}
-
 TEST(EpochOrder, IsAPermutationThatDependsOnSeedAndEpoch) {
   std::vector<int64_t> sorted = EpochOrder(3, 0, 1000);
   const std::vector<int64_t> order = sorted;
@@ -111,33 +99,6 @@ TEST(RowsOfStep, SharesTokensOutEvenly) {
     }
     EXPECT_LT(std::abs(tokens[0] - tokens[1]), 64) << tokens[0] << " and " << tokens[1];
   }
-}
-
-std::vector<int64_t> StepsAt(std::vector<double> at, int64_t total_steps) {
-  core::JobEvaluation evaluation;
-  evaluation.at = std::move(at);
-  return EvaluationSteps(evaluation, total_steps);
-}
-
-TEST(EvaluationSteps, PowersOfTwoAndEveryNthEndWithTheLast) {
-  core::JobEvaluation evaluation;
-  evaluation.at = {0};
-  evaluation.at_powers_of_two = true;
-  EXPECT_EQ(EvaluationSteps(evaluation, 9), (std::vector<int64_t>{0, 1, 2, 4, 8, 9}));
-  evaluation.at_powers_of_two = false;
-  evaluation.at_every = 4;
-  EXPECT_EQ(EvaluationSteps(evaluation, 9), (std::vector<int64_t>{0, 4, 8, 9}));
-}
-
-TEST(EvaluationSteps, AreRoundedAndDistinct) {
-  EXPECT_EQ(StepsAt({0, 0.5, 1}, 9), (std::vector<int64_t>{0, 5, 9}));
-  EXPECT_EQ(StepsAt({0.6, 0.9, 1}, 2), (std::vector<int64_t>{1, 2}));
-}
-
-// Step 0 is the base model's, whose own job evaluates it.
-TEST(EvaluationSteps, AFractionAboveZeroIsAStepAfterTheFirst) {
-  EXPECT_EQ(StepsAt({0.01, 1}, 9), (std::vector<int64_t>{1, 9}));
-  EXPECT_EQ(StepsAt({0, 0.01}, 9), (std::vector<int64_t>{0, 1}));
 }
 
 }  // namespace

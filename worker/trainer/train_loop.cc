@@ -9,6 +9,7 @@
 #include <numeric>
 
 #include "absl/strings/str_format.h"
+#include "core/steps.h"
 #include "worker/model/counter_rng.h"
 #include "worker/trainer/failure.h"
 #include "worker/trainer/loss.h"
@@ -35,7 +36,7 @@ TrainLoop::TrainLoop(const core::TrainingSpec& settings, int64_t seed,
       llama_(llama),
       collective_(collective),
       optimizer_(llama->TrainableParameters(), settings, collective),
-      total_steps_(TotalSteps(settings, static_cast<int64_t>(examples->size()))) {
+      total_steps_(core::TotalSteps(settings, static_cast<int64_t>(examples->size()))) {
   for (const text::Example& example : *examples) {
     lengths_.push_back(static_cast<int64_t>(example.ids.size()));
     is_weighted_ = is_weighted_ || !example.weights.empty();

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import grpc
 from google.protobuf.message import Message
@@ -24,6 +24,7 @@ from jenner.errors import (
 
 _MAX_PEM_BYTES = 1 << 20
 _MAX_SECRET_BYTES = 4096
+_PAGE = 1000
 _T = TypeVar("_T")
 Metadata = tuple[tuple[str, str], ...]
 
@@ -147,6 +148,17 @@ class Connection:
     def unary(self, method: Callable[..., _T], request: Message) -> _T:
         """The answer of the stub's unary `method` to `request`, as `call`."""
         return self.call(lambda timeout, metadata: method(request, timeout=timeout, metadata=metadata))
+
+    def listed(self, method: Callable[..., Any], request: Any, field: str, limit: int) -> list[Any]:
+        """Up to `limit` (0: all) items of the repeated `field` of the stub's paged `method`."""
+        items: list[Any] = []
+        while True:
+            request.page_size = min(_PAGE, limit - len(items)) if limit else _PAGE
+            response = self.unary(method, request)
+            items += getattr(response, field)
+            request.page_token = response.next_page_token
+            if not request.page_token or (limit and len(items) >= limit):
+                return items
 
     def named(self, error: JennerError, waited: float) -> JennerError:
         """`error`, and if nothing came from the server, which one that is."""

@@ -42,7 +42,6 @@ Path: TypeAlias = "str | os.PathLike[str]"
 Name: TypeAlias = "model.Experiment | str"
 
 _CHUNK_BYTES = 1 << 20
-_PAGE = 1000
 
 
 def _wire_name(experiment: Name) -> str:
@@ -256,15 +255,9 @@ class Client:
 
     def list(self, limit: int = 50) -> list[model.Experiment]:
         """Up to `limit` experiments, newest first, without spec and artifacts; 0: all."""
-        out: list[model.Experiment] = []
         request = experiment_pb2.ListExperimentsRequest()
-        while True:
-            request.page_size = min(_PAGE, limit - len(out)) if limit else _PAGE
-            response = self._connection.unary(self._experiments.ListExperiments, request)
-            out += [model.experiment(one) for one in response.experiments]
-            request.page_token = response.next_page_token
-            if not request.page_token or (limit and len(out) >= limit):
-                return out
+        listed = self._connection.listed(self._experiments.ListExperiments, request, "experiments", limit)
+        return [model.experiment(one) for one in listed]
 
     # --- Steering
 
@@ -468,14 +461,8 @@ class Client:
         request = experiment_pb2.ListSamplesRequest(
             name=_wire_name(experiment), arm=arm, context=context, step=step, prompt_set=prompt_set
         )
-        out: list[experiment_pb2.Sample] = []
-        while True:
-            request.page_size = min(_PAGE, limit - len(out)) if limit else _PAGE
-            response = self._connection.unary(self._experiments.ListSamples, request)
-            out += response.samples
-            request.page_token = response.next_page_token
-            if not request.page_token or (limit and len(out) >= limit):
-                return frames.samples(out, arm)
+        listed = self._connection.listed(self._experiments.ListSamples, request, "samples", limit)
+        return frames.samples(listed, arm)
 
     def train_points(self, experiment: Name) -> pd.DataFrame:
         """The training curves so far, one row a step, arm and seed: `jenner.frames.TRAIN_POINTS`.
