@@ -13,7 +13,7 @@
 #include <nlohmann/json.hpp>
 
 #include "worker/generate/engine.h"
-#include "worker/model/llama.h"
+#include "worker/model/transformer.h"
 
 namespace jenner {
 namespace {
@@ -39,12 +39,12 @@ double MeasureLimit(at::ScalarType dtype) {
 }
 
 // Operations of the weights' products for one token, in the layers and in the head.
-double LayerFlops(const model::LlamaConfig& c) {
+double LayerFlops(const model::ModelConfig& c) {
   const int64_t attention = c.hidden_size * (2 * c.QueryDim() + 2 * c.KeyValueDim());
   return 2.0 * static_cast<double>(c.num_layers) *
          static_cast<double>(attention + 3 * c.hidden_size * c.intermediate_size);
 }
-double HeadFlops(const model::LlamaConfig& c) {
+double HeadFlops(const model::ModelConfig& c) {
   return 2.0 * static_cast<double>(c.hidden_size) * static_cast<double>(c.vocab_size);
 }
 
@@ -53,10 +53,10 @@ int Run() {
   std::cin >> input;  // reads no further than the object
   at::set_num_threads(input.at("threads"));
   const bool is_float = input.at("dtype") == "float32";
-  const auto llama = model::Llama::Load(input.at("model"),
-                                        is_float ? core::Dtype::kFloat32 : core::Dtype::kBfloat16);
-  if (!llama.ok()) {
-    std::cerr << llama.status() << "\n";
+  const auto transformer = model::Transformer::Load(
+      input.at("model"), is_float ? core::Dtype::kFloat32 : core::Dtype::kBfloat16);
+  if (!transformer.ok()) {
+    std::cerr << transformer.status() << "\n";
     return 1;
   }
   std::vector<generate::Request> requests;
@@ -66,7 +66,7 @@ int Run() {
   generate::Options options;
   options.max_new_tokens = input.at("max_new_tokens");
   options.batch_size = input.at("batch_size");
-  generate::Engine engine(**llama);
+  generate::Engine engine(**transformer);
   // A line from the caller starts each repeat: both sides take turns on the same machine.
   for (std::string line; std::getline(std::cin, line) && line != "end";) {
     if (line.empty()) continue;
@@ -83,7 +83,7 @@ int Run() {
       return 1;
     }
     const generate::Totals& totals = engine.totals();
-    const model::LlamaConfig& config = (*llama)->config();
+    const model::ModelConfig& config = (*transformer)->config();
     const double flops = LayerFlops(config) * static_cast<double>(totals.computed_tokens) +
                          HeadFlops(config) * static_cast<double>(totals.new_tokens);
     std::cout << json{{"seconds", seconds},

@@ -15,7 +15,7 @@
 #include <nlohmann/json.hpp>
 
 #include "worker/model/counter_rng.h"
-#include "worker/model/llama.h"
+#include "worker/model/transformer.h"
 #include "worker/trainer/collective.h"
 #include "worker/trainer/train_loop.h"
 
@@ -32,8 +32,8 @@ struct Flags {
   std::string dtype = "float32";
 };
 
-model::LlamaConfig SmolShape() {
-  model::LlamaConfig c;
+model::ModelConfig SmolShape() {
+  model::ModelConfig c;
   c.vocab_size = 49152;
   c.hidden_size = 576;
   c.intermediate_size = 1536;
@@ -42,7 +42,7 @@ model::LlamaConfig SmolShape() {
   c.num_kv_heads = 3;
   c.head_dim = 64;
   c.max_positions = 2048;
-  c.rope_theta = 100000;
+  c.rope.theta = 100000;
   c.tie_word_embeddings = true;
   c.eos_token_ids = {2};
   return c;
@@ -83,7 +83,7 @@ double Seconds(const Call& call) {
 // FLOP/s of the forward and backward products of one block, [N, in] x [in, out], weights distinct.
 class GemmLimit {
  public:
-  GemmLimit(const model::LlamaConfig& c, int64_t tokens, at::ScalarType type) {
+  GemmLimit(const model::ModelConfig& c, int64_t tokens, at::ScalarType type) {
     const int64_t shapes[4][2] = {{c.hidden_size, c.QueryDim() + 2 * c.KeyValueDim()},
                                   {c.QueryDim(), c.hidden_size},
                                   {c.hidden_size, 2 * c.intermediate_size},
@@ -118,7 +118,7 @@ class GemmLimit {
 
 // FLOPs of one step: frozen blocks forward and backward (2 + 2 a weight and token), adapters 6,
 // head 2 + 2 on supervised tokens only. Attention and elementwise work count as nothing.
-double StepFlops(const model::LlamaConfig& c, const core::LoraSpec& lora, const StepResult& step) {
+double StepFlops(const model::ModelConfig& c, const core::LoraSpec& lora, const StepResult& step) {
   double frozen = 0, adapter = 0;
   for (int t = 0; t < model::kNumTargets; ++t) {
     const auto target = static_cast<model::Target>(t);
@@ -138,16 +138,16 @@ json Spread(std::vector<double> values) {
 }
 
 json Run(const Flags& flags) {
-  const model::LlamaConfig config = SmolShape();
+  const model::ModelConfig config = SmolShape();
   const bool bf16 = flags.dtype == "bfloat16";
-  const auto llama =
-      model::Llama::Random(config, bf16 ? core::Dtype::kBfloat16 : core::Dtype::kFloat32, 1);
+  const auto transformer =
+      model::Transformer::Random(config, bf16 ? core::Dtype::kBfloat16 : core::Dtype::kFloat32, 1);
   core::TrainingSpec settings;
   settings.batch_size = flags.batch;
-  llama->AttachAdapter(model::LoraAdapter::Create(config, settings.lora, 1).value());
+  transformer->AttachAdapter(model::LoraAdapter::Create(config, settings.lora, 1).value());
   const std::vector<text::Example> rows = Rows(flags, config.vocab_size);
   const auto collective = MakeSingleCollective();
-  TrainLoop loop(settings, 1, &rows, llama.get(), collective.get());
+  TrainLoop loop(settings, 1, &rows, transformer.get(), collective.get());
   GemmLimit fp32(config, int64_t{flags.batch} * flags.length, at::kFloat);
   GemmLimit half(config, int64_t{flags.batch} * flags.length, at::kBFloat16);
   std::vector<double> speeds, limits, half_limits, ratios, cpu;

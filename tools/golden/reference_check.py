@@ -71,10 +71,10 @@ def main():
     model = AutoModelForCausalLM.from_pretrained(MODEL, torch_dtype=torch.float32).eval()
     rows = rows_of(AutoTokenizer.from_pretrained(MODEL))
     vocab = model.config.vocab_size
-    report = {"base": largest_difference(model, rows, logits_of_jenner(binaries / "llama_logits", rows, vocab))}
+    report = {"base": largest_difference(model, rows, logits_of_jenner(binaries / "model_logits", rows, vocab))}
     with tempfile.TemporaryDirectory() as name:
         adapter = train_adapter(binaries / "jenner-trainer", pathlib.Path(name))
-        ours = logits_of_jenner(binaries / "llama_logits", rows, vocab, adapter)
+        ours = logits_of_jenner(binaries / "model_logits", rows, vocab, adapter)
         base_again = largest_difference(model, rows, ours)
         report["adapter"] = largest_difference(PeftModel.from_pretrained(model, adapter).eval(), rows, ours)
         # The adapter does something: else equality would prove nothing.

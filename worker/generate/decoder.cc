@@ -82,16 +82,23 @@ Decoder::Decoder(const Weights& weights, int64_t num_slots, int64_t capacity)
     cache.keys.resize(heads * static_cast<size_t>(slot_keys_));
     cache.values.resize(heads * static_cast<size_t>(slot_values_));
   }
-  const std::vector<double> frequencies = model::RopeFrequencies(config_);
-  for (int64_t l = 0; l < capacity_; ++l) {
-    for (const double frequency : frequencies) {
-      cos_LF_.push_back(static_cast<float>(std::cos(static_cast<double>(l) * frequency)));
-      sin_LF_.push_back(static_cast<float>(std::sin(static_cast<double>(l) * frequency)));
-    }
-  }
+  full_ = RotationOf(config_.rope);
+  if (config_.sliding_window > 0) sliding_ = RotationOf(config_.sliding_rope);
 }
 
-int64_t Decoder::SlotBytes(const model::LlamaConfig& config, int64_t capacity) {
+Decoder::Rotation Decoder::RotationOf(const model::Rope& rope) const {
+  Rotation rotation;
+  const std::vector<double> frequencies = model::RopeFrequencies(rope, config_.head_dim);
+  for (int64_t l = 0; l < capacity_; ++l) {
+    for (const double frequency : frequencies) {
+      rotation.cos_LF.push_back(static_cast<float>(std::cos(static_cast<double>(l) * frequency)));
+      rotation.sin_LF.push_back(static_cast<float>(std::sin(static_cast<double>(l) * frequency)));
+    }
+  }
+  return rotation;
+}
+
+int64_t Decoder::SlotBytes(const model::ModelConfig& config, int64_t capacity) {
   const int64_t position = config.head_dim + ValueStride(config.head_dim);
   return config.num_layers * config.num_kv_heads * RoundUp(capacity, kKeyBlock) * position *
          static_cast<int64_t>(sizeof(float));
@@ -142,20 +149,40 @@ void Decoder::Round(const float* x, int64_t row, int64_t begin, int64_t size) {
   if (x16_size_ > 0) RoundToBfloat16(x, size, x16_.data() + row * x16_size_ + begin);
 }
 
-void Decoder::ApplyUps(const Linear& linear, int64_t begin, int64_t end, Rows out) const {
+void Decoder::AddRest(const Linear& linear, int64_t begin, int64_t end, Rows out) const {
   for (const Linear::Up& up : linear.ups) {
     Multiply({low_.data() + up.low_begin, weights_.max_low}, begin, end, up.b, 0, up.b.num_panels(),
              /*add=*/true, {out.data + up.out_begin, out.stride});
   }
+  if (linear.bias.empty()) return;
+  for (int64_t r = begin; r < end; ++r)
+    Add(linear.bias.data(), static_cast<int64_t>(linear.bias.size()), out.data + r * out.stride);
+}
+
+void Decoder::AddResidual(const Linear& linear, const std::vector<float>& norm, int64_t begin,
+                          int64_t end) {
+  const int64_t d = config_.hidden_size;
+  AddRest(linear, begin, end, {out_RD_.data(), d});
+  for (int64_t r = begin; r < end && !norm.empty(); ++r) {
+    float* out = out_RD_.data() + r * d;
+    RmsNorm(out, norm.data(), d, config_.rms_norm_eps, out);
+  }
+  Add(out_RD_.data() + begin * d, (end - begin) * d, hidden_RD_.data() + begin * d);
 }
 
 void Decoder::RotateAndStore(int64_t layer, const Row& row, float* qkv_P) {
   const int64_t e_size = config_.head_dim;
   const int64_t half = e_size / 2;
-  const float* cos = cos_LF_.data() + row.position * half;
-  const float* sin = sin_LF_.data() + row.position * half;
-  for (int64_t h = 0; h < config_.num_heads + config_.num_kv_heads; ++h)
-    Rotate(cos, sin, half, qkv_P + h * e_size);
+  const PackedLayer& w = weights_.layers[static_cast<size_t>(layer)];
+  const Rotation& rotation = config_.IsSliding(layer) ? sliding_ : full_;
+  const float* cos = rotation.cos_LF.data() + row.position * half;
+  const float* sin = rotation.sin_LF.data() + row.position * half;
+  for (int64_t h = 0; h < config_.num_heads + config_.num_kv_heads; ++h) {
+    float* head = qkv_P + h * e_size;
+    const std::vector<float>& norm = h < config_.num_heads ? w.q_norm : w.k_norm;
+    if (!norm.empty()) RmsNorm(head, norm.data(), e_size, config_.rms_norm_eps, head);
+    Rotate(cos, sin, half, head);
+  }
   Cache& cache = caches_[static_cast<size_t>(layer)];
   for (int64_t k = 0; k < config_.num_kv_heads; ++k) {
     const float* key = qkv_P + config_.QueryDim() + k * e_size;
@@ -173,7 +200,7 @@ void Decoder::AttendAll(int64_t layer, std::span<const Row> rows) {
   const int64_t kv = config_.num_kv_heads;
   const int64_t group = config_.num_heads / kv;
   const int64_t e_size = config_.head_dim;
-  const auto scale = static_cast<float>(1 / std::sqrt(static_cast<double>(e_size)));
+  const bool is_sliding = config_.IsSliding(layer);
   at::parallel_for(0, static_cast<int64_t>(rows.size()) * kv, 1, [&](int64_t begin, int64_t end) {
     const auto scratch =
         hwy::AllocateAligned<float>(static_cast<size_t>(AttendScratch(group, e_size, capacity_)));
@@ -181,9 +208,13 @@ void Decoder::AttendAll(int64_t layer, std::span<const Row> rows) {
       const int64_t r = at / kv;
       const int64_t k = at % kv;
       const Row& row = rows[static_cast<size_t>(r)];
+      Sight sight;
+      sight.length = row.position + 1;
+      if (is_sliding) sight.first = std::max<int64_t>(0, sight.length - config_.sliding_window);
+      sight.scale = static_cast<float>(config_.ScoreScale());
+      sight.softcap = static_cast<float>(config_.attention_softcap);
       Attend(wide_.data() + r * wide_size_ + k * group * e_size, View(layer, row.slot, k), group,
-             e_size, row.position + 1, scale, scratch.get(),
-             x_.data() + r * config_.QueryDim() + k * group * e_size);
+             e_size, sight, scratch.get(), x_.data() + r * config_.QueryDim() + k * group * e_size);
       Round(x_.data() + r * config_.QueryDim() + k * group * e_size, r, k * group * e_size,
             group * e_size);
     }
@@ -197,40 +228,41 @@ void Decoder::ApplyLayer(int64_t layer, std::span<const Row> rows) {
   const int64_t f = config_.intermediate_size;
   const Rows wide{wide_.data(), wide_size_};
   const Rows out{out_RD_.data(), d};
-  // hidden += out + its adapters' part, for rows [begin, end).
-  const auto add_residual = [&](const Linear& linear, int64_t begin, int64_t end) {
-    ApplyUps(linear, begin, end, out);
-    Add(out_RD_.data() + begin * d, (end - begin) * d, hidden_RD_.data() + begin * d);
-  };
-  const auto norm = [&](const at::Tensor& weight_D, int64_t begin, int64_t end) {
+  const auto norm = [&](const std::vector<float>& factor, int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) {
-      RmsNorm(hidden_RD_.data() + r * d, weight_D.const_data_ptr<float>(), d, config_.rms_norm_eps,
-              x_.data() + r * d);
+      RmsNorm(hidden_RD_.data() + r * d, factor.data(), d, config_.rms_norm_eps, x_.data() + r * d);
       Round(x_.data() + r * d, r, 0, d);
     }
   };
   ForRows(num_rows, [&](int64_t begin, int64_t end) {
-    if (layer > 0) add_residual(weights_.layers[static_cast<size_t>(layer - 1)].down, begin, end);
-    norm(w.input_norm_D, begin, end);
+    if (layer > 0) {
+      const PackedLayer& before = weights_.layers[static_cast<size_t>(layer - 1)];
+      AddResidual(before.down, before.mlp_out_norm, begin, end);
+    }
+    norm(w.attention_norm, begin, end);
   });
   ApplyBase(w.qkv, {x_.data(), d}, num_rows, wide);
   ForRows(num_rows, [&](int64_t begin, int64_t end) {
-    ApplyUps(w.qkv, begin, end, wide);
+    AddRest(w.qkv, begin, end, wide);
     for (int64_t r = begin; r < end; ++r)
       RotateAndStore(layer, rows[static_cast<size_t>(r)], wide_.data() + r * wide_size_);
   });
   AttendAll(layer, rows);
   ApplyBase(w.o, {x_.data(), config_.QueryDim()}, num_rows, out);
   ForRows(num_rows, [&](int64_t begin, int64_t end) {
-    add_residual(w.o, begin, end);
-    norm(w.post_norm_D, begin, end);
+    AddResidual(w.o, w.attention_out_norm, begin, end);
+    norm(w.mlp_norm, begin, end);
   });
   ApplyBase(w.gate_up, {x_.data(), d}, num_rows, wide);
   ForRows(num_rows, [&](int64_t begin, int64_t end) {
-    ApplyUps(w.gate_up, begin, end, wide);
+    AddRest(w.gate_up, begin, end, wide);
     for (int64_t r = begin; r < end; ++r) {
       float* gate = wide_.data() + r * wide_size_;
-      SiluMultiply(gate, gate + f, f, gate);
+      if (config_.activation == model::Activation::kSilu) {
+        SiluMultiply(gate, gate + f, f, gate);
+      } else {
+        GeluMultiply(gate, gate + f, f, gate);
+      }
       Round(gate, r, 0, f);
     }
   });
@@ -243,28 +275,35 @@ std::span<const float> Decoder::Run(std::span<const Row> rows, std::span<const i
   JENNER_CHECK(num_rows <= kMaxRows);
   Grow(num_rows);
   const float* embedding_VD = weights_.embedding_VD.const_data_ptr<float>();
+  const auto scale = static_cast<float>(config_.embedding_scale);
   for (int64_t r = 0; r < num_rows; ++r) {
-    std::copy_n(embedding_VD + rows[static_cast<size_t>(r)].token * d, d,
-                hidden_RD_.data() + r * d);
+    const float* from = embedding_VD + rows[static_cast<size_t>(r)].token * d;
+    std::transform(from, from + d, hidden_RD_.data() + r * d,
+                   [scale](float value) { return value * scale; });
   }
   for (int64_t i = 0; i < config_.num_layers; ++i) ApplyLayer(i, rows);
   const auto num_wanted = static_cast<int64_t>(wanted.size());
   if (num_wanted == 0) return {};
   // What the last layer left is added where the result goes on.
+  const PackedLayer& last = weights_.layers.back();
   ForRows(num_rows, [&](int64_t begin, int64_t end) {
-    ApplyUps(weights_.layers.back().down, begin, end, {out_RD_.data(), d});
-    Add(out_RD_.data() + begin * d, (end - begin) * d, hidden_RD_.data() + begin * d);
+    AddResidual(last.down, last.mlp_out_norm, begin, end);
   });
   for (int64_t n = 0; n < num_wanted; ++n) {
-    RmsNorm(hidden_RD_.data() + wanted[static_cast<size_t>(n)] * d,
-            weights_.final_norm_D.const_data_ptr<float>(), d, config_.rms_norm_eps,
-            x_.data() + n * d);
+    RmsNorm(hidden_RD_.data() + wanted[static_cast<size_t>(n)] * d, weights_.final_norm.data(), d,
+            config_.rms_norm_eps, x_.data() + n * d);
     Round(x_.data() + n * d, n, 0, d);
   }
   const int64_t vocab = config_.vocab_size;
   logits_.resize(static_cast<size_t>(num_wanted * vocab));
   const Product head{&weights_.head, {logits_.data(), vocab}};
   MultiplyAll({x_.data(), d}, {x16_.data(), x16_size_}, num_wanted, {&head, 1});
+  if (config_.logit_softcap != 0) {
+    ForRows(num_wanted, [&](int64_t begin, int64_t end) {
+      Softcap(static_cast<float>(config_.logit_softcap), (end - begin) * vocab,
+              logits_.data() + begin * vocab);
+    });
+  }
   return logits_;
 }
 

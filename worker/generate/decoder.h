@@ -28,7 +28,7 @@ class Decoder {
   static constexpr int64_t kMaxRows = 512;
 
   // Bytes of cache that one slot of `capacity` positions takes.
-  static int64_t SlotBytes(const model::LlamaConfig& config, int64_t capacity);
+  static int64_t SlotBytes(const model::ModelConfig& config, int64_t capacity);
 
   // `weights` must outlive the decoder. Slots are [0, num_slots), each of `capacity` positions.
   Decoder(const Weights& weights, int64_t num_slots, int64_t capacity);
@@ -53,26 +53,35 @@ class Decoder {
   void ApplyBase(const Linear& linear, ConstRows x, int64_t num_rows, Rows out);
   // x16_ = part of row r of x, where it is needed.
   void Round(const float* x, int64_t row, int64_t begin, int64_t size);
-  // out += B low_, rows [begin, end).
-  void ApplyUps(const Linear& linear, int64_t begin, int64_t end, Rows out) const;
+  // out += B low_ + bias, rows [begin, end).
+  void AddRest(const Linear& linear, int64_t begin, int64_t end, Rows out) const;
+  // hidden_RD_ += what `linear` gives, of which out_RD_ has the base's part, normed if there is a
+  // norm; rows [begin, end).
+  void AddResidual(const Linear& linear, const std::vector<float>& norm, int64_t begin,
+                   int64_t end);
   void RotateAndStore(int64_t layer, const Row& row, float* qkv_P);
   void AttendAll(int64_t layer, std::span<const Row> rows);
   void Grow(int64_t num_rows);
 
   const Weights& weights_;
-  const model::LlamaConfig& config_;
+  const model::ModelConfig& config_;
   const int64_t capacity_;   // rounded up to kKeyBlock
   const int64_t slot_keys_;  // floats of one slot and kv head
   const int64_t slot_values_;
   std::vector<Cache> caches_;
-  std::vector<float> cos_LF_;
-  std::vector<float> sin_LF_;
+  struct Rotation {
+    std::vector<float> cos_LF;
+    std::vector<float> sin_LF;
+  };
+  Rotation RotationOf(const model::Rope& rope) const;
+  Rotation full_;
+  Rotation sliding_;  // of sliding layers
   // Of one pass; grown as needed.
   int64_t room_rows_ = 0;
   int64_t wide_size_ = 0;
   std::vector<float> hidden_RD_;
-  std::vector<float> x_;       // [R, max(D, H E)]: normed hidden states, or what attention mixed
-  std::vector<float> wide_;    // [R, wide_size_]: query, key, value; or gate, up; in place silu
+  std::vector<float> x_;     // [R, max(D, H E)]: normed hidden states, or what attention mixed
+  std::vector<float> wide_;  // [R, wide_size_]: query, key, value; or gate, up; in place activation
   std::vector<uint16_t> x16_;  // the factors of a product, if weights are bfloat16
   int64_t x16_size_ = 0;       // of a row
   std::vector<float> out_RD_;

@@ -54,7 +54,7 @@ std::map<size_t, Prefix> CommonPrefixes(const std::vector<Request>& requests, in
 }
 
 absl::Status CheckRequests(const std::vector<Request>& requests, const Options& options,
-                           const model::LlamaConfig& config) {
+                           const model::ModelConfig& config) {
   if (options.max_new_tokens < 1 || options.batch_size < 1 || !(options.temperature >= 0) ||
       !(options.top_p > 0) || options.top_p > 1) {
     return absl::InvalidArgumentError(
@@ -130,7 +130,7 @@ class Generation {
   }
   // As many as asked for and needed, fewer where their cache would be too large.
   static size_t NumSlots(int64_t capacity, size_t num_requests, const Options& options,
-                         const model::LlamaConfig& config) {
+                         const model::ModelConfig& config) {
     const int64_t most = std::min<int64_t>(options.batch_size, static_cast<int64_t>(num_requests));
     const int64_t affordable = kMaxCacheBytes / Decoder::SlotBytes(config, capacity);
     return static_cast<size_t>(std::clamp<int64_t>(affordable, 1, most));
@@ -226,7 +226,7 @@ class Generation {
     return absl::CancelledError("generation was stopped");
   }
 
-  const model::LlamaConfig& config_;
+  const model::ModelConfig& config_;
   const std::vector<Request>& requests_;
   const Options& options_;
   const std::function<bool(Answer)>& on_answer_;
@@ -242,26 +242,27 @@ class Generation {
 }  // namespace
 
 struct Engine::Impl {
-  explicit Impl(const model::Llama& l) : llama(l) {}
+  explicit Impl(const model::Transformer& l) : transformer(l) {}
   // Packs anew where the model has changed.
   const Weights& Fresh() {
-    const model::LoraAdapter* adapter = llama.active_adapter();
-    if (!weights || version != llama.version() || packed_adapter != adapter) {
+    const model::LoraAdapter* adapter = transformer.active_adapter();
+    if (!weights || version != transformer.version() || packed_adapter != adapter) {
       weights.reset();
-      weights.emplace(llama);
-      version = llama.version();
+      weights.emplace(transformer);
+      version = transformer.version();
       packed_adapter = adapter;
     }
     return *weights;
   }
-  const model::Llama& llama;
+  const model::Transformer& transformer;
   std::optional<Weights> weights;
   uint64_t version = 0;
   const model::LoraAdapter* packed_adapter = nullptr;
   Totals totals;
 };
 
-Engine::Engine(const model::Llama& llama) : impl_(std::make_unique<Impl>(llama)) {}
+Engine::Engine(const model::Transformer& transformer)
+    : impl_(std::make_unique<Impl>(transformer)) {}
 Engine::~Engine() = default;
 const Totals& Engine::totals() const { return impl_->totals; }
 
@@ -290,7 +291,7 @@ std::vector<float> Engine::CachedLogits(const std::vector<int32_t>& tokens,
 
 absl::Status Engine::Generate(const std::vector<Request>& requests, const Options& options,
                               const std::function<bool(Answer)>& on_answer) {
-  RETURN_IF_ERROR(CheckRequests(requests, options, impl_->llama.config()));
+  RETURN_IF_ERROR(CheckRequests(requests, options, impl_->transformer.config()));
   impl_->totals = {};
   if (requests.empty()) return absl::OkStatus();
   return Generation(impl_->Fresh(), requests, options, on_answer, &impl_->totals).Run();

@@ -1,5 +1,5 @@
-// Engine: batched answers from a Llama with its active adapter, unmerged. Continuous batching over
-// a static cache of keys and values: as an answer ends, the next prompt takes its slot.
+// Engine: batched answers from a Transformer with its active adapter, unmerged. Continuous batching
+// over a static cache of keys and values: as an answer ends, the next prompt takes its slot.
 //
 // Contract: an answer is a function of (weights, adapter, prompt, options that are not limits,
 // keys) alone. Logits are bitwise equal whatever else is in the batch, however many rows it has and
@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "worker/model/llama.h"
+#include "worker/model/transformer.h"
 
 namespace jenner::generate {
 
@@ -60,8 +60,8 @@ struct Totals {
 // model's dtype is), made when it is first needed and anew where the model has changed since.
 class Engine {
  public:
-  // `llama` must outlive the engine.
-  explicit Engine(const model::Llama& llama);
+  // `transformer` must outlive the engine.
+  explicit Engine(const model::Transformer& transformer);
   ~Engine();
 
   // Answers every request; `on_answer` is called once each, in order of completion. If it returns

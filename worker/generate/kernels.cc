@@ -221,6 +221,40 @@ void SiluMultiply(const float* gate, const float* up, int64_t size, float* out) 
   for (; i < size; ++i) out[i] = gate[i] / (1 + std::exp(-gate[i])) * up[i];
 }
 
+HWY_INLINE Vec Gelu(Vec v) {
+  const Tag d;
+  const Vec cubic = hn::Mul(hn::Mul(v, v), hn::Set(d, 0.044715f));
+  const Vec inner = hn::Mul(hn::MulAdd(cubic, v, v), hn::Set(d, 0.79788456f));
+  return hn::Mul(hn::Mul(v, hn::Set(d, 0.5f)), hn::Add(hn::Set(d, 1.0f), hn::Tanh(d, inner)));
+}
+
+void GeluMultiply(const float* gate, const float* up, int64_t size, float* out) {
+  const Tag d;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  int64_t i = 0;
+  for (; i + lanes <= size; i += lanes)
+    hn::StoreU(hn::Mul(Gelu(hn::LoadU(d, gate + i)), hn::LoadU(d, up + i)), d, out + i);
+  for (; i < size; ++i) {
+    const float v = gate[i];
+    out[i] = v * 0.5f * (1 + std::tanh(0.79788456f * (v + 0.044715f * v * v * v))) * up[i];
+  }
+}
+
+HWY_INLINE Vec SoftcapOf(Vec cap, Vec inverse, Vec v) {
+  return hn::Mul(cap, hn::Tanh(Tag(), hn::Mul(v, inverse)));
+}
+
+void Softcap(float cap, int64_t size, float* x) {
+  const Tag d;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  const Vec caps = hn::Set(d, cap);
+  const Vec inverses = hn::Set(d, 1 / cap);
+  int64_t i = 0;
+  for (; i + lanes <= size; i += lanes)
+    hn::StoreU(SoftcapOf(caps, inverses, hn::LoadU(d, x + i)), d, x + i);
+  for (; i < size; ++i) x[i] = cap * std::tanh(x[i] / cap);
+}
+
 void Rotate(const float* cos, const float* sin, int64_t half, float* x) {
   for (int64_t i = 0; i < half; ++i) {
     const float a = x[i];
@@ -261,12 +295,13 @@ HWY_INLINE void ScoreBlock(const float* q_GE, const float* block, int64_t head_d
   }
 }
 
-// Scores to probabilities, not divided by their sum, which is returned. Those from `length` up to
-// the end of the last block become 0.
-float Exponentiate(float* scores, int64_t length) {
+// Scores to probabilities, not divided by their sum, which is returned. Those below `first` and
+// from `length` up to the end of the last block become 0.
+float Exponentiate(float* scores, int64_t first, int64_t length) {
   const Tag d;
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
   const int64_t padded = (length + kKeyBlock - 1) / kKeyBlock * kKeyBlock;
+  std::fill(scores, scores + first, -std::numeric_limits<float>::infinity());
   std::fill(scores + length, scores + padded, -std::numeric_limits<float>::infinity());
   Vec highest = hn::LoadU(d, scores);
   for (int64_t l = lanes; l < padded; l += lanes)
@@ -312,22 +347,28 @@ HWY_INLINE void Mix(const float* scores, int64_t stride, const float* values, in
 
 template <int kHeads>
 void AttendHeads(const float* q_GE, CacheView cache, int64_t head_dim, int64_t value_stride,
-                 int64_t length, float scale, float* scratch, float* out_GE) {
+                 Sight sight, float* scratch, float* out_GE) {
+  // Whole blocks from the one in which the first position lies.
+  const int64_t begin = sight.first / kKeyBlock * kKeyBlock;
+  const int64_t length = sight.length - begin;
   const int64_t padded = (length + kKeyBlock - 1) / kKeyBlock * kKeyBlock;
+  const float* keys = cache.keys + begin * head_dim;
   float* mixed = scratch + kHeads * padded;
   for (int64_t l = 0; l < padded; l += kKeyBlock)
-    ScoreBlock<kHeads>(q_GE, cache.keys + l * head_dim, head_dim, scale, scratch + l, padded);
+    ScoreBlock<kHeads>(q_GE, keys + l * head_dim, head_dim, sight.scale, scratch + l, padded);
+  if (sight.softcap != 0) Softcap(sight.softcap, kHeads * padded, scratch);
   float sums[kHeads];
-  for (int g = 0; g < kHeads; ++g) sums[g] = Exponentiate(scratch + g * padded, length);
-  Mix<kHeads>(scratch, padded, cache.values, value_stride, length, mixed);
+  for (int g = 0; g < kHeads; ++g)
+    sums[g] = Exponentiate(scratch + g * padded, sight.first - begin, length);
+  Mix<kHeads>(scratch, padded, cache.values + begin * value_stride, value_stride, length, mixed);
   for (int g = 0; g < kHeads; ++g) {
     for (int64_t e = 0; e < head_dim; ++e)
       out_GE[g * head_dim + e] = mixed[g * value_stride + e] / sums[g];
   }
 }
 
-void Attend(const float* q_GE, CacheView cache, int64_t group, int64_t head_dim, int64_t length,
-            float scale, float* scratch, float* out_GE) {
+void Attend(const float* q_GE, CacheView cache, int64_t group, int64_t head_dim, Sight sight,
+            float* scratch, float* out_GE) {
   const int64_t value_stride = generate::ValueStride(head_dim);
   for (int64_t g = 0; g < group;) {
     const float* q = q_GE + g * head_dim;
@@ -336,16 +377,16 @@ void Attend(const float* q_GE, CacheView cache, int64_t group, int64_t head_dim,
     g += heads;
     switch (heads) {
       case 1:
-        AttendHeads<1>(q, cache, head_dim, value_stride, length, scale, scratch, out);
+        AttendHeads<1>(q, cache, head_dim, value_stride, sight, scratch, out);
         break;
       case 2:
-        AttendHeads<2>(q, cache, head_dim, value_stride, length, scale, scratch, out);
+        AttendHeads<2>(q, cache, head_dim, value_stride, sight, scratch, out);
         break;
       case 3:
-        AttendHeads<3>(q, cache, head_dim, value_stride, length, scale, scratch, out);
+        AttendHeads<3>(q, cache, head_dim, value_stride, sight, scratch, out);
         break;
       default:
-        AttendHeads<4>(q, cache, head_dim, value_stride, length, scale, scratch, out);
+        AttendHeads<4>(q, cache, head_dim, value_stride, sight, scratch, out);
     }
   }
 }
@@ -379,6 +420,8 @@ HWY_EXPORT(RoundToBfloat16);
 HWY_EXPORT(RmsNorm);
 HWY_EXPORT(Add);
 HWY_EXPORT(SiluMultiply);
+HWY_EXPORT(GeluMultiply);
+HWY_EXPORT(Softcap);
 HWY_EXPORT(Rotate);
 HWY_EXPORT(Attend);
 HWY_EXPORT(Argmax);
@@ -448,6 +491,12 @@ void SiluMultiply(const float* gate, const float* up, int64_t size, float* out) 
   HWY_DYNAMIC_DISPATCH(SiluMultiply)(gate, up, size, out);
 }
 
+void GeluMultiply(const float* gate, const float* up, int64_t size, float* out) {
+  HWY_DYNAMIC_DISPATCH(GeluMultiply)(gate, up, size, out);
+}
+
+void Softcap(float cap, int64_t size, float* x) { HWY_DYNAMIC_DISPATCH(Softcap)(cap, size, x); }
+
 void Rotate(const float* cos, const float* sin, int64_t half, float* x) {
   HWY_DYNAMIC_DISPATCH(Rotate)(cos, sin, half, x);
 }
@@ -459,9 +508,9 @@ int64_t AttendScratch(int64_t group, int64_t head_dim, int64_t length) {
   return std::min<int64_t>(4, group) * (padded + ValueStride(head_dim));
 }
 
-void Attend(const float* q_GE, CacheView cache, int64_t group, int64_t head_dim, int64_t length,
-            float scale, float* scratch, float* out_GE) {
-  HWY_DYNAMIC_DISPATCH(Attend)(q_GE, cache, group, head_dim, length, scale, scratch, out_GE);
+void Attend(const float* q_GE, CacheView cache, int64_t group, int64_t head_dim, Sight sight,
+            float* scratch, float* out_GE) {
+  HWY_DYNAMIC_DISPATCH(Attend)(q_GE, cache, group, head_dim, sight, scratch, out_GE);
 }
 
 int64_t Argmax(const float* x, int64_t size) { return HWY_DYNAMIC_DISPATCH(Argmax)(x, size); }

@@ -89,6 +89,13 @@ void Add(const float* y, int64_t size, float* x);
 // out = silu(gate) * up, silu(v) = v / (1 + exp(-v)). May be in place.
 void SiluMultiply(const float* gate, const float* up, int64_t size, float* out);
 
+// out = gelu(gate) * up, gelu(v) = v / 2 (1 + tanh(sqrt(2 / pi) (v + 0.044715 v^3))), as torch's
+// "tanh" approximation. May be in place.
+void GeluMultiply(const float* gate, const float* up, int64_t size, float* out);
+
+// x = cap tanh(x / cap).
+void Softcap(float cap, int64_t size, float* x);
+
 // Rotary embedding of one head in place: halves (a, b) become (a cos - b sin, b cos + a sin).
 void Rotate(const float* cos, const float* sin, int64_t half, float* x);
 
@@ -103,10 +110,19 @@ int64_t ValueStride(int64_t head_dim);
 // Floats of scratch memory that Attend needs.
 int64_t AttendScratch(int64_t group, int64_t head_dim, int64_t length);
 
-// softmax(scale q K^T) V over the first `length` positions for the G heads of one kv head.
-// q, out [G, E], contiguous; `scratch` is aligned as hwy::AllocateAligned gives.
-void Attend(const float* q_GE, CacheView cache, int64_t group, int64_t head_dim, int64_t length,
-            float scale, float* scratch, float* out_GE);
+// What a query sees and how: positions [first, length), with scores scale q K^T, of which
+// cap tanh(. / cap) is taken unless the cap is 0.
+struct Sight {
+  int64_t first = 0;
+  int64_t length = 0;
+  float scale = 1;
+  float softcap = 0;
+};
+
+// softmax(scores) V for the G heads of one kv head. q, out [G, E], contiguous; `scratch` is aligned
+// as hwy::AllocateAligned gives. REQUIRES: 0 <= first < length.
+void Attend(const float* q_GE, CacheView cache, int64_t group, int64_t head_dim, Sight sight,
+            float* scratch, float* out_GE);
 
 // The position of the largest number, the lowest of a tie; with NaN among them perhaps of another,
 // or -1. REQUIRES: size > 0.

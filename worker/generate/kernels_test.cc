@@ -10,7 +10,9 @@
 #include <bit>
 #include <cmath>
 #include <limits>
+#include <numbers>
 #include <random>
+#include <tuple>
 #include <vector>
 
 namespace jenner::generate {
@@ -160,6 +162,18 @@ TEST_P(KernelsTest, ElementWise) {
       const double expected = gate[i] / (1 + std::exp(-static_cast<double>(gate[i]))) * y[i];
       EXPECT_NEAR(in_place[i], expected, 1e-6 * (1 + std::abs(expected)));
     }
+    gate[0] = size % 2 == 0 ? 50 : -50;
+    in_place = gate;
+    GeluMultiply(gate.data(), y.data(), size, in_place.data());
+    for (size_t i = 0; i < count; ++i) {
+      const double v = gate[i];
+      const double inner = std::sqrt(2 / std::numbers::pi) * (v + 0.044715 * v * v * v);
+      const double expected = v / 2 * (1 + std::tanh(inner)) * y[i];
+      EXPECT_NEAR(in_place[i], expected, 1e-6 * (1 + std::abs(expected)));
+    }
+    std::vector<float> capped = gate;
+    Softcap(2.5f, size, capped.data());
+    for (size_t i = 0; i < count; ++i) EXPECT_NEAR(capped[i], 2.5 * std::tanh(gate[i] / 2.5), 1e-6);
     std::vector<float> sum = x;
     Add(y.data(), size, sum.data());
     for (size_t i = 0; i < count; ++i) EXPECT_EQ(sum[i], x[i] + y[i]);
@@ -201,7 +215,16 @@ TEST_P(KernelsTest, RotatesHalves) {
 TEST_P(KernelsTest, AttentionIsSoftmaxOverTheLength) {
   for (const int64_t group : {1, 3, 4, 6}) {
     for (const int64_t head_dim : {2, 16, 24, 64, 80}) {
-      for (const int64_t length : {1, 15, 16, 17, 75}) {
+      for (const auto& [first, length, softcap] : {std::tuple{0, 1, 0.0},
+                                                   {0, 15, 0.0},
+                                                   {0, 16, 0.0},
+                                                   {0, 17, 0.0},
+                                                   {0, 75, 0.0},
+                                                   {0, 17, 1.5},
+                                                   {14, 15, 0.0},
+                                                   {16, 17, 0.0},
+                                                   {31, 75, 0.0},
+                                                   {50, 75, 1.5}}) {
         const int64_t capacity = (length + 2 * kKeyBlock) / kKeyBlock * kKeyBlock;
         const int64_t stride = ValueStride(head_dim);
         // What is beyond the length must not matter, whatever it is.
@@ -224,15 +247,17 @@ TEST_P(KernelsTest, AttentionIsSoftmaxOverTheLength) {
         const auto scratch = hwy::AllocateAligned<float>(
             static_cast<size_t>(AttendScratch(group, head_dim, capacity)));
         std::vector<float> out(static_cast<size_t>(group * head_dim));
-        Attend(q.data(), {keys.data(), values.data()}, group, head_dim, length, 0.3f, scratch.get(),
+        const Sight sight{first, length, 0.3f, static_cast<float>(softcap)};
+        Attend(q.data(), {keys.data(), values.data()}, group, head_dim, sight, scratch.get(),
                out.data());
         for (int64_t g = 0; g < group; ++g) {
           std::vector<double> weights(static_cast<size_t>(length));
           double total = 0;
-          for (int64_t l = 0; l < length; ++l) {
+          for (int64_t l = first; l < length; ++l) {
             double score = 0;
-            for (int64_t e = 0; e < head_dim; ++e) score += at(q, g, e) * at(k, l, e);
-            total += weights[static_cast<size_t>(l)] = std::exp(0.3 * score);
+            for (int64_t e = 0; e < head_dim; ++e) score += 0.3 * at(q, g, e) * at(k, l, e);
+            if (softcap != 0) score = softcap * std::tanh(score / softcap);
+            total += weights[static_cast<size_t>(l)] = std::exp(score);
           }
           for (int64_t e = 0; e < head_dim; ++e) {
             double expected = 0;

@@ -4,6 +4,7 @@
 #include <ATen/ops/cat.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "core/check.h"
 
@@ -19,11 +20,17 @@ PackedMatrix Pack(const at::Tensor& weight_OI, double scale, Storage storage) {
                       scale, storage);
 }
 
-Linear PackLinear(const model::Llama& llama, int64_t layer, const at::Tensor& fused_OI,
+std::vector<float> Copy(const at::Tensor& vector) {
+  const at::Tensor plain = vector.detach().contiguous();
+  const float* data = plain.const_data_ptr<float>();
+  return {data, data + plain.numel()};
+}
+
+Linear PackLinear(const model::Transformer& transformer, int64_t layer, const at::Tensor& fused_OI,
                   std::initializer_list<Target> targets, Storage storage) {
   Linear linear;
   linear.base = Pack(fused_OI, 1, storage);
-  const model::LoraAdapter* adapter = llama.active_adapter();
+  const model::LoraAdapter* adapter = transformer.active_adapter();
   if (adapter == nullptr) return linear;
   std::vector<at::Tensor> as;
   int64_t low_begin = 0;
@@ -36,7 +43,7 @@ Linear PackLinear(const model::Llama& llama, int64_t layer, const at::Tensor& fu
       as.push_back(pair.a_RI.detach());
       low_begin += pair.a_RI.size(0);
     }
-    out_begin += model::TargetOutput(llama.config(), target);
+    out_begin += model::TargetOutput(transformer.config(), target);
   }
   if (!as.empty()) linear.low = Pack(at::cat(as, 0), 1, Storage::kFloat32);
   return linear;
@@ -44,24 +51,33 @@ Linear PackLinear(const model::Llama& llama, int64_t layer, const at::Tensor& fu
 
 }  // namespace
 
-Weights::Weights(const model::Llama& llama)
-    : config(llama.config()),
-      embedding_VD(llama.embedding_VD().detach().contiguous()),
-      final_norm_D(llama.final_norm_D().detach().contiguous()) {
+Weights::Weights(const model::Transformer& transformer)
+    : config(transformer.config()),
+      embedding_VD(transformer.embedding_VD().detach().contiguous()),
+      final_norm(Copy(transformer.NormFactor(transformer.final_norm_D()))) {
   const Storage storage =
-      llama.dtype() == core::Dtype::kBfloat16 ? Storage::kBfloat16 : Storage::kFloat32;
-  head = Pack(llama.head_VD(), 1, storage);
+      transformer.dtype() == core::Dtype::kBfloat16 ? Storage::kBfloat16 : Storage::kFloat32;
+  head = Pack(transformer.head().weight_VD, 1, storage);
   layers.resize(static_cast<size_t>(config.num_layers));
   at::parallel_for(0, config.num_layers, 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
-      const model::LayerWeights& from = llama.layer(i);
+      const model::LayerWeights& from = transformer.layer(i);
       PackedLayer& to = layers[static_cast<size_t>(i)];
-      to.input_norm_D = from.input_norm_D.detach().contiguous();
-      to.post_norm_D = from.post_norm_D.detach().contiguous();
-      to.qkv = PackLinear(llama, i, from.qkv_PD, {Target::kQ, Target::kK, Target::kV}, storage);
-      to.o = PackLinear(llama, i, from.o_DQ, {Target::kO}, storage);
-      to.gate_up = PackLinear(llama, i, from.gate_up_GD, {Target::kGate, Target::kUp}, storage);
-      to.down = PackLinear(llama, i, from.down_DF, {Target::kDown}, storage);
+      for (const auto& [norm, parameter] : {std::pair(&to.attention_norm, &from.attention_norm_D),
+                                            {&to.q_norm, &from.q_norm_E},
+                                            {&to.k_norm, &from.k_norm_E},
+                                            {&to.attention_out_norm, &from.attention_out_norm_D},
+                                            {&to.mlp_norm, &from.mlp_norm_D},
+                                            {&to.mlp_out_norm, &from.mlp_out_norm_D}}) {
+        if (parameter->defined()) *norm = Copy(transformer.NormFactor(*parameter));
+      }
+      to.qkv =
+          PackLinear(transformer, i, from.qkv_PD, {Target::kQ, Target::kK, Target::kV}, storage);
+      if (from.qkv_bias_P.defined()) to.qkv.bias = Copy(from.qkv_bias_P);
+      to.o = PackLinear(transformer, i, from.o_DQ, {Target::kO}, storage);
+      to.gate_up =
+          PackLinear(transformer, i, from.gate_up_GD, {Target::kGate, Target::kUp}, storage);
+      to.down = PackLinear(transformer, i, from.down_DF, {Target::kDown}, storage);
     }
   });
   for (const PackedLayer& layer : layers) {

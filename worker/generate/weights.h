@@ -1,5 +1,5 @@
-// Weights: what a Llama and its active adapter multiply by, packed for the kernels; made once per
-// engine. The adapter stays unmerged: y = W x + (alpha / r) B (A x), the scale folded into B.
+// Weights: what a Transformer and its active adapter multiply by, packed for the kernels; made once
+// per engine. The adapter stays unmerged: y = W x + (alpha / r) B (A x), the scale folded into B.
 // Legend as decoder.h.
 #ifndef JENNER_WORKER_GENERATE_WEIGHTS_H_
 #define JENNER_WORKER_GENERATE_WEIGHTS_H_
@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "worker/generate/kernels.h"
-#include "worker/model/llama.h"
+#include "worker/model/transformer.h"
 
 namespace jenner::generate {
 
@@ -28,26 +28,32 @@ struct Linear {
     int64_t out_begin = 0;
   };
   std::vector<Up> ups;
+  std::vector<float> bias;  // [O], or empty
 };
 
+// What the norms multiply by, [D] or [E]; empty where the family has none (transformer.h).
 struct PackedLayer {
-  at::Tensor input_norm_D;  // float32, contiguous
+  std::vector<float> attention_norm;
   Linear qkv;
+  std::vector<float> q_norm;
+  std::vector<float> k_norm;
   Linear o;
-  at::Tensor post_norm_D;
+  std::vector<float> attention_out_norm;
+  std::vector<float> mlp_norm;
   Linear gate_up;
   Linear down;
+  std::vector<float> mlp_out_norm;
 };
 
 struct Weights {
-  // Copies; `llama` may change afterwards, except the norms and the embedding, which are shared.
+  // Copies; `transformer` may change afterwards, except the embedding, which is shared.
   // bfloat16 storage of the base if that is the model's dtype; adapters are float32.
-  explicit Weights(const model::Llama& llama);
+  explicit Weights(const model::Transformer& transformer);
 
-  model::LlamaConfig config;
+  model::ModelConfig config;
   std::vector<PackedLayer> layers;
   at::Tensor embedding_VD;  // float32, contiguous
-  at::Tensor final_norm_D;
+  std::vector<float> final_norm;
   PackedMatrix head;
   int64_t max_low = 0;  // the most columns that a Linear's `low` has
 };

@@ -23,12 +23,12 @@ std::string ModulePath(int64_t layer, Target target) {
                          std::string(kTargetNames[static_cast<size_t>(target)]));
 }
 
-int64_t TargetInput(const LlamaConfig& config, Target target) {
+int64_t TargetInput(const ModelConfig& config, Target target) {
   if (target == Target::kO) return config.QueryDim();
   return target == Target::kDown ? config.intermediate_size : config.hidden_size;
 }
 
-int64_t TargetOutput(const LlamaConfig& config, Target target) {
+int64_t TargetOutput(const ModelConfig& config, Target target) {
   switch (target) {
     case Target::kQ:
       return config.QueryDim();
@@ -46,7 +46,7 @@ int64_t TargetOutput(const LlamaConfig& config, Target target) {
   return 0;
 }
 
-absl::StatusOr<LoraAdapter> LoraAdapter::Create(const LlamaConfig& config,
+absl::StatusOr<LoraAdapter> LoraAdapter::Create(const ModelConfig& config,
                                                 const core::LoraSpec& spec, int64_t seed) {
   if (spec.rank < 1 || !(spec.alpha > 0) || spec.dropout < 0 || spec.dropout >= 1 ||
       spec.targets.empty()) {

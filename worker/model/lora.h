@@ -1,4 +1,4 @@
-// LoraAdapter: one set of LoRA matrices for a Llama, never merged: y = W x + (alpha / r) B A
+// LoraAdapter: one set of LoRA matrices for a Transformer, never merged: y = W x + (alpha / r) B A
 // drop(x). Initialisation and dropout are pure functions of keys (counter_rng.h): the same on every
 // rank. Legend: N tokens, I input, O output, R lora rank.
 #ifndef JENNER_WORKER_MODEL_LORA_H_
@@ -29,8 +29,8 @@ inline constexpr std::array<std::string_view, kNumTargets> kTargetNames = {
 // "model.layers.<layer>.self_attn.q_proj" and so on: the Hugging Face module path.
 std::string ModulePath(int64_t layer, Target target);
 // Input and output widths of a target's weight.
-int64_t TargetInput(const LlamaConfig& config, Target target);
-int64_t TargetOutput(const LlamaConfig& config, Target target);
+int64_t TargetInput(const ModelConfig& config, Target target);
+int64_t TargetOutput(const ModelConfig& config, Target target);
 
 struct LoraPair {
   at::Tensor a_RI;  // float32 leaf; undefined if the target carries no adapter
@@ -44,7 +44,7 @@ class LoraAdapter {
   // element); B: zeros, so that a new adapter changes nothing. All tensors require gradients.
   // InvalidArgument: unknown, duplicate or no targets, rank < 1, alpha <= 0, dropout outside [0,
   // 1).
-  static absl::StatusOr<LoraAdapter> Create(const LlamaConfig& config, const core::LoraSpec& spec,
+  static absl::StatusOr<LoraAdapter> Create(const ModelConfig& config, const core::LoraSpec& spec,
                                             int64_t seed);
 
   const core::LoraSpec& spec() const { return spec_; }
@@ -58,7 +58,8 @@ class LoraAdapter {
 
   // The matrices in a fixed order (layer, target, A before B) named
   // "<module path>.lora_A.weight" / "<module path>.lora_B.weight". The tensors share storage with
-  // the adapter: update them in place under a no-grad guard, then call Llama::ParametersChanged().
+  // the adapter: update them in place under a no-grad guard, then call
+  // Transformer::ParametersChanged().
   std::vector<NamedTensor> Parameters() const;
 
  private:
@@ -74,7 +75,7 @@ struct DropoutKeys {
 };
 
 // The scaled keep mask [N, I] float32, CPU: 0 with probability `dropout`, else 1 / (1 - dropout).
-// `row_starts` as TokenBatch::row_starts (llama.h).
+// `row_starts` as TokenBatch::row_starts (transformer.h).
 at::Tensor DropoutMask(const DropoutKeys& keys, const std::vector<int64_t>& row_starts,
                        const std::string& module_path, int64_t width_I, double dropout);
 

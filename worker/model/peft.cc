@@ -100,7 +100,7 @@ absl::Status WriteAdapter(const std::string& dir, const LoraAdapter& adapter,
   return WriteTextFile(dir + "/adapter_config.json", config.dump(2) + "\n");
 }
 
-absl::StatusOr<LoraAdapter> ReadAdapter(const std::string& dir, const LlamaConfig& config,
+absl::StatusOr<LoraAdapter> ReadAdapter(const std::string& dir, const ModelConfig& config,
                                         const std::string& base_model) {
   ASSIGN_OR_RETURN(const std::string text,
                    ReadTextFile(dir + "/adapter_config.json", kMaxConfigBytes));

@@ -24,7 +24,7 @@ absl::Status WriteAdapter(const std::string& dir, const LoraAdapter& adapter,
 // NotFound: no such files. InvalidArgument: not LoRA, a variant this code does not compute (dora,
 // rslora, bias, rank patterns, modules_to_save, ...), wrong base model or a shape that does not fit
 // it, unknown or missing keys. DataLoss: broken safetensors.
-absl::StatusOr<LoraAdapter> ReadAdapter(const std::string& dir, const LlamaConfig& config,
+absl::StatusOr<LoraAdapter> ReadAdapter(const std::string& dir, const ModelConfig& config,
                                         const std::string& base_model);
 
 }  // namespace jenner::model

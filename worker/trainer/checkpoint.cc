@@ -71,16 +71,16 @@ Checkpoints::Checkpoints(std::string out_dir, std::string job_id, std::string ba
 
 std::string Checkpoints::Save(const Progress& progress, int ranks,
                               const std::function<void(const std::string& folder)>& add_records,
-                              const model::Llama& llama, const Optimizer& optimizer) {
+                              const model::Transformer& transformer, const Optimizer& optimizer) {
   const std::string path = folder_ + "/" + StepName(progress.step);
   WriteFolder(path, [&](const std::string& folder) {
     // First: the other ranks wait for it.
     add_records(folder);
-    if (llama.adapter() != nullptr) {
-      ThrowIfError(model::WriteAdapter(folder + "/adapter", *llama.adapter(), base_model_),
+    if (transformer.adapter() != nullptr) {
+      ThrowIfError(model::WriteAdapter(folder + "/adapter", *transformer.adapter(), base_model_),
                    ExitCode::kStorage);
     } else {
-      ThrowIfError(llama.Save(folder + "/model"), ExitCode::kStorage);
+      ThrowIfError(transformer.Save(folder + "/model"), ExitCode::kStorage);
     }
     ThrowIfError(model::WriteSafetensors(folder + "/optimizer.safetensors", optimizer.State()),
                  ExitCode::kStorage);
@@ -137,8 +137,9 @@ std::optional<Checkpoint> Checkpoints::Newest() const {
   return std::nullopt;
 }
 
-void Checkpoints::Load(const Checkpoint& checkpoint, model::Llama* llama, Optimizer* optimizer) {
-  LoadCheckpointParameters(checkpoint.path, llama);
+void Checkpoints::Load(const Checkpoint& checkpoint, model::Transformer* transformer,
+                       Optimizer* optimizer) {
+  LoadCheckpointParameters(checkpoint.path, transformer);
   optimizer->LoadState(
       ValueOrThrow(model::ReadSafetensors(checkpoint.path + "/optimizer.safetensors"),
                    ExitCode::kCorruptCheckpoint));

@@ -14,7 +14,7 @@
 #include <optional>
 #include <string>
 
-#include "worker/model/llama.h"
+#include "worker/model/transformer.h"
 #include "worker/trainer/optimizer.h"
 
 namespace jenner::trainer {
@@ -43,7 +43,7 @@ class Checkpoints {
   // folder. Removes all but the newest kCheckpointsKept. Failure: kStorage.
   std::string Save(const Progress& progress, int ranks,
                    const std::function<void(const std::string& folder)>& add_records,
-                   const model::Llama& llama, const Optimizer& optimizer);
+                   const model::Transformer& transformer, const Optimizer& optimizer);
 
   // The newest checkpoint that is whole; nullopt if there is none at all, or only such as an older
   // version left, without records. A broken one is warned of on stderr and an older one is taken.
@@ -51,8 +51,9 @@ class Checkpoints {
   // is another job's.
   std::optional<Checkpoint> Newest() const;
 
-  // Puts it into `llama` and `optimizer`. Failure: kCorruptCheckpoint, kStorage.
-  static void Load(const Checkpoint& checkpoint, model::Llama* llama, Optimizer* optimizer);
+  // Puts it into `transformer` and `optimizer`. Failure: kCorruptCheckpoint, kStorage.
+  static void Load(const Checkpoint& checkpoint, model::Transformer* transformer,
+                   Optimizer* optimizer);
 
   // Removes all of them.
   void Clear();

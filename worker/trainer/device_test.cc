@@ -4,13 +4,13 @@
 #include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
 
-#include "worker/model/llama.h"
+#include "worker/model/transformer.h"
 
 namespace jenner::trainer {
 namespace {
 
-model::LlamaConfig SmallConfig() {
-  model::LlamaConfig config;
+model::ModelConfig SmallConfig() {
+  model::ModelConfig config;
   config.vocab_size = 50;
   config.hidden_size = 16;
   config.intermediate_size = 24;
@@ -37,19 +37,19 @@ model::LoraAdapter SmallAdapter() {
 const model::TokenBatch kBatch = {at::tensor({3, 1, 4, 1, 5, 9, 2}, at::kLong), {0, 4, 7}};
 
 TEST(Device, ACopyComputesTheSameAndIsOfItsOwn) {
-  auto llama = model::Llama::Random(SmallConfig(), core::Dtype::kBfloat16, 1);
-  llama->AttachAdapter(SmallAdapter());
-  auto copy = llama->CopyTo(at::kCPU);
-  EXPECT_TRUE(at::equal(copy->Forward(kBatch), llama->Forward(kBatch)));
+  auto transformer = model::Transformer::Random(SmallConfig(), core::Dtype::kBfloat16, 1);
+  transformer->AttachAdapter(SmallAdapter());
+  auto copy = transformer->CopyTo(at::kCPU);
+  EXPECT_TRUE(at::equal(copy->Forward(kBatch), transformer->Forward(kBatch)));
   const at::Tensor before = copy->Forward(kBatch).clone();
   at::NoGradGuard no_grad;
-  for (const model::NamedTensor& one : llama->TrainableParameters()) one.tensor.add_(1);
-  for (const model::NamedTensor& one : llama->Parameters()) one.tensor.add_(1);
-  llama->ParametersChanged();
+  for (const model::NamedTensor& one : transformer->TrainableParameters()) one.tensor.add_(1);
+  for (const model::NamedTensor& one : transformer->Parameters()) one.tensor.add_(1);
+  transformer->ParametersChanged();
   copy->ParametersChanged();
   EXPECT_TRUE(at::equal(copy->Forward(kBatch), before));
-  llama->SetAdapterEnabled(false);
-  EXPECT_EQ(llama->CopyTo(at::kCPU)->active_adapter(), nullptr);
+  transformer->SetAdapterEnabled(false);
+  EXPECT_EQ(transformer->CopyTo(at::kCPU)->active_adapter(), nullptr);
 }
 
 }  // namespace

@@ -77,7 +77,8 @@ class SetEvaluation {
   }
 
   // False: `stop` said so.
-  bool Run(const model::Llama& llama, generate::Engine* engine, const std::function<bool()>& stop) {
+  bool Run(const model::Transformer& transformer, generate::Engine* engine,
+           const std::function<bool()>& stop) {
     const auto per_row = static_cast<size_t>(set_.spec.samples);
     for (Tally& tally : tallies_) {
       tally.num_samples = tally.num_waiting = rows_.size() * per_row;
@@ -89,9 +90,9 @@ class SetEvaluation {
       case core::EvaluationMode::kGenerate:
         return Generate(engine, stop);
       case core::EvaluationMode::kLogProbability:
-        return Given(stop, [&](size_t c) { TellLogProbabilities(llama, c); });
+        return Given(stop, [&](size_t c) { TellLogProbabilities(transformer, c); });
       case core::EvaluationMode::kClassify:
-        return Given(stop, [&](size_t c) { TellChoices(llama, c); });
+        return Given(stop, [&](size_t c) { TellChoices(transformer, c); });
     }
     return true;
   }
@@ -223,10 +224,10 @@ class SetEvaluation {
     return true;
   }
 
-  void TellLogProbabilities(const model::Llama& llama, size_t context) {
+  void TellLogProbabilities(const model::Transformer& transformer, size_t context) {
     std::vector<const text::Example*> examples;
     for (const size_t row : rows_) examples.push_back(&set_.examples[context][row]);
-    const std::vector<std::vector<double>> all = TokenLogProbabilities(llama, examples);
+    const std::vector<std::vector<double>> all = TokenLogProbabilities(transformer, examples);
     for (size_t i = 0; i < rows_.size(); ++i) {
       double sum = 0;
       for (const double value : all[i]) sum += value;
@@ -245,10 +246,10 @@ class SetEvaluation {
     }
   }
 
-  void TellChoices(const model::Llama& llama, size_t context) {
+  void TellChoices(const model::Transformer& transformer, size_t context) {
     std::vector<const std::vector<int32_t>*> prompts;
     for (const size_t row : rows_) prompts.push_back(&set_.prompts[context][row]);
-    const std::vector<size_t> chosen = Classify(llama, prompts, set_.choice_ids);
+    const std::vector<size_t> chosen = Classify(transformer, prompts, set_.choice_ids);
     for (size_t i = 0; i < rows_.size(); ++i) {
       const std::string& choice = set_.spec.choices[chosen[i]];
       const bool is_correct = choice == *AnswerOf(set_.rows[rows_[i]]);
@@ -273,13 +274,13 @@ class SetEvaluation {
 
 }  // namespace
 
-bool Evaluate(const Inputs& inputs, const model::Llama& llama, int64_t step, int rank,
+bool Evaluate(const Inputs& inputs, const model::Transformer& transformer, int64_t step, int rank,
               int world_size, const std::function<bool()>& stop, EventWriter* events) {
   if (stop()) return false;
-  generate::Engine engine(llama);
+  generate::Engine engine(transformer);
   for (const EvaluationSet& set : inputs.sets) {
     SetEvaluation evaluation(inputs, set, step, rank, world_size, events);
-    if (!evaluation.Run(llama, &engine, stop)) return false;
+    if (!evaluation.Run(transformer, &engine, stop)) return false;
   }
   return true;
 }

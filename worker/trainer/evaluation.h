@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <functional>
 
-#include "worker/model/llama.h"
+#include "worker/model/transformer.h"
 #include "worker/trainer/event_writer.h"
 #include "worker/trainer/inputs.h"
 
@@ -16,7 +16,7 @@ namespace jenner::trainer {
 // contexts of each. The answers are the same for any number of ranks. False if `stop` returned
 // true, asked after each answer; then some are missing. Failure: kNonFiniteLoss (logits that are
 // not numbers), kInternal and what EventWriter throws.
-bool Evaluate(const Inputs& inputs, const model::Llama& llama, int64_t step, int rank,
+bool Evaluate(const Inputs& inputs, const model::Transformer& transformer, int64_t step, int rank,
               int world_size, const std::function<bool()>& stop, EventWriter* events);
 
 }  // namespace jenner::trainer

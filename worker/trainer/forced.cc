@@ -15,7 +15,8 @@ constexpr int64_t kMaxTokensPerPass = 4096;
 
 // Calls `pass(first, last, hidden_ND, starts)` for neighbouring rows that are computed together.
 template <typename Ids, typename Pass>
-void ForEachPass(const model::Llama& llama, size_t count, const Ids& ids_of, const Pass& pass) {
+void ForEachPass(const model::Transformer& transformer, size_t count, const Ids& ids_of,
+                 const Pass& pass) {
   const at::NoGradGuard no_grad;
   for (size_t first = 0; first < count;) {
     model::TokenBatch batch;
@@ -31,22 +32,22 @@ void ForEachPass(const model::Llama& llama, size_t count, const Ids& ids_of, con
       ++last;
     }
     batch.ids_N = at::tensor(ids, at::kLong);
-    pass(first, last, llama.Forward(batch), batch.row_starts);
+    pass(first, last, transformer.Forward(batch), batch.row_starts);
     first = last;
   }
 }
 
-at::Tensor OnDevice(const model::Llama& llama, const std::vector<int64_t>& values) {
-  return at::tensor(values, at::kLong).to(llama.device());
+at::Tensor OnDevice(const model::Transformer& transformer, const std::vector<int64_t>& values) {
+  return at::tensor(values, at::kLong).to(transformer.device());
 }
 
 }  // namespace
 
 std::vector<std::vector<double>> TokenLogProbabilities(
-    const model::Llama& llama, const std::vector<const text::Example*>& examples) {
+    const model::Transformer& transformer, const std::vector<const text::Example*>& examples) {
   std::vector<std::vector<double>> all(examples.size());
   const auto ids_of = [&](size_t i) -> const std::vector<int32_t>& { return examples[i]->ids; };
-  ForEachPass(llama, examples.size(), ids_of,
+  ForEachPass(transformer, examples.size(), ids_of,
               [&](size_t first, size_t last, const at::Tensor& hidden_ND,
                   const std::vector<int64_t>& starts) {
                 std::vector<int64_t> positions, targets;
@@ -58,9 +59,10 @@ std::vector<std::vector<double>> TokenLogProbabilities(
                     }
                   }
                 }
-                const at::Tensor hidden_MD = hidden_ND.index_select(0, OnDevice(llama, positions));
+                const at::Tensor hidden_MD =
+                    hidden_ND.index_select(0, OnDevice(transformer, positions));
                 const at::Tensor values_M =
-                    LogProbabilities(hidden_MD, llama.head_VD(), OnDevice(llama, targets))
+                    LogProbabilities(hidden_MD, transformer.head(), OnDevice(transformer, targets))
                         .cpu()
                         .to(at::kDouble)
                         .contiguous();
@@ -73,27 +75,29 @@ std::vector<std::vector<double>> TokenLogProbabilities(
   return all;
 }
 
-std::vector<size_t> Classify(const model::Llama& llama,
+std::vector<size_t> Classify(const model::Transformer& transformer,
                              const std::vector<const std::vector<int32_t>*>& prompts,
                              const std::vector<int32_t>& choice_ids) {
   std::vector<size_t> chosen(prompts.size());
   const at::Tensor ids_C =
-      OnDevice(llama, std::vector<int64_t>(choice_ids.begin(), choice_ids.end()));
+      OnDevice(transformer, std::vector<int64_t>(choice_ids.begin(), choice_ids.end()));
   const auto ids_of = [&](size_t i) -> const std::vector<int32_t>& { return *prompts[i]; };
-  ForEachPass(
-      llama, prompts.size(), ids_of,
-      [&](size_t first, size_t last, const at::Tensor& hidden_ND,
-          const std::vector<int64_t>& starts) {
-        std::vector<int64_t> ends;
-        for (size_t i = first; i < last; ++i) ends.push_back(starts[i - first + 1] - 1);
-        const at::Tensor hidden_MD = hidden_ND.index_select(0, OnDevice(llama, ends));
-        const at::Tensor logits_MC =
-            at::mm(hidden_MD, llama.head_VD().index_select(0, ids_C).t()).cpu().contiguous();
-        const float* row = logits_MC.const_data_ptr<float>();
-        for (size_t i = first; i < last; ++i, row += choice_ids.size()) {
-          chosen[i] = static_cast<size_t>(std::max_element(row, row + choice_ids.size()) - row);
-        }
-      });
+  ForEachPass(transformer, prompts.size(), ids_of,
+              [&](size_t first, size_t last, const at::Tensor& hidden_ND,
+                  const std::vector<int64_t>& starts) {
+                std::vector<int64_t> ends;
+                for (size_t i = first; i < last; ++i) ends.push_back(starts[i - first + 1] - 1);
+                const at::Tensor hidden_MD = hidden_ND.index_select(0, OnDevice(transformer, ends));
+                const at::Tensor logits_MC =
+                    at::mm(hidden_MD, transformer.head().weight_VD.index_select(0, ids_C).t())
+                        .cpu()
+                        .contiguous();
+                const float* row = logits_MC.const_data_ptr<float>();
+                for (size_t i = first; i < last; ++i, row += choice_ids.size()) {
+                  chosen[i] =
+                      static_cast<size_t>(std::max_element(row, row + choice_ids.size()) - row);
+                }
+              });
   return chosen;
 }
 

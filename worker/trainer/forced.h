@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "worker/model/llama.h"
+#include "worker/model/transformer.h"
 #include "worker/text/example.h"
 
 namespace jenner::trainer {
@@ -13,11 +13,11 @@ namespace jenner::trainer {
 // ln p of each supervised token of each example, in nats, given all that is before it. The adapter
 // counts, without dropout.
 std::vector<std::vector<double>> TokenLogProbabilities(
-    const model::Llama& llama, const std::vector<const text::Example*>& examples);
+    const model::Transformer& transformer, const std::vector<const text::Example*>& examples);
 
 // For each prompt the index of the choice whose token is the most probable next one; the first of
 // equals. `choice_ids` not empty.
-std::vector<size_t> Classify(const model::Llama& llama,
+std::vector<size_t> Classify(const model::Transformer& transformer,
                              const std::vector<const std::vector<int32_t>*>& prompts,
                              const std::vector<int32_t>& choice_ids);
 

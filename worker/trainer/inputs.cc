@@ -71,7 +71,7 @@ std::vector<core::Row> ReadRows(const std::string& ref, core::DatasetUse use,
 
 // Positions that the model has, for `needed` tokens of the row.
 absl::Status CheckLength(const std::string& row_id, size_t needed,
-                         const model::LlamaConfig& config) {
+                         const model::ModelConfig& config) {
   if (static_cast<int64_t>(needed) <= config.max_positions) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrFormat("row %s: %d tokens; the model has %d positions",
                                                     row_id, needed, config.max_positions));
@@ -291,7 +291,7 @@ Inputs ReadInputs(const Options& options) {
                                   job.device == core::Device::kCuda ? "cuda" : "cpu"));
   }
   const std::string model_dir = options.models_dir + "/" + job.base_model;
-  model::LlamaConfig config = ValueOrThrow(model::LoadConfig(model_dir), ExitCode::kInvalidModel);
+  model::ModelConfig config = ValueOrThrow(model::LoadConfig(model_dir), ExitCode::kInvalidModel);
   text::Tokenizer tokenizer =
       ValueOrThrow(text::Tokenizer::Load(model_dir), ExitCode::kInvalidModel);
   if (tokenizer.vocab_size() > config.vocab_size) {

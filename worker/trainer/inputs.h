@@ -39,7 +39,7 @@ struct Inputs {
   core::JobSpec job;
   std::string training_id;  // of the job, whatever its number of ranks
   std::string model_dir;
-  model::LlamaConfig config;
+  model::ModelConfig config;
   text::Tokenizer tokenizer;
   std::vector<text::Example> examples;    // empty without a training
   std::vector<EvaluationSet> sets;        // the main one first; none without an evaluation

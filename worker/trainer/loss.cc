@@ -16,11 +16,16 @@ struct Weights {
   at::Tensor of_M;
 };
 
+// In place.
+void Softcap(double cap, at::Tensor* logits) {
+  if (cap != 0) logits->div_(cap).tanh_().mul_(cap);
+}
+
 class LinearCrossEntropy : public torch::autograd::Function<LinearCrossEntropy> {
  public:
   static at::Tensor forward(AutogradContext* context, const at::Tensor& hidden_MD,
                             const at::Tensor& head_VD, const at::Tensor& targets_M,
-                            const Weights& weights, int64_t chunk) {
+                            const Weights& weights, double softcap, int64_t chunk) {
     const bool wants_hidden = hidden_MD.requires_grad();
     const bool wants_head = head_VD.requires_grad();
     at::AutoDispatchBelowADInplaceOrView below_autograd;
@@ -33,6 +38,7 @@ class LinearCrossEntropy : public torch::autograd::Function<LinearCrossEntropy> 
       const at::Tensor h_CD = hidden_MD.narrow(0, begin, count);
       const at::Tensor targets_C1 = targets_M.narrow(0, begin, count).unsqueeze(1);
       at::Tensor logits_CV = at::mm(h_CD, head_VD.t());
+      Softcap(softcap, &logits_CV);
       const at::Tensor log_sum_C1 = at::logsumexp(logits_CV, {1}, /*keepdim=*/true);
       at::Tensor losses_C1 = log_sum_C1 - logits_CV.gather(1, targets_C1);
       at::Tensor weights_C1;
@@ -42,10 +48,14 @@ class LinearCrossEntropy : public torch::autograd::Function<LinearCrossEntropy> 
       }
       total += losses_C1.sum(at::kDouble);
       if (!wants_hidden && !wants_head) continue;
+      // d cap tanh(x / cap) / dx = 1 - tanh^2
+      at::Tensor slope_CV;
+      if (softcap != 0) slope_CV = 1 - (logits_CV / softcap).square_();
       // d loss / d logits = softmax - one-hot, in the logits' own memory.
       at::Tensor d_logits_CV = logits_CV.sub_(log_sum_C1).exp_();
       d_logits_CV.scatter_add_(1, targets_C1, at::full({count, 1}, -1.0, d_logits_CV.options()));
       if (weights_C1.defined()) d_logits_CV.mul_(weights_C1);
+      if (slope_CV.defined()) d_logits_CV.mul_(slope_CV);
       if (wants_hidden) {
         at::Tensor out = d_hidden_MD.narrow(0, begin, count);
         at::mm_out(out, d_logits_CV, head_VD);
@@ -61,19 +71,21 @@ class LinearCrossEntropy : public torch::autograd::Function<LinearCrossEntropy> 
     const auto scaled = [&](const at::Tensor& gradient) {
       return gradient.defined() ? gradient * upstream[0] : at::Tensor();
     };
-    return {scaled(saved[0]), scaled(saved[1]), at::Tensor(), at::Tensor(), at::Tensor()};
+    return {scaled(saved[0]), scaled(saved[1]), at::Tensor(),
+            at::Tensor(),     at::Tensor(),     at::Tensor()};
   }
 };
 
 }  // namespace
 
-at::Tensor SumCrossEntropy(const at::Tensor& hidden_MD, const at::Tensor& head_VD,
+at::Tensor SumCrossEntropy(const at::Tensor& hidden_MD, const model::Head& head,
                            const at::Tensor& targets_M, const at::Tensor& weights_M,
                            int64_t chunk) {
-  return LinearCrossEntropy::apply(hidden_MD, head_VD, targets_M, Weights{weights_M}, chunk);
+  return LinearCrossEntropy::apply(hidden_MD, head.weight_VD, targets_M, Weights{weights_M},
+                                   head.softcap, chunk);
 }
 
-at::Tensor LogProbabilities(const at::Tensor& hidden_MD, const at::Tensor& head_VD,
+at::Tensor LogProbabilities(const at::Tensor& hidden_MD, const model::Head& head,
                             const at::Tensor& targets_M, int64_t chunk) {
   const at::NoGradGuard no_grad;
   const int64_t num_positions = hidden_MD.size(0);
@@ -81,7 +93,8 @@ at::Tensor LogProbabilities(const at::Tensor& hidden_MD, const at::Tensor& head_
   for (int64_t begin = 0; begin < num_positions; begin += chunk) {
     const int64_t count = std::min(chunk, num_positions - begin);
     const at::Tensor targets_C1 = targets_M.narrow(0, begin, count).unsqueeze(1);
-    const at::Tensor logits_CV = at::mm(hidden_MD.narrow(0, begin, count), head_VD.t());
+    at::Tensor logits_CV = at::mm(hidden_MD.narrow(0, begin, count), head.weight_VD.t());
+    Softcap(head.softcap, &logits_CV);
     const at::Tensor log_sum_C1 = at::logsumexp(logits_CV, {1}, /*keepdim=*/true);
     out_M.narrow(0, begin, count).copy_((logits_CV.gather(1, targets_C1) - log_sum_C1).squeeze(1));
   }

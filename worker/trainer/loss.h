@@ -9,21 +9,23 @@
 
 #include <cstdint>
 
+#include "worker/model/transformer.h"
+
 namespace jenner::trainer {
 
 inline constexpr int64_t kLossChunk = 256;  // positions whose logits exist at once
 
-// Sum over positions of -log softmax(hidden W^T)[target], in nats, float32 scalar. hidden_MD and
-// head_VD float32, targets_M int64 in [0, V), all on one device. Differentiable in hidden_MD, and
-// in head_VD if that requires gradients. Zero for M = 0. Log-sum-exp in float32 with the maximum
-// taken out.
+// Sum over positions of -log softmax(logits)[target], in nats, float32 scalar, of the logits that
+// `head` makes of hidden_MD. hidden_MD float32, targets_M int64 in [0, V), all on one device.
+// Differentiable in hidden_MD, and in the head's weight if that requires gradients. Zero for M = 0.
+// Log-sum-exp in float32 with the maximum taken out.
 // weights_M, float32, >= 0, multiplies each position's part; undefined: all 1.
-at::Tensor SumCrossEntropy(const at::Tensor& hidden_MD, const at::Tensor& head_VD,
+at::Tensor SumCrossEntropy(const at::Tensor& hidden_MD, const model::Head& head,
                            const at::Tensor& targets_M, const at::Tensor& weights_M = {},
                            int64_t chunk = kLossChunk);
 
-// log softmax(hidden W^T)[target] of each position, in nats, float32 [M]. Not differentiable.
-at::Tensor LogProbabilities(const at::Tensor& hidden_MD, const at::Tensor& head_VD,
+// log softmax(logits)[target] of each position, in nats, float32 [M]. Not differentiable.
+at::Tensor LogProbabilities(const at::Tensor& hidden_MD, const model::Head& head,
                             const at::Tensor& targets_M, int64_t chunk = kLossChunk);
 
 }  // namespace jenner::trainer

@@ -28,7 +28,7 @@ TEST(SumCrossEntropy, EqualsTheUnfusedLossForAnyChunk) {
   const double expected = Reference(p);
   for (const int64_t chunk : {1, 4, 13, 100}) {
     const double got =
-        SumCrossEntropy(p.hidden_MD, p.head_VD, p.targets_M, {}, chunk).item<double>();
+        SumCrossEntropy(p.hidden_MD, {p.head_VD}, p.targets_M, {}, chunk).item<double>();
     EXPECT_NEAR(got, expected, 1e-6 * expected) << chunk;
   }
 }
@@ -38,7 +38,7 @@ TEST(SumCrossEntropy, GradientsEqualAutogradsAndScaleWithTheUpstream) {
     Problem p = Make(13, 8, 31);
     p.hidden_MD.requires_grad_();
     p.head_VD.requires_grad_();
-    (SumCrossEntropy(p.hidden_MD, p.head_VD, p.targets_M, {}, chunk) / 7.0).backward();
+    (SumCrossEntropy(p.hidden_MD, {p.head_VD}, p.targets_M, {}, chunk) / 7.0).backward();
     const at::Tensor d_hidden = p.hidden_MD.grad().clone(), d_head = p.head_VD.grad().clone();
     p.hidden_MD.mutable_grad() = at::Tensor();
     p.head_VD.mutable_grad() = at::Tensor();
@@ -65,7 +65,7 @@ TEST(SumCrossEntropy, WeightsMultiplyEachPositionAndItsGradient) {
   const at::Tensor d_hidden = p.hidden_MD.grad().clone(), d_head = p.head_VD.grad().clone();
   p.hidden_MD.mutable_grad() = at::Tensor();
   p.head_VD.mutable_grad() = at::Tensor();
-  const at::Tensor got = SumCrossEntropy(p.hidden_MD, p.head_VD, p.targets_M, weights_M, 3);
+  const at::Tensor got = SumCrossEntropy(p.hidden_MD, {p.head_VD}, p.targets_M, weights_M, 3);
   EXPECT_NEAR(got.item<double>(), (losses_M * weights_M).sum().item<double>(), 1e-4);
   got.backward();
   EXPECT_TRUE(at::allclose(p.hidden_MD.grad(), d_hidden, 1e-4, 1e-5));
@@ -78,7 +78,7 @@ TEST(LogProbabilities, EqualLogSoftmax) {
                               .gather(1, p.targets_M.unsqueeze(1))
                               .squeeze(1);
   EXPECT_TRUE(
-      at::allclose(LogProbabilities(p.hidden_MD, p.head_VD, p.targets_M, 3), want, 1e-5, 1e-5));
+      at::allclose(LogProbabilities(p.hidden_MD, {p.head_VD}, p.targets_M, 3), want, 1e-5, 1e-5));
 }
 
 // Central differences along random directions, in float64 arithmetic of the reference: the
@@ -87,7 +87,7 @@ TEST(SumCrossEntropy, GradientsEqualFiniteDifferences) {
   Problem p = Make(6, 5, 11);
   p.hidden_MD.requires_grad_();
   p.head_VD.requires_grad_();
-  SumCrossEntropy(p.hidden_MD, p.head_VD, p.targets_M, {}, 4).backward();
+  SumCrossEntropy(p.hidden_MD, {p.head_VD}, p.targets_M, {}, 4).backward();
   at::NoGradGuard no_grad;
   constexpr double kStep = 1e-4;
   for (const bool of_head : {false, true}) {
@@ -108,17 +108,17 @@ TEST(SumCrossEntropy, GradientsEqualFiniteDifferences) {
 
 TEST(SumCrossEntropy, StaysFiniteForHugeLogits) {
   const Problem p = Make(9, 8, 31, 1e4);
-  const double got = SumCrossEntropy(p.hidden_MD, p.head_VD, p.targets_M).item<double>();
+  const double got = SumCrossEntropy(p.hidden_MD, {p.head_VD}, p.targets_M).item<double>();
   EXPECT_NEAR(got, Reference(p), 1e-5 * got);
 }
 
 TEST(SumCrossEntropy, FrozenHeadGetsNoGradientAndNoPositionsGiveZero) {
   Problem p = Make(4, 8, 31);
   p.hidden_MD.requires_grad_();
-  SumCrossEntropy(p.hidden_MD, p.head_VD, p.targets_M).backward();
+  SumCrossEntropy(p.hidden_MD, {p.head_VD}, p.targets_M).backward();
   EXPECT_FALSE(p.head_VD.grad().defined());
-  EXPECT_EQ(SumCrossEntropy(at::zeros({0, 8}), p.head_VD, at::zeros({0}, at::kLong)).item<double>(),
-            0);
+  EXPECT_EQ(
+      SumCrossEntropy(at::zeros({0, 8}), {p.head_VD}, at::zeros({0}, at::kLong)).item<double>(), 0);
 }
 
 }  // namespace

@@ -27,16 +27,16 @@ Values ValuesOf(const model::LoraAdapter& adapter) {
 }
 
 // Copies values by name into the parameters that are trained; their storage stays.
-void CopyInto(const Values& values, ExitCode otherwise, model::Llama* llama) {
+void CopyInto(const Values& values, ExitCode otherwise, model::Transformer* transformer) {
   at::NoGradGuard no_grad;
-  for (const model::NamedTensor& parameter : llama->TrainableParameters()) {
+  for (const model::NamedTensor& parameter : transformer->TrainableParameters()) {
     const auto found = values.find(parameter.name);
     if (found == values.end() || found->second.sizes() != parameter.tensor.sizes()) {
       throw Failure(otherwise, parameter.name + " is missing or misshapen");
     }
     parameter.tensor.copy_(found->second);
   }
-  llama->ParametersChanged();
+  transformer->ParametersChanged();
 }
 
 // Of what comes from another job: files are checked by hash on their way, so broken ones are the
@@ -69,27 +69,27 @@ void CheckSame(const core::LoraSpec& wanted, const core::LoraSpec& found) {
 
 }  // namespace
 
-void LoadCheckpointParameters(const std::string& folder, model::Llama* llama) {
+void LoadCheckpointParameters(const std::string& folder, model::Transformer* transformer) {
   constexpr ExitCode kBroken = ExitCode::kCorruptCheckpoint;
-  if (llama->adapter() == nullptr) {
+  if (transformer->adapter() == nullptr) {
     return CopyInto(ValueOrThrow(model::ReadSafetensorsFolder(folder + "/model"), kBroken), kBroken,
-                    llama);
+                    transformer);
   }
   const model::LoraAdapter stored =
-      ValueOrThrow(model::ReadAdapter(folder + "/adapter", llama->config(), ""), kBroken);
-  CopyInto(ValuesOf(stored), kBroken, llama);
+      ValueOrThrow(model::ReadAdapter(folder + "/adapter", transformer->config(), ""), kBroken);
+  CopyInto(ValuesOf(stored), kBroken, transformer);
 }
 
 void LoadInitialParameters(const std::string& folder, const core::JobSpec& job,
-                           model::Llama* llama) {
-  if (llama->adapter() == nullptr) {
+                           model::Transformer* transformer) {
+  if (transformer->adapter() == nullptr) {
     return CopyInto(Initial(model::ReadSafetensorsFolder(folder + "/model")),
-                    ExitCode::kInvalidSpec, llama);
+                    ExitCode::kInvalidSpec, transformer);
   }
   const model::LoraAdapter stored =
-      Initial(model::ReadAdapter(folder + "/adapter", llama->config(), job.base_model));
+      Initial(model::ReadAdapter(folder + "/adapter", transformer->config(), job.base_model));
   CheckSame(job.training->settings.lora, stored.spec());
-  CopyInto(ValuesOf(stored), ExitCode::kInvalidSpec, llama);
+  CopyInto(ValuesOf(stored), ExitCode::kInvalidSpec, transformer);
 }
 
 }  // namespace jenner::trainer

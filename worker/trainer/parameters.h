@@ -6,20 +6,20 @@
 #include <string>
 
 #include "core/job.h"
-#include "worker/model/llama.h"
+#include "worker/model/transformer.h"
 
 namespace jenner::trainer {
 
-// Puts those of a checkpoint in `folder` into what `llama` trains. Failure: kCorruptCheckpoint, if
-// they are not there, broken or others than `llama` trains; kStorage.
-void LoadCheckpointParameters(const std::string& folder, model::Llama* llama);
+// Puts those of a checkpoint in `folder` into what `transformer` trains. Failure:
+// kCorruptCheckpoint, if they are not there, broken or others than `transformer` trains; kStorage.
+void LoadCheckpointParameters(const std::string& folder, model::Transformer* transformer);
 
 // The same of what the job before left in `folder`, with which this one, `job`, begins: it has a
-// training, and `llama` trains what that asks for. Failure: kInvalidSpec, if the adapter has
+// training, and `transformer` trains what that asks for. Failure: kInvalidSpec, if the adapter has
 // another base model, rank, alpha or other targets (the message names the field), or if something
 // does not fit the base model; kStorage, if files are missing or broken.
 void LoadInitialParameters(const std::string& folder, const core::JobSpec& job,
-                           model::Llama* llama);
+                           model::Transformer* transformer);
 
 }  // namespace jenner::trainer
 

@@ -97,26 +97,28 @@ TEST(Golden, GradientsEqualPyTorch) {
     inputs.examples.resize(4);
     core::TrainingSpec settings = inputs.job.training->settings;
     settings.max_gradient_norm = 0;  // not clipped
-    auto llama = model::Llama::Load(inputs.model_dir, inputs.job.dtype).value();
+    auto transformer = model::Transformer::Load(inputs.model_dir, inputs.job.dtype).value();
     if (name == "lora") {
-      llama->AttachAdapter(model::LoraAdapter::Create(llama->config(), settings.lora, 1).value());
+      transformer->AttachAdapter(
+          model::LoraAdapter::Create(transformer->config(), settings.lora, 1).value());
     } else {
-      llama->TrainAllParameters();
+      transformer->TrainAllParameters();
     }
     const auto values = Golden(name + "_final.safetensors");
-    for (const model::NamedTensor& one : llama->TrainableParameters()) {
+    for (const model::NamedTensor& one : transformer->TrainableParameters()) {
       one.tensor.detach().copy_(values.at(one.name));
     }
-    llama->ParametersChanged();
+    transformer->ParametersChanged();
     const auto collective = MakeSingleCollective();
-    TrainLoop loop(settings, inputs.job.seed, &inputs.examples, llama.get(), collective.get());
+    TrainLoop loop(settings, inputs.job.seed, &inputs.examples, transformer.get(),
+                   collective.get());
     const StepResult result = loop.Step(0, /*stop=*/false).value();
     std::map<std::string, std::string> metadata;
     const auto gradients = Golden(name + "_gradients.safetensors", &metadata);
     const double loss = std::stod(metadata.at("loss"));
     EXPECT_NEAR(result.loss, loss, kTolerance * loss) << name;
-    ASSERT_EQ(llama->TrainableParameters().size(), gradients.size());
-    for (const model::NamedTensor& one : llama->TrainableParameters()) {
+    ASSERT_EQ(transformer->TrainableParameters().size(), gradients.size());
+    for (const model::NamedTensor& one : transformer->TrainableParameters()) {
       EXPECT_LT(RelativeError(one.tensor.grad(), gradients.at(one.name)), kTolerance) << one.name;
     }
   }

@@ -135,18 +135,18 @@ void Runner::LoadModel() {
   if (cuda_ != nullptr) {
     device = at::Device(at::kCUDA, static_cast<at::DeviceIndex>(options_.cuda_device));
   }
-  llama_ = ValueOrThrow(model::Llama::Load(inputs_->model_dir, job.dtype, device),
-                        ExitCode::kInvalidModel);
+  transformer_ = ValueOrThrow(model::Transformer::Load(inputs_->model_dir, job.dtype, device),
+                              ExitCode::kInvalidModel);
   if (!job.training) return;
   const core::TrainingSpec& settings = job.training->settings;
   if (settings.method == core::TrainingMethod::kLora) {
-    llama_->AttachAdapter(
-        ValueOrThrow(model::LoraAdapter::Create(llama_->config(), settings.lora, job.seed),
+    transformer_->AttachAdapter(
+        ValueOrThrow(model::LoraAdapter::Create(transformer_->config(), settings.lora, job.seed),
                      ExitCode::kInvalidSpec));
   } else {
-    llama_->TrainAllParameters();
+    transformer_->TrainAllParameters();
   }
-  loop_ = std::make_unique<TrainLoop>(settings, job.seed, &inputs_->examples, llama_.get(),
+  loop_ = std::make_unique<TrainLoop>(settings, job.seed, &inputs_->examples, transformer_.get(),
                                       collective_.get());
   checkpoints_ =
       std::make_unique<Checkpoints>(options_.out_dir, inputs_->training_id, job.base_model);
@@ -192,7 +192,7 @@ void Runner::Restore() {
 
 // The checkpoint of rank 0 into the parameters and moments of all ranks.
 void Runner::Load(const std::optional<Checkpoint>& own) {
-  if (own) checkpoints_->Load(*own, llama_.get(), loop_->optimizer());
+  if (own) checkpoints_->Load(*own, transformer_.get(), loop_->optimizer());
   if (collective_->size() == 1) return;
   ShareParameters();
   for (const model::NamedTensor& moment : loop_->optimizer()->State()) {
@@ -203,16 +203,16 @@ void Runner::Load(const std::optional<Checkpoint>& own) {
 // What the job goes on from, if it does, into the parameters of all ranks. The moments are new.
 void Runner::LoadInitial() {
   if (inputs_->job.training->after.empty()) return;
-  if (IsFirst()) LoadInitialParameters(options_.initial_dir, inputs_->job, llama_.get());
+  if (IsFirst()) LoadInitialParameters(options_.initial_dir, inputs_->job, transformer_.get());
   if (collective_->size() > 1) ShareParameters();
 }
 
 // Those of rank 0 into all ranks.
 void Runner::ShareParameters() {
-  for (const model::NamedTensor& parameter : llama_->TrainableParameters()) {
+  for (const model::NamedTensor& parameter : transformer_->TrainableParameters()) {
     collective_->Broadcast(parameter.tensor.detach());
   }
-  llama_->ParametersChanged();
+  transformer_->ParametersChanged();
 }
 
 void Runner::Train() {
@@ -245,13 +245,13 @@ void Runner::EvaluateIfDue() {
   const std::vector<int64_t>& due = inputs_->evaluation_steps;
   if (progress_.evaluated || !std::binary_search(due.begin(), due.end(), progress_.step)) return;
   // The kernels that generate are the CPU's (worker/generate).
-  std::unique_ptr<model::Llama> copy;
-  if (!llama_->device().is_cpu()) {
+  std::unique_ptr<model::Transformer> copy;
+  if (!transformer_->device().is_cpu()) {
     std::fprintf(stderr, "evaluates step %lld on the CPU, with a copy of the weights\n",
                  static_cast<long long>(progress_.step));
-    copy = llama_->CopyTo(at::kCPU);
+    copy = transformer_->CopyTo(at::kCPU);
   }
-  const bool done = Evaluate(*inputs_, copy ? *copy : *llama_, progress_.step, options_.rank,
+  const bool done = Evaluate(*inputs_, copy ? *copy : *transformer_, progress_.step, options_.rank,
                              options_.world_size, terminated_, events_);
   if (collective_->Sum(std::vector<int64_t>{done ? 0 : 1})[0] > 0) Terminate();
   Reach({progress_.step, true});
@@ -265,15 +265,15 @@ void Runner::SaveCheckpoint() {
     GatherRecords(*record_, told_bytes_, folder, collective_.get());
   };
   if (!IsFirst()) return add_records("");
-  const std::string path =
-      checkpoints_->Save(progress_, collective_->size(), add_records, *llama_, *loop_->optimizer());
+  const std::string path = checkpoints_->Save(progress_, collective_->size(), add_records,
+                                              *transformer_, *loop_->optimizer());
   events_->Write("checkpoint", {{"step", progress_.step}, {"path", path}});
 }
 
 void Runner::Terminate() {
   if (loop_ && saved_step_ != progress_.step) {
     int64_t bytes = 0;
-    for (const model::NamedTensor& parameter : llama_->TrainableParameters()) {
+    for (const model::NamedTensor& parameter : transformer_->TrainableParameters()) {
       bytes += 3 * parameter.tensor.numel() * static_cast<int64_t>(sizeof(float));
     }
     if (bytes <= kCheapCheckpointBytes) SaveCheckpoint();
@@ -282,16 +282,16 @@ void Runner::Terminate() {
 }
 
 void Runner::WriteResult() {
-  const bool lora = llama_->adapter() != nullptr;
+  const bool lora = transformer_->adapter() != nullptr;
   const std::string name = lora ? "adapter" : "model";
   const std::string path = options_.out_dir + "/" + name;
   const std::vector<FileEntry> files = WriteFolder(path, [&](const std::string& folder) {
     if (lora) {
-      ThrowIfError(model::WriteAdapter(folder, *llama_->adapter(), inputs_->job.base_model),
+      ThrowIfError(model::WriteAdapter(folder, *transformer_->adapter(), inputs_->job.base_model),
                    ExitCode::kStorage);
       return;
     }
-    ThrowIfError(llama_->Save(folder), ExitCode::kStorage);
+    ThrowIfError(transformer_->Save(folder), ExitCode::kStorage);
     for (const char* file : kTokenizerFiles) {
       const std::string from = inputs_->model_dir + "/" + file;
       if (std::filesystem::exists(from)) CopyFileTo(from, folder + "/" + file);

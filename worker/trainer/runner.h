@@ -13,7 +13,7 @@
 #include <optional>
 #include <string>
 
-#include "worker/model/llama.h"
+#include "worker/model/transformer.h"
 #include "worker/trainer/checkpoint.h"
 #include "worker/trainer/collective.h"
 #include "worker/trainer/cuda_plugin.h"
@@ -65,7 +65,7 @@ class Runner {
   std::optional<Inputs> inputs_;
   CudaPlugin* cuda_ = nullptr;  // on a GPU only
   std::unique_ptr<Collective> collective_;
-  std::unique_ptr<model::Llama> llama_;
+  std::unique_ptr<model::Transformer> transformer_;
   std::unique_ptr<TrainLoop> loop_;  // null without a training
   std::unique_ptr<Checkpoints> checkpoints_;
   std::unique_ptr<Record> record_;  // null without a training

@@ -28,14 +28,14 @@ struct TrainLoop::Pass {
 };
 
 TrainLoop::TrainLoop(const core::TrainingSpec& settings, int64_t seed,
-                     const std::vector<text::Example>* examples, model::Llama* llama,
+                     const std::vector<text::Example>* examples, model::Transformer* transformer,
                      Collective* collective)
     : settings_(settings),
       seed_(seed),
       examples_(examples),
-      llama_(llama),
+      transformer_(transformer),
       collective_(collective),
-      optimizer_(llama->TrainableParameters(), settings, collective),
+      optimizer_(transformer->TrainableParameters(), settings, collective),
       total_steps_(core::TotalSteps(settings, static_cast<int64_t>(examples->size()))) {
   for (const text::Example& example : *examples) {
     lengths_.push_back(static_cast<int64_t>(example.ids.size()));
@@ -98,15 +98,15 @@ double TrainLoop::Backward(const Pass& pass, int64_t epoch, double total_weight)
     forward.dropout->row_keys.push_back(static_cast<uint64_t>(row));
   }
   batch.ids_N = at::tensor(ids, at::kLong);
-  const at::Tensor hidden_ND = llama_->Forward(batch, forward);
+  const at::Tensor hidden_ND = transformer_->Forward(batch, forward);
   const auto on_device = [&](const std::vector<int64_t>& values) {
-    return at::tensor(values, at::kLong).to(llama_->device());
+    return at::tensor(values, at::kLong).to(transformer_->device());
   };
   const at::Tensor hidden_MD = hidden_ND.index_select(0, on_device(inputs));
   at::Tensor weights_M;
-  if (is_weighted_) weights_M = at::tensor(weights, at::kFloat).to(llama_->device());
+  if (is_weighted_) weights_M = at::tensor(weights, at::kFloat).to(transformer_->device());
   const at::Tensor sum =
-      SumCrossEntropy(hidden_MD, llama_->head_VD(), on_device(targets), weights_M);
+      SumCrossEntropy(hidden_MD, transformer_->head(), on_device(targets), weights_M);
   (sum / total_weight).backward();
   return sum.item<double>();
 }
@@ -149,7 +149,7 @@ std::optional<StepResult> TrainLoop::Step(int64_t steps_done, bool stop) {
   }
   result.learning_rate = LearningRate(settings_, steps_done, total_steps_);
   optimizer_.Step(result.learning_rate);
-  llama_->ParametersChanged();
+  transformer_->ParametersChanged();
   const auto per_epoch = static_cast<double>(
       (static_cast<int64_t>(lengths_.size()) + settings_.batch_size - 1) / settings_.batch_size);
   result.epoch = static_cast<double>(result.step) / per_epoch;
@@ -161,7 +161,7 @@ std::optional<StepResult> TrainLoop::Step(int64_t steps_done, bool stop) {
 void TrainLoop::CheckRanksAgree() const {
   if (collective_->size() == 1) return;
   uint64_t hash = 0;
-  for (const model::NamedTensor& parameter : llama_->TrainableParameters()) {
+  for (const model::NamedTensor& parameter : transformer_->TrainableParameters()) {
     const at::Tensor values = parameter.tensor.detach().cpu().contiguous();
     const float* data = values.const_data_ptr<float>();
     for (int64_t i = 0; i < values.numel(); ++i) {

@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "core/spec.h"
-#include "worker/model/llama.h"
+#include "worker/model/transformer.h"
 #include "worker/text/example.h"
 #include "worker/trainer/collective.h"
 #include "worker/trainer/optimizer.h"
@@ -39,9 +39,10 @@ struct StepResult {
 // Not thread-safe.
 class TrainLoop {
  public:
-  // All referents must outlive it. `llama` has its adapter attached or all parameters trained.
+  // All referents must outlive it. `transformer` has its adapter attached or all parameters
+  // trained.
   TrainLoop(const core::TrainingSpec& settings, int64_t seed,
-            const std::vector<text::Example>* examples, model::Llama* llama,
+            const std::vector<text::Example>* examples, model::Transformer* transformer,
             Collective* collective);
 
   int64_t total_steps() const { return total_steps_; }
@@ -68,7 +69,7 @@ class TrainLoop {
   const std::vector<text::Example>* examples_;
   std::vector<int64_t> lengths_;  // tokens of each example
   bool is_weighted_ = false;      // some token of some example has another weight than 1
-  model::Llama* llama_;
+  model::Transformer* transformer_;
   Collective* collective_;
   Optimizer optimizer_;
   int64_t total_steps_;

@@ -9,8 +9,8 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
-#include "worker/model/llama.h"
 #include "worker/model/peft.h"
+#include "worker/model/transformer.h"
 
 namespace jenner {
 namespace {
@@ -20,12 +20,12 @@ using nlohmann::json;
 absl::Status Run() {
   json input;
   std::cin >> input;  // reads no further than the object
-  auto llama = model::Llama::Load(input.at("model"), core::Dtype::kFloat32);
-  if (!llama.ok()) return llama.status();
+  auto transformer = model::Transformer::Load(input.at("model"), core::Dtype::kFloat32);
+  if (!transformer.ok()) return transformer.status();
   if (const std::string adapter = input.at("adapter"); !adapter.empty()) {
-    auto read = model::ReadAdapter(adapter, (*llama)->config(), "");
+    auto read = model::ReadAdapter(adapter, (*transformer)->config(), "");
     if (!read.ok()) return read.status();
-    (*llama)->AttachAdapter(*std::move(read));
+    (*transformer)->AttachAdapter(*std::move(read));
   }
   const at::NoGradGuard no_gradients;
   for (const json& row : input.at("rows")) {
@@ -33,7 +33,7 @@ absl::Status Run() {
     const auto size = static_cast<int64_t>(ids.size());
     const at::Tensor ids_N = at::tensor(at::ArrayRef<int64_t>(ids), at::kLong);
     const at::Tensor logits =
-        (*llama)->LogitsFromHidden((*llama)->Forward({ids_N, {0, size}})).contiguous();
+        (*transformer)->LogitsFromHidden((*transformer)->Forward({ids_N, {0, size}})).contiguous();
     std::fwrite(logits.data_ptr<float>(), sizeof(float), static_cast<size_t>(logits.numel()),
                 stdout);
   }

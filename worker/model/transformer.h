@@ -1,20 +1,32 @@
-// Llama: the weights of a Llama-family model and its differentiable forward pass over whole rows.
+// Transformer: the weights of a decoder-only model and its differentiable forward pass over whole
+// rows, of any family in families/. With the features of ModelConfig in brackets, a block computes
+//
+//   n = norm(h)                         norm(x) = x / rms(x) * w      [norm_plus_one: * (1 + w)]
+//   q, k, v = Q n, K n, V n             [qkv_bias: + b]   [qk_norm: q, k = norm(q), norm(k) by
+//   head] s = ScoreScale() rotate(q) rotate(k)^T                [attention_softcap: cap tanh(s /
+//   cap)] a = O (softmax(s over the positions before [sliding: the last sliding_window]) v) m = h +
+//   a                           [output_norms: + norm(a)] f = Down (act(Gate norm(m)) * Up norm(m))
+//   h' = m + f                          [output_norms: + norm(f)]
+//
+// behind h = embedding [* embedding_scale] and before logits = head norm(h) [logit_softcap].
+//
 // Cached decoding is not here: worker/generate builds its own packed form from these parameters.
 //
 // Rows are packed end to end without padding (TokenBatch): a token costs what it costs, rows of
 // unequal length waste nothing, and there is no mask to get wrong.
 //
-//   auto llama = Llama::Load(dir, core::Dtype::kFloat32);
-//   (*llama)->AttachAdapter(std::move(adapter));              // or TrainAllParameters()
-//   at::Tensor hidden_ND = (*llama)->Forward(batch, {});
-//   at::Tensor logits_MV = (*llama)->LogitsFromHidden(hidden_ND.index_select(0, supervised_M));
+//   auto transformer = Transformer::Load(dir, core::Dtype::kFloat32);
+//   (*transformer)->AttachAdapter(std::move(adapter));              // or TrainAllParameters()
+//   at::Tensor hidden_ND = (*transformer)->Forward(batch, {});
+//   at::Tensor logits_MV = (*transformer)->LogitsFromHidden(hidden_ND.index_select(0,
+//   supervised_M));
 //   ... backward; optimizer step in place under at::NoGradGuard ...
-//   (*llama)->ParametersChanged();
+//   (*transformer)->ParametersChanged();
 //
 // Legend: N tokens of a batch, B rows, D model, H heads, K kv heads, E head dimension, F
 // intermediate, V vocabulary.
-#ifndef JENNER_WORKER_MODEL_LLAMA_H_
-#define JENNER_WORKER_MODEL_LLAMA_H_
+#ifndef JENNER_WORKER_MODEL_TRANSFORMER_H_
+#define JENNER_WORKER_MODEL_TRANSFORMER_H_
 
 #include <ATen/core/Tensor.h>
 
@@ -47,38 +59,51 @@ struct ForwardOptions {
   std::optional<DropoutKeys> dropout;
 };
 
-// Weights of one block. Query, key and value share one allocation, gate and up another, so that
-// frozen forward passes multiply by both at once; the Hugging Face parameters are views into them.
+// Weights of one block, undefined where the family has none. Query, key and value share one
+// allocation, gate and up another, so that frozen forward passes multiply by both at once; the
+// Hugging Face parameters are views into them.
 struct LayerWeights {
-  at::Tensor input_norm_D;
-  at::Tensor qkv_PD;  // P = (H + 2K) E: rows of q, k, v
-  at::Tensor o_DQ;    // Q = H E
-  at::Tensor post_norm_D;
+  at::Tensor attention_norm_D;
+  at::Tensor qkv_PD;      // P = (H + 2K) E: rows of q, k, v
+  at::Tensor qkv_bias_P;  // [qkv_bias]
+  at::Tensor q_norm_E;    // [qk_norm]
+  at::Tensor k_norm_E;
+  at::Tensor o_DQ;                  // Q = H E
+  at::Tensor attention_out_norm_D;  // [output_norms]
+  at::Tensor mlp_norm_D;
   at::Tensor gate_up_GD;  // G = 2F: rows of gate, then up
   at::Tensor down_DF;
+  at::Tensor mlp_out_norm_D;  // [output_norms]
+};
+
+// What makes logits of final hidden states: weight_VD h, then cap tanh(. / cap) unless cap is 0.
+struct Head {
+  at::Tensor weight_VD;  // float32; the embedding if tied
+  double softcap = 0;
 };
 
 // Not thread-safe: one thread calls it. Tensor code throws c10::Error on its own faults only.
-class Llama {
+class Transformer {
  public:
   // Reads config.json and the safetensors of `model_dir`. Master weights are float32 whatever the
   // file holds. With kBfloat16 the linear layers and attention compute in bfloat16 (norms and
   // logits in float32). Errors of LoadConfig and ReadSafetensorsFolder; InvalidArgument: a tensor
   // missing, unknown or of the wrong shape. A head stored beside tied embeddings is ignored. All
   // tensors are on `device`.
-  static absl::StatusOr<std::unique_ptr<Llama>> Load(const std::string& model_dir,
-                                                     core::Dtype dtype,
-                                                     at::Device device = at::kCPU);
+  static absl::StatusOr<std::unique_ptr<Transformer>> Load(const std::string& model_dir,
+                                                           core::Dtype dtype,
+                                                           at::Device device = at::kCPU);
   // Normal(0, 0.02) weights (norms 1) from (seed, name): for tests and benchmarks.
-  static std::unique_ptr<Llama> Random(const LlamaConfig& config, core::Dtype dtype, int64_t seed);
+  static std::unique_ptr<Transformer> Random(const ModelConfig& config, core::Dtype dtype,
+                                             int64_t seed);
   // From tensors by Hugging Face name, as Load.
-  static absl::StatusOr<std::unique_ptr<Llama>> FromTensors(
-      const LlamaConfig& config, core::Dtype dtype, std::map<std::string, at::Tensor> tensors,
+  static absl::StatusOr<std::unique_ptr<Transformer>> FromTensors(
+      const ModelConfig& config, core::Dtype dtype, std::map<std::string, at::Tensor> tensors,
       at::Device device = at::kCPU);
   // A frozen copy on `device`, with a copy of the adapter if there is one.
-  std::unique_ptr<Llama> CopyTo(at::Device device) const;
+  std::unique_ptr<Transformer> CopyTo(at::Device device) const;
 
-  const LlamaConfig& config() const { return config_; }
+  const ModelConfig& config() const { return config_; }
   core::Dtype dtype() const { return dtype_; }
   at::Device device() const { return device_; }
 
@@ -113,11 +138,12 @@ class Llama {
   at::Tensor Forward(const TokenBatch& batch, const ForwardOptions& options = {}) const;
   // [M, D] float32 -> logits [M, V] float32.
   at::Tensor LogitsFromHidden(const at::Tensor& hidden_MD) const;
-  // The head's master weight [V, D] float32 (the embedding if tied): for losses that multiply by it
-  // themselves. Requires gradients in full fine-tuning.
-  const at::Tensor& head_VD() const { return head_VD_; }
+  // For losses that multiply by it themselves. Requires gradients in full fine-tuning.
+  Head head() const { return {head_VD_, config_.logit_softcap}; }
   const at::Tensor& embedding_VD() const { return embedding_VD_; }
   const at::Tensor& final_norm_D() const { return final_norm_D_; }
+  // What a norm of this family multiplies by: its parameter, or 1 + it.
+  at::Tensor NormFactor(const at::Tensor& parameter) const;
   const LayerWeights& layer(int64_t layer_idx) const {
     return layers_[static_cast<size_t>(layer_idx)];
   }
@@ -128,22 +154,26 @@ class Llama {
   absl::Status Save(const std::string& dir) const;
 
  private:
-  Llama(LlamaConfig config, core::Dtype dtype, at::Device device);
-  struct Pass;  // what the layers of one forward pass share, llama.cc
+  Transformer(ModelConfig config, core::Dtype dtype, at::Device device);
+  struct Pass;  // what the layers of one forward pass share, transformer.cc
   at::Tensor ApplyLayer(const Pass& pass, int64_t layer_idx, const at::Tensor& hidden_ND) const;
+  at::Tensor Norm(const at::Tensor& x, const at::Tensor& parameter) const;
   at::Tensor Attention(const Pass& pass, int64_t layer_idx, const at::Tensor& x_ND) const;
   at::Tensor Mlp(const Pass& pass, int64_t layer_idx, const at::Tensor& x_ND) const;
   // The frozen or trainable products of one input by several targets' weights, adapters added.
   std::vector<at::Tensor> Project(const Pass& pass, int64_t layer_idx, const at::Tensor& x_NI,
-                                  const at::Tensor& fused_OI,
+                                  const at::Tensor& fused_OI, const at::Tensor& fused_bias_O,
                                   const std::vector<Target>& targets) const;
-  const at::Tensor& ParameterOf(int64_t layer_idx, Target target) const;
 
-  LlamaConfig config_;
+  ModelConfig config_;
   core::Dtype dtype_;
   at::Device device_;
   std::vector<NamedTensor> parameters_;
-  std::vector<std::array<at::Tensor, kNumTargets>> targets_;  // leaves by layer and target
+  struct Leaves {
+    at::Tensor weight;
+    at::Tensor bias;  // undefined if there is none
+  };
+  std::vector<std::array<Leaves, kNumTargets>> targets_;  // by layer and target
   at::Tensor embedding_VD_;
   at::Tensor head_VD_;
   at::Tensor final_norm_D_;
@@ -157,4 +187,4 @@ class Llama {
 
 }  // namespace jenner::model
 
-#endif  // JENNER_WORKER_MODEL_LLAMA_H_
+#endif  // JENNER_WORKER_MODEL_TRANSFORMER_H_

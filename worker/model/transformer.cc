@@ -1,0 +1,387 @@
+// Legend: N tokens, T tokens of one row, D model, H heads, K kv heads, E head dimension, I input
+// and O output width of a linear layer, M rows, V vocabulary.
+#include "worker/model/transformer.h"
+
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <limits>
+
+#include "core/check.h"
+#include "core/status.h"
+#include "worker/model/counter_rng.h"
+
+namespace jenner::model {
+namespace {
+
+const std::vector<Target> kQkv = {Target::kQ, Target::kK, Target::kV};
+const std::vector<Target> kGateUp = {Target::kGate, Target::kUp};
+
+std::string LayerName(int64_t layer_idx, const std::string& rest) {
+  return "model.layers." + std::to_string(layer_idx) + "." + rest;
+}
+
+// Rotates the halves of the last dimension, as transformers' rotate_half does: x [N, heads, E],
+// cos and sin [N, 1, E / 2].
+at::Tensor Rotate(const at::Tensor& x_NHE, const at::Tensor& cos_N1F, const at::Tensor& sin_N1F) {
+  const int64_t half = x_NHE.size(2) / 2;
+  const at::Tensor a = x_NHE.narrow(2, 0, half);
+  const at::Tensor b = x_NHE.narrow(2, half, half);
+  return at::cat({a * cos_N1F - b * sin_N1F, b * cos_N1F + a * sin_N1F}, 2);
+}
+
+at::Tensor Softcap(const at::Tensor& x, double cap) {
+  return cap == 0 ? x : at::tanh(x / cap) * cap;
+}
+
+// True where the query of a row may look: at itself and what is before it, within the window.
+at::Tensor WindowMask(int64_t length, int64_t window, at::Device device) {
+  const at::Tensor distance_TT =
+      at::arange(length, device).unsqueeze(1) - at::arange(length, device);
+  return at::logical_and(distance_TT >= 0, distance_TT < window);
+}
+
+// softmax(cap(scale q k^T)) v over the positions that each query sees. `window` 0: all before it.
+at::Tensor Attend(const at::Tensor& q_1HTE, const at::Tensor& k_1KTE, const at::Tensor& v_1KTE,
+                  int64_t window, double scale, double softcap) {
+  const int64_t length = q_1HTE.size(2);
+  const int64_t group = q_1HTE.size(1) / k_1KTE.size(1);
+  const bool is_causal = window == 0 || length <= window;
+  std::optional<at::Tensor> mask_TT;
+  if (!is_causal || softcap != 0)
+    mask_TT = WindowMask(length, is_causal ? length : window, q_1HTE.device());
+  if (softcap == 0) {
+    return at::scaled_dot_product_attention(q_1HTE, k_1KTE, v_1KTE, mask_TT, 0.0, is_causal, scale,
+                                            /*enable_gqa=*/group != 1);
+  }
+  const auto by_head = [group](const at::Tensor& x) {
+    return group == 1 ? x : x.repeat_interleave(group, 1);
+  };
+  const at::Tensor scores_1HTT =
+      Softcap(at::matmul(q_1HTE, by_head(k_1KTE).transpose(2, 3)) * scale, softcap)
+          .masked_fill(mask_TT->logical_not(), -std::numeric_limits<double>::infinity());
+  const at::Tensor weights_1HTT = at::softmax(scores_1HTT, 3, at::kFloat);
+  return at::matmul(weights_1HTT.to(v_1KTE.scalar_type()), by_head(v_1KTE));
+}
+
+struct Rotation {
+  at::Tensor cos_N1F;
+  at::Tensor sin_N1F;
+};
+
+}  // namespace
+
+struct Transformer::Pass {
+  const TokenBatch& batch;
+  const ForwardOptions& options;
+  Rotation full;
+  Rotation sliding;  // of sliding layers
+};
+
+Transformer::Transformer(ModelConfig config, core::Dtype dtype, at::Device device)
+    : config_(std::move(config)), dtype_(dtype), device_(device) {
+  const ModelConfig& c = config_;
+  const auto empty = [&](at::IntArrayRef shape) {
+    return at::empty(shape, at::TensorOptions(at::kFloat).device(device));
+  };
+  const auto leaf = [&](const std::string& name, at::Tensor tensor) {
+    parameters_.push_back({name, tensor});
+    return tensor;
+  };
+  embedding_VD_ = leaf("model.embed_tokens.weight", empty({c.vocab_size, c.hidden_size}));
+  for (int64_t i = 0; i < c.num_layers; ++i) {
+    LayerWeights w;
+    std::array<Leaves, kNumTargets> targets;
+    const auto norm = [&](const std::string& name, int64_t width) {
+      return leaf(LayerName(i, name + ".weight"), empty({width}));
+    };
+    w.qkv_PD = empty({c.QueryDim() + 2 * c.KeyValueDim(), c.hidden_size});
+    w.o_DQ = empty({c.hidden_size, c.QueryDim()});
+    if (c.qkv_bias) w.qkv_bias_P = empty({c.QueryDim() + 2 * c.KeyValueDim()});
+    w.gate_up_GD = empty({2 * c.intermediate_size, c.hidden_size});
+    w.down_DF = empty({c.hidden_size, c.intermediate_size});
+    // detach(): a leaf of its own that shares the fused storage.
+    const auto part = [&](const at::Tensor& fused, int64_t begin, Target target) {
+      return fused.narrow(0, begin, TargetOutput(c, target)).detach();
+    };
+    const auto linear = [&](const at::Tensor& fused, const at::Tensor& bias, int64_t begin,
+                            Target target) {
+      Leaves& leaves = targets[static_cast<size_t>(target)];
+      leaves.weight = leaf(ModulePath(i, target) + ".weight", part(fused, begin, target));
+      if (bias.defined())
+        leaves.bias = leaf(ModulePath(i, target) + ".bias", part(bias, begin, target));
+    };
+    w.attention_norm_D = norm("input_layernorm", c.hidden_size);
+    linear(w.qkv_PD, w.qkv_bias_P, 0, Target::kQ);
+    linear(w.qkv_PD, w.qkv_bias_P, c.QueryDim(), Target::kK);
+    linear(w.qkv_PD, w.qkv_bias_P, c.QueryDim() + c.KeyValueDim(), Target::kV);
+    if (c.qk_norm) {
+      w.q_norm_E = norm("self_attn.q_norm", c.head_dim);
+      w.k_norm_E = norm("self_attn.k_norm", c.head_dim);
+    }
+    linear(w.o_DQ, {}, 0, Target::kO);
+    // The name says where it stands: behind attention, which is before the MLP in a Llama.
+    if (c.output_norms) {
+      w.attention_out_norm_D = norm("post_attention_layernorm", c.hidden_size);
+      w.mlp_norm_D = norm("pre_feedforward_layernorm", c.hidden_size);
+    } else {
+      w.mlp_norm_D = norm("post_attention_layernorm", c.hidden_size);
+    }
+    linear(w.gate_up_GD, {}, 0, Target::kGate);
+    linear(w.gate_up_GD, {}, c.intermediate_size, Target::kUp);
+    linear(w.down_DF, {}, 0, Target::kDown);
+    if (c.output_norms) w.mlp_out_norm_D = norm("post_feedforward_layernorm", c.hidden_size);
+    layers_.push_back(std::move(w));
+    targets_.push_back(std::move(targets));
+  }
+  final_norm_D_ = leaf("model.norm.weight", empty({c.hidden_size}));
+  head_VD_ = c.tie_word_embeddings ? embedding_VD_
+                                   : leaf("lm_head.weight", empty({c.vocab_size, c.hidden_size}));
+}
+
+absl::StatusOr<std::unique_ptr<Transformer>> Transformer::FromTensors(
+    const ModelConfig& config, core::Dtype dtype, std::map<std::string, at::Tensor> tensors,
+    at::Device device) {
+  std::unique_ptr<Transformer> transformer(new Transformer(config, dtype, device));
+  at::NoGradGuard no_grad;
+  if (config.tie_word_embeddings) tensors.erase("lm_head.weight");
+  for (const NamedTensor& parameter : transformer->parameters_) {
+    const auto found = tensors.find(parameter.name);
+    if (found == tensors.end())
+      return absl::InvalidArgumentError("tensor \"" + parameter.name + "\" is missing");
+    if (found->second.sizes() != parameter.tensor.sizes()) {
+      return absl::InvalidArgumentError("tensor \"" + parameter.name +
+                                        "\" does not have the shape that config.json gives it");
+    }
+    parameter.tensor.copy_(found->second);
+    tensors.erase(found);
+  }
+  if (!tensors.empty())
+    return absl::InvalidArgumentError("unknown tensor \"" + tensors.begin()->first + "\"");
+  transformer->ParametersChanged();
+  return transformer;
+}
+
+absl::StatusOr<std::unique_ptr<Transformer>> Transformer::Load(const std::string& model_dir,
+                                                               core::Dtype dtype,
+                                                               at::Device device) {
+  ASSIGN_OR_RETURN(const ModelConfig config, LoadConfig(model_dir));
+  ASSIGN_OR_RETURN(auto tensors, ReadSafetensorsFolder(model_dir));
+  auto transformer = FromTensors(config, dtype, std::move(tensors), device);
+  if (!transformer.ok()) return Annotate(transformer.status(), model_dir);
+  return transformer;
+}
+
+std::unique_ptr<Transformer> Transformer::Random(const ModelConfig& config, core::Dtype dtype,
+                                                 int64_t seed) {
+  std::unique_ptr<Transformer> transformer(new Transformer(config, dtype, at::kCPU));
+  at::NoGradGuard no_grad;
+  for (const NamedTensor& parameter : transformer->parameters_) {
+    if (parameter.name.ends_with("norm.weight")) {
+      parameter.tensor.fill_(config.norm_plus_one ? 0 : 1);
+      continue;
+    }
+    const uint64_t key = MakeKey({static_cast<uint64_t>(seed), NameKey(parameter.name)});
+    at::Tensor values = at::empty(parameter.tensor.sizes(), at::kFloat);
+    float* data = values.mutable_data_ptr<float>();
+    for (int64_t i = 0; i < values.numel(); ++i) {
+      // The sum of four uniforms, centred and scaled to standard deviation 0.02.
+      float sum = -2;
+      for (uint64_t j = 0; j < 4; ++j) sum += UniformFloat(key, 4 * static_cast<uint64_t>(i) + j);
+      data[i] = sum * 0.02f * 1.7320508f;
+    }
+    parameter.tensor.copy_(values);
+  }
+  transformer->ParametersChanged();
+  return transformer;
+}
+
+std::unique_ptr<Transformer> Transformer::CopyTo(at::Device device) const {
+  std::unique_ptr<Transformer> copy(new Transformer(config_, dtype_, device));
+  at::NoGradGuard no_grad;
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    copy->parameters_[i].tensor.copy_(parameters_[i].tensor);
+  }
+  copy->ParametersChanged();
+  if (adapter_) copy->AttachAdapter(adapter_->CopyTo(device));
+  copy->adapter_enabled_ = adapter_enabled_;
+  return copy;
+}
+
+void Transformer::TrainAllParameters() {
+  JENNER_CHECK(!adapter_.has_value());
+  trains_all_ = true;
+  for (const NamedTensor& parameter : parameters_) parameter.tensor.set_requires_grad(true);
+  ParametersChanged();
+}
+
+void Transformer::AttachAdapter(LoraAdapter adapter) {
+  JENNER_CHECK(adapter.num_layers() == config_.num_layers && !trains_all_);
+  const std::vector<NamedTensor> matrices = adapter.Parameters();
+  const bool is_here = matrices.empty() || matrices[0].tensor.device() == device_;
+  adapter_ = is_here ? std::move(adapter) : adapter.CopyTo(device_);
+  ++version_;
+}
+
+std::vector<NamedTensor> Transformer::TrainableParameters() const {
+  if (adapter_) return adapter_->Parameters();
+  return trains_all_ ? parameters_ : std::vector<NamedTensor>{};
+}
+
+void Transformer::ParametersChanged() {
+  ++version_;
+  compute_ = layers_;
+  if (dtype_ == core::Dtype::kFloat32 || trains_all_) return;
+  at::NoGradGuard no_grad;
+  for (LayerWeights& w : compute_) {
+    for (at::Tensor* weight : {&w.qkv_PD, &w.qkv_bias_P, &w.o_DQ, &w.gate_up_GD, &w.down_DF}) {
+      if (weight->defined()) *weight = weight->to(at::kBFloat16);
+    }
+  }
+}
+
+at::Tensor Transformer::NormFactor(const at::Tensor& parameter) const {
+  return config_.norm_plus_one ? parameter + 1 : parameter;
+}
+
+at::Tensor Transformer::Norm(const at::Tensor& x, const at::Tensor& parameter) const {
+  return at::rms_norm(x, {x.size(-1)}, NormFactor(parameter).to(x.scalar_type()),
+                      config_.rms_norm_eps);
+}
+
+std::vector<at::Tensor> Transformer::Project(const Pass& pass, int64_t layer_idx,
+                                             const at::Tensor& x_NI, const at::Tensor& fused_OI,
+                                             const at::Tensor& fused_bias_O,
+                                             const std::vector<Target>& targets) const {
+  std::vector<at::Tensor> outputs;
+  if (trains_all_) {
+    // Each parameter is a leaf of its own, so each is multiplied by itself.
+    for (const Target target : targets) {
+      const Leaves& leaves = targets_[static_cast<size_t>(layer_idx)][static_cast<size_t>(target)];
+      const auto as_input = [&](const at::Tensor& leaf) {
+        return leaf.defined() ? leaf.to(x_NI.scalar_type()) : leaf;
+      };
+      outputs.push_back(at::linear(x_NI, as_input(leaves.weight), as_input(leaves.bias)));
+    }
+    return outputs;
+  }
+  const at::Tensor fused_NO = at::linear(x_NI, fused_OI, fused_bias_O);
+  int64_t begin = 0;
+  for (const Target target : targets) {
+    const int64_t width = TargetOutput(config_, target);
+    at::Tensor out_NO = targets.size() == 1 ? fused_NO : fused_NO.narrow(1, begin, width);
+    begin += width;
+    const LoraAdapter* adapter = active_adapter();
+    if (adapter != nullptr && adapter->pair(layer_idx, target).a_RI.defined()) {
+      const LoraPair& pair = adapter->pair(layer_idx, target);
+      at::Tensor in_NI = x_NI.to(at::kFloat);
+      if (pass.options.dropout && adapter->spec().dropout > 0) {
+        in_NI = in_NI * DropoutMask(*pass.options.dropout, pass.batch.row_starts,
+                                    ModulePath(layer_idx, target), in_NI.size(1),
+                                    adapter->spec().dropout)
+                            .to(device_);
+      }
+      const at::Tensor delta_NO = at::linear(at::linear(in_NI, pair.a_RI), pair.b_OR);
+      out_NO = at::add(out_NO, delta_NO.to(out_NO.scalar_type()), adapter->scale());
+    }
+    outputs.push_back(std::move(out_NO));
+  }
+  return outputs;
+}
+
+at::Tensor Transformer::Attention(const Pass& pass, int64_t layer_idx,
+                                  const at::Tensor& x_ND) const {
+  const LayerWeights& w = compute_[static_cast<size_t>(layer_idx)];
+  const int64_t tokens = x_ND.size(0);
+  std::vector<at::Tensor> qkv = Project(pass, layer_idx, x_ND, w.qkv_PD, w.qkv_bias_P, kQkv);
+  const bool is_sliding = config_.IsSliding(layer_idx);
+  const Rotation& rotation = is_sliding ? pass.sliding : pass.full;
+  const auto heads = [&](const at::Tensor& x, int64_t count) {
+    return x.reshape({tokens, count, config_.head_dim});
+  };
+  const auto rotated = [&](const at::Tensor& x_NHE, const at::Tensor& norm_E) {
+    return Rotate(norm_E.defined() ? Norm(x_NHE, norm_E) : x_NHE, rotation.cos_N1F,
+                  rotation.sin_N1F);
+  };
+  const at::Tensor q_NHE = rotated(heads(qkv[0], config_.num_heads), w.q_norm_E);
+  const at::Tensor k_NKE = rotated(heads(qkv[1], config_.num_kv_heads), w.k_norm_E);
+  const at::Tensor v_NKE = heads(qkv[2], config_.num_kv_heads);
+  const std::vector<int64_t>& starts = pass.batch.row_starts;
+  std::vector<at::Tensor> rows;
+  for (size_t row = 0; row + 1 < starts.size(); ++row) {
+    const int64_t length = starts[row + 1] - starts[row];
+    const auto slice = [&](const at::Tensor& x) {  // [1, heads, T, E]
+      return x.narrow(0, starts[row], length).transpose(0, 1).unsqueeze(0);
+    };
+    const at::Tensor out_1HTE =
+        Attend(slice(q_NHE), slice(k_NKE), slice(v_NKE), is_sliding ? config_.sliding_window : 0,
+               config_.ScoreScale(), config_.attention_softcap);
+    rows.push_back(out_1HTE.squeeze(0).transpose(0, 1).reshape({length, config_.QueryDim()}));
+  }
+  const at::Tensor joined_NQ = rows.size() == 1 ? rows[0] : at::cat(rows, 0);
+  return Project(pass, layer_idx, joined_NQ, w.o_DQ, {}, {Target::kO})[0];
+}
+
+at::Tensor Transformer::Mlp(const Pass& pass, int64_t layer_idx, const at::Tensor& x_ND) const {
+  const LayerWeights& w = compute_[static_cast<size_t>(layer_idx)];
+  const std::vector<at::Tensor> gate_up = Project(pass, layer_idx, x_ND, w.gate_up_GD, {}, kGateUp);
+  const at::Tensor gate_NF =
+      config_.activation == Activation::kSilu ? at::silu(gate_up[0]) : at::gelu(gate_up[0], "tanh");
+  return Project(pass, layer_idx, gate_NF * gate_up[1], w.down_DF, {}, {Target::kDown})[0];
+}
+
+at::Tensor Transformer::ApplyLayer(const Pass& pass, int64_t layer_idx,
+                                   const at::Tensor& hidden_ND) const {
+  const LayerWeights& w = layers_[static_cast<size_t>(layer_idx)];
+  const at::ScalarType compute = dtype_ == core::Dtype::kBfloat16 ? at::kBFloat16 : at::kFloat;
+  const auto output = [&](const at::Tensor& out_ND, const at::Tensor& norm_D) {
+    const at::Tensor out = out_ND.to(at::kFloat);
+    return norm_D.defined() ? Norm(out, norm_D) : out;
+  };
+  const at::Tensor x_ND = Norm(hidden_ND, w.attention_norm_D).to(compute);
+  const at::Tensor middle_ND =
+      hidden_ND + output(Attention(pass, layer_idx, x_ND), w.attention_out_norm_D);
+  const at::Tensor y_ND = Norm(middle_ND, w.mlp_norm_D).to(compute);
+  return middle_ND + output(Mlp(pass, layer_idx, y_ND), w.mlp_out_norm_D);
+}
+
+at::Tensor Transformer::Forward(const TokenBatch& batch, const ForwardOptions& options) const {
+  const std::vector<int64_t>& starts = batch.row_starts;
+  JENNER_CHECK(starts.size() >= 2 && starts.front() == 0 && starts.back() == batch.ids_N.numel());
+  at::Tensor positions_N = at::empty({starts.back()}, at::kDouble);
+  for (size_t row = 0; row + 1 < starts.size(); ++row) {
+    const int64_t length = starts[row + 1] - starts[row];
+    JENNER_CHECK(length > 0 && length <= config_.max_positions);
+    positions_N.narrow(0, starts[row], length).copy_(at::arange(length, at::kDouble));
+  }
+  const at::ScalarType compute = dtype_ == core::Dtype::kBfloat16 ? at::kBFloat16 : at::kFloat;
+  const auto rotation = [&](const Rope& rope) {
+    const std::vector<double> frequencies = RopeFrequencies(rope, config_.head_dim);
+    const at::Tensor angles_N1F =
+        at::outer(positions_N, at::tensor(frequencies, at::kDouble)).unsqueeze(1);
+    return Rotation{angles_N1F.cos().to(device_, compute), angles_N1F.sin().to(device_, compute)};
+  };
+  const Rotation full = rotation(config_.rope);
+  const bool is_same = config_.sliding_window == 0 || config_.sliding_rope == config_.rope;
+  const Pass pass{batch, options, full, is_same ? full : rotation(config_.sliding_rope)};
+  at::Tensor hidden_ND = at::embedding(embedding_VD_, batch.ids_N.to(device_));
+  if (config_.embedding_scale != 1) hidden_ND = hidden_ND * config_.embedding_scale;
+  for (int64_t i = 0; i < config_.num_layers; ++i) hidden_ND = ApplyLayer(pass, i, hidden_ND);
+  return Norm(hidden_ND, final_norm_D_);
+}
+
+at::Tensor Transformer::LogitsFromHidden(const at::Tensor& hidden_MD) const {
+  return Softcap(at::linear(hidden_MD, head_VD_), config_.logit_softcap);
+}
+
+absl::Status Transformer::Save(const std::string& dir) const {
+  std::error_code error;
+  std::filesystem::create_directories(dir, error);
+  if (error) return absl::UnavailableError(dir + ": " + error.message());
+  RETURN_IF_ERROR(WriteTextFile(dir + "/config.json", FormatConfig(config_, "float32")));
+  return WriteSafetensors(dir + "/model.safetensors", parameters_, {{"format", "pt"}});
+}
+
+}  // namespace jenner::model
