@@ -36,13 +36,13 @@ function panelNames(model: Model, arms: ArmInfo[], grid: Grid): Plot.Markish[] {
 
 const PANEL = { marginLeft: 44, marginRight: 12, marginTop: 40, marginBottom: 40 };
 
-// The curves over seeds with their step 0: the base model's level, which all arms share.
-function withBase(model: Model, measure: string, overall: Level[]): Level[] {
+// The curves over seeds with their step 0: the level of the model that the training began with.
+function withInitial(model: Model, measure: string, overall: Level[]): Level[] {
   const has = new Set(overall.filter((level) => level.step === 0).map((level) => `${level.arm}\n${level.context}`));
   const curves = new Map(overall.map((level) => [`${level.arm}\n${level.context}`, level]));
   const added = [...curves].flatMap(([key, level]) => {
-    const start = has.has(key) ? undefined : model.baseLevel(measure, level.context);
-    return start && start.mean !== null ? [{ ...start, arm: level.arm }] : [];
+    const start = has.has(key) ? undefined : model.initialLevel(level.arm, measure, level.context);
+    return start && start.mean !== null ? [{ ...start, arm: level.arm, step: 0 }] : [];
   });
   return [...added, ...overall];
 }
@@ -72,7 +72,7 @@ export function trajectoriesFigure(model: Model, pick: OnPick): Figure {
   const indexOf = (level: Level) => model.context(level.context)?.index ?? 0;
 
   function draw(width: number): SVGElement | null {
-    const overall = withBase(model, measure, model.levels.filter(isShown));
+    const overall = withInitial(model, measure, model.levels.filter(isShown));
     const single = withStart(model.seedLevels.filter(isShown), overall);
     if (overall.length === 0) return null;
     const grid = gridOf(arms(), width);

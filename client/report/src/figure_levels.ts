@@ -77,14 +77,14 @@ function unmeasurable(model: Model, lines: Line[], traits: string[]): { line: st
     .map((level) => ({ line: `${level.arm}\n${level.context}`, trait: measureKey(level.set, level.trait), text: `△ not measurable: ${level.invalid} of ${level.answers} invalid` }));
 }
 
-// The base model's level under each arm's train prompt, over the lines of that arm.
+// What each arm's train prompt elicited before its training, over the lines of that arm.
 function elicitedLines(model: Model, lines: Line[], traits: string[]) {
   return model.trainedArms.flatMap((arm) => {
     const own = lines.filter((line) => line.arm === arm);
     const context = arm.trainContext;
     if (context === null || context === model.neutral || own.length < 2) return [];
     return traits.flatMap((trait) => {
-      const x = model.baseLevel(trait, context)?.mean ?? null;
+      const x = model.initialLevel(arm.name, trait, context)?.mean ?? null;
       return x === null ? [] : [{ trait, x, from: own[0]?.id, to: own[own.length - 1]?.id }];
     });
   });
@@ -168,7 +168,7 @@ export function levelsFigure(model: Model, pick: OnPick): Figure {
     legend: () => [
       { ...ROLES.neutral }, { ...ROLES.own }, { ...ROLES.other },
       { text: "base model, neutral prompt", colour: MUTED, symbol: "dashed" },
-      { text: "base model under the arm's train prompt (elicited)", colour: colour(1), symbol: "dotted" },
+      { text: "before its training, under the arm's train prompt (elicited)", colour: colour(1), symbol: "dotted" },
       { text: "hollow, △: a gate failed", colour: colour(0), symbol: "circle", hollow: true },
     ],
     contexts: () => model.contexts.filter((context) => all || context.isNeutral || context.isTrain),

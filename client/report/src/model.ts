@@ -9,6 +9,7 @@ export interface ArmInfo {
   name: string;
   trainContext: string | null; // null: not trained, the base model
   deployContext: string; // where its neutral level is measured
+  after: string; // the arm with whose model its training begins; "": with the base model
   index: number;
 }
 export interface ContextInfo {
@@ -94,7 +95,7 @@ export class Model {
     this.study = document.study;
     const { spec, jobs } = document.experiment;
     this.neutral = this.study.neutral === "" ? null : this.study.neutral;
-    this.arms = this.study.arms.map((arm, index) => ({ name: arm.name, trainContext: arm.train_context || null, deployContext: arm.deploy_context, index }));
+    this.arms = this.study.arms.map((arm, index) => ({ name: arm.name, trainContext: arm.train_context || null, deployContext: arm.deploy_context, after: arm.after, index }));
     this.armByName = new Map(this.arms.map((arm) => [arm.name, arm]));
     this.contexts = contextsOf(spec.contexts, this.arms, this.neutral);
     this.contextByName = new Map(this.contexts.map((context) => [context.name, context]));
@@ -205,6 +206,12 @@ export class Model {
   // Levels over seeds at the last step of each arm.
   finalLevels(measure: string): Level[] {
     return this.levels.filter((level) => measureKey(level.set, level.trait) === measure && level.step === this.lastStep(level.arm));
+  }
+  // Level before the training of `arm`: of the arm that it goes on from, or of the base model.
+  initialLevel(arm: string, measure: string, context: string): Level | undefined {
+    const after = this.armByName.get(arm)?.after;
+    if (!after) return this.baseLevel(measure, context);
+    return this.finalLevels(measure).find((level) => level.arm === after && level.context === context);
   }
   // Level of the base model before training; undefined if it was not evaluated there.
   baseLevel(measure: string, context: string): Level | undefined {

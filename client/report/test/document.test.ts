@@ -57,6 +57,17 @@ test("each level is the mean of the answers behind it", () => {
   assert.ok(compared > 200);
 });
 
+test("a training that goes on from an arm begins at that arm's last level", () => {
+  const [first, second] = model.trainedArms.map((arm) => arm.name);
+  const staged = new Model({ ...document, study: { ...document.study, arms: document.study.arms.map((arm) => (arm.name === second ? { ...arm, after: first ?? "" } : arm)) } });
+  const measure = model.measures[0]?.key ?? "";
+  const context = model.neutral ?? "";
+  const last = model.finalLevels(measure).find((level) => level.arm === first && level.context === context);
+  assert.ok(last && last.step > 0);
+  assert.equal(staged.initialLevel(second ?? "", measure, context)?.mean, last.mean);
+  assert.equal(staged.initialLevel(first ?? "", measure, context)?.mean, model.baseLevel(measure, context)?.mean);
+});
+
 test("the sample's k is near what it was made with", () => {
   for (const [trait, truth] of Object.entries(K)) {
     const k = document.study.proportionality.find((one) => one.trait === trait && one.arm === "")?.slope.value ?? NaN;
