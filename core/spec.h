@@ -72,10 +72,19 @@ enum class Device { kCpu, kCuda };  // of trainings; evaluation is computed on t
 
 struct LoraSpec {
   int32_t rank = 16;   // [1, 1024]
-  double alpha = 32;   // > 0; the adapter's output is scaled by alpha / rank
+  double alpha = 32;   // > 0; the adapter's output is scaled by alpha / rank, see use_rslora
   double dropout = 0;  // [0, 1), on the adapter's input
   std::vector<std::string> targets = {"q_proj",    "k_proj",  "v_proj",   "o_proj",
                                       "gate_proj", "up_proj", "down_proj"};
+  // As in PEFT's LoraConfig: the scale is alpha / sqrt(rank) (Kalajdzievski 2023).
+  bool use_rslora = false;
+  // Direction by LoRA, magnitude of each output by a vector of its own (Liu et al. 2024).
+  bool use_dora = false;
+  std::vector<int32_t> layers_to_transform = {};  // those adapted, from 0; none: all
+  // Another rank or alpha where a module path ("model.layers.0.self_attn.q_proj") ends with what
+  // the key, a regular expression, fits, behind a dot or from its beginning.
+  std::map<std::string, int32_t> rank_pattern = {};
+  std::map<std::string, double> alpha_pattern = {};
   bool operator==(const LoraSpec&) const = default;
 };
 
@@ -95,6 +104,8 @@ struct TrainingSpec {
   double beta2 = 0.999;
   double epsilon = 1e-8;
   double max_gradient_norm = 1.0;  // global L2; 0: no clipping
+  // Layers are computed again in the backward pass: less memory, more time. Changes no result.
+  bool gradient_checkpointing = false;
   // A checkpoint each so many optimizer steps, besides those at evaluations; 0: only those. Changes
   // no result and tells no two jobs apart.
   int32_t checkpoint_steps = 100;

@@ -76,6 +76,11 @@ void VisitFields(V& visit, LoraSpec& s) {
   visit("alpha", s.alpha);
   visit("dropout", s.dropout);
   visit("targets", s.targets);
+  visit.Unless(false, "use_rslora", s.use_rslora);
+  visit.Unless(false, "use_dora", s.use_dora);
+  visit.Unless({}, "layers_to_transform", s.layers_to_transform);
+  visit.Unless({}, "rank_pattern", s.rank_pattern);
+  visit.Unless({}, "alpha_pattern", s.alpha_pattern);
 }
 
 template <typename V>
@@ -95,6 +100,7 @@ void VisitFields(V& visit, TrainingSpec& s) {
   visit("beta2", s.beta2);
   visit("epsilon", s.epsilon);
   visit("max_gradient_norm", s.max_gradient_norm);
+  visit.Unless(false, "gradient_checkpointing", s.gradient_checkpointing);
   visit("checkpoint_steps", s.checkpoint_steps);
 }
 
@@ -394,7 +400,10 @@ std::string ToJson(const JobSpec& job) { return Canonical(WriteJob(job)); }
 
 std::string JobId(const JobSpec& job) {
   Json json = WriteJob(job);
-  if (job.training) json["training"]["settings"].erase("checkpoint_steps");
+  if (job.training) {
+    json["training"]["settings"].erase("checkpoint_steps");
+    json["training"]["settings"].erase("gradient_checkpointing");
+  }
   return "j" + Sha256Hex(Canonical(json)).substr(0, 16);
 }
 

@@ -1,6 +1,8 @@
+#include <re2/re2.h>
 #include <algorithm>
 #include <array>
 #include <cmath>
+
 #include <set>
 #include <string_view>
 
@@ -49,6 +51,28 @@ void CheckContext(const std::string& path, const Context& context, Faults* fault
   CheckContextFields(path, context, faults);
 }
 
+// Which layers, and patterns of module paths.
+void CheckWhere(const Checker& check, const LoraSpec& lora) {
+  constexpr int32_t kMaxLayers = 1024;
+  std::set<int32_t> seen;
+  for (size_t i = 0; i < lora.layers_to_transform.size(); ++i) {
+    const std::string field = absl::StrFormat("layers_to_transform[%d]", i);
+    const int32_t layer = lora.layers_to_transform[i];
+    check.Range(field, layer, 0, kMaxLayers - 1);
+    if (!seen.insert(layer).second)
+      check.Refuse(field, absl::StrFormat("%d is there twice", layer));
+  }
+  const auto pattern = [&check](const char* map, const std::string& key) {
+    const std::string field = absl::StrFormat("%s.%s", map, key);
+    if (!RE2(key, RE2::Quiet).ok()) check.Refuse(field, "not a regular expression");
+    return field;
+  };
+  for (const auto& [key, rank] : lora.rank_pattern)
+    check.Range(pattern("rank_pattern", key), rank, 1, 1024);
+  for (const auto& [key, alpha] : lora.alpha_pattern)
+    check.That(alpha > 0, pattern("alpha_pattern", key), "> 0", alpha);
+}
+
 void CheckTraining(const std::string& path, const TrainingSpec& t, int32_t ranks, Faults* faults) {
   const Checker check(path, faults);
   if (t.method == TrainingMethod::kLora) {
@@ -57,6 +81,7 @@ void CheckTraining(const std::string& path, const TrainingSpec& t, int32_t ranks
     lora.That(t.lora.alpha > 0, "alpha", "> 0", t.lora.alpha);
     lora.That(t.lora.dropout >= 0 && t.lora.dropout < 1, "dropout", "[0, 1)", t.lora.dropout);
     CheckNames(lora, "targets", t.lora.targets, kTargets);
+    CheckWhere(lora, t.lora);
   }
   check.Range("epochs", t.epochs, 1, 1000);
   check.Range("max_steps", t.max_steps, 0, 10'000'000);

@@ -95,6 +95,11 @@ core::LoraSpec ToCore(const v1::LoraSpec& message) {
   if (message.has_alpha()) lora.alpha = message.alpha();
   if (message.has_dropout()) lora.dropout = message.dropout();
   if (message.targets_size() > 0) lora.targets = VectorOf(message.targets());
+  lora.use_rslora = message.use_rslora();
+  lora.use_dora = message.use_dora();
+  lora.layers_to_transform = VectorOf(message.layers_to_transform());
+  lora.rank_pattern = {message.rank_pattern().begin(), message.rank_pattern().end()};
+  lora.alpha_pattern = {message.alpha_pattern().begin(), message.alpha_pattern().end()};
   return lora;
 }
 
@@ -104,6 +109,12 @@ v1::LoraSpec ToProto(const core::LoraSpec& lora) {
   message.set_alpha(lora.alpha);
   message.set_dropout(lora.dropout);
   for (const std::string& target : lora.targets) message.add_targets(target);
+  message.set_use_rslora(lora.use_rslora);
+  message.set_use_dora(lora.use_dora);
+  message.mutable_layers_to_transform()->Assign(lora.layers_to_transform.begin(),
+                                                lora.layers_to_transform.end());
+  message.mutable_rank_pattern()->insert(lora.rank_pattern.begin(), lora.rank_pattern.end());
+  message.mutable_alpha_pattern()->insert(lora.alpha_pattern.begin(), lora.alpha_pattern.end());
   return message;
 }
 
@@ -124,6 +135,7 @@ core::TrainingSpec ToCore(const v1::TrainingSpec& message, core::Faults* faults)
   if (message.has_beta2()) training.beta2 = message.beta2();
   if (message.has_epsilon()) training.epsilon = message.epsilon();
   if (message.has_max_gradient_norm()) training.max_gradient_norm = message.max_gradient_norm();
+  training.gradient_checkpointing = message.gradient_checkpointing();
   if (message.has_checkpoint_steps()) training.checkpoint_steps = message.checkpoint_steps();
   return training;
 }
@@ -145,6 +157,7 @@ v1::TrainingSpec ToProto(const core::TrainingSpec& training) {
   message.set_beta2(training.beta2);
   message.set_epsilon(training.epsilon);
   message.set_max_gradient_norm(training.max_gradient_norm);
+  message.set_gradient_checkpointing(training.gradient_checkpointing);
   message.set_checkpoint_steps(training.checkpoint_steps);
   return message;
 }

@@ -101,12 +101,15 @@ TEST(Convert, RandomSpecsComeBack) {
     core::TrainingSpec& t = spec.training;
     t.method = static_cast<core::TrainingMethod>(integer() % 2);
     t.schedule = static_cast<core::Schedule>(integer() % 3);
-    t.lora = {integer(), real(), real(), {text(), text()}};
+    t.lora = {integer(),          real(), real(),      {text(), text()},
+              integer() % 2 == 0, true,   {integer()}, {{text(), integer()}},
+              {{text(), real()}}};
     t.epochs = integer(), t.max_steps = integer(), t.batch_size = integer();
     t.accumulation_steps = integer(), t.max_length = integer(), t.warmup_steps = integer();
     t.learning_rate = real(), t.weight_decay = real(), t.beta1 = real(), t.beta2 = real();
     t.epsilon = real(), t.max_gradient_norm = real();
     t.checkpoint_steps = integer();
+    t.gradient_checkpointing = integer() % 2 == 0;
     spec.evaluation = {text(),    {text()}, {real()}, integer(), integer(),
                        integer(), real(),   real(),   {text()}};
     spec.ranks = integer();

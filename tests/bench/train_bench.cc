@@ -144,7 +144,7 @@ json Run(const Flags& flags) {
       model::Transformer::Random(config, bf16 ? core::Dtype::kBfloat16 : core::Dtype::kFloat32, 1);
   core::TrainingSpec settings;
   settings.batch_size = flags.batch;
-  transformer->AttachAdapter(model::LoraAdapter::Create(config, settings.lora, 1).value());
+  transformer->AttachAdapter(transformer->NewAdapter(settings.lora, 1).value());
   const std::vector<text::Example> rows = Rows(flags, config.vocab_size);
   const auto collective = MakeSingleCollective();
   TrainLoop loop(settings, 1, &rows, transformer.get(), collective.get());

@@ -69,8 +69,9 @@ def continuations(model):
 # No pad token: transformers takes the gradient of that row of the embedding away, which Jenner, having no
 # padding, does not.
 def make(name, config_class=LlamaConfig, model_class=LlamaForCausalLM, stored=torch.float32, varied=True,
-         **changes):
-    """`varied`: norms and biases are drawn, too; else they are what a new model has (1 or 0)."""
+         lora=None, **changes):
+    """`varied`: norms and biases are drawn, too; else they are what a new model has (1 or 0). `lora`: what the
+    adapter has besides its rank of 4."""
     torch.manual_seed(7)
     settings = {"vocab_size": 128, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
                 "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 256,
@@ -98,12 +99,14 @@ def make(name, config_class=LlamaConfig, model_class=LlamaForCausalLM, stored=to
     figures = {"rows": ROWS, "masks": MASKS, "loss": loss.item(), "greedy": continuations(model)}
 
     model.zero_grad()
-    lora = get_peft_model(model, LoraConfig(r=4, lora_alpha=10, lora_dropout=0.0, bias="none", task_type="CAUSAL_LM",
+    lora = get_peft_model(model, LoraConfig(**(lora or {}), r=4, lora_alpha=10, lora_dropout=0.0, bias="none", task_type="CAUSAL_LM",
                                             target_modules=["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj",
                                                             "up_proj", "down_proj"]))
     for key, parameter in lora.named_parameters():
         if "lora_B" in key:
             torch.nn.init.normal_(parameter, std=0.1)
+        if "magnitude" in key:
+            parameter.data *= 1 + 0.3 * torch.randn(parameter.shape)
     lora.eval()
     lora.save_pretrained(folder / "adapter")
     (folder / "adapter/README.md").unlink(missing_ok=True)
@@ -114,8 +117,8 @@ def make(name, config_class=LlamaConfig, model_class=LlamaForCausalLM, stored=to
     figures["lora_greedy"] = continuations(lora)
     for key, parameter in lora.named_parameters():
         if parameter.requires_grad:
-            expected["lora_gradient." + key.replace("base_model.model.", "").replace(".default", "")] = \
-                parameter.grad.contiguous()
+            expected["lora_gradient." + key.replace("base_model.model.", "").replace(".default", "")
+                     .replace("magnitude_vector.weight", "magnitude_vector")] = parameter.grad.contiguous()
     adapter_config = folder / "adapter/adapter_config.json"
     stored = json.loads(adapter_config.read_text())
     stored["base_model_name_or_path"] = name
@@ -149,6 +152,12 @@ if __name__ == "__main__":
                         "layer_types": ["sliding_attention", "full_attention", "sliding_attention"],
                         "rope_local_base_freq": 100.0, "rope_scaling": {"rope_type": "linear", "factor": 8.0},
                         "stored": torch.float16},
+        # An adapter with everything that PEFT can say of one and Jenner computes; biases, too.
+        "tiny-adapter": {"config_class": Qwen2Config, "model_class": Qwen2ForCausalLM, "tie_word_embeddings": False,
+                         "num_hidden_layers": 3,
+                         "lora": {"use_dora": True, "use_rslora": True, "layers_to_transform": [0, 2],
+                                  "rank_pattern": {"k_proj": 2, "layers.2.mlp.down_proj": 6},
+                                  "alpha_pattern": {"layers\\.0\\..*_proj": 3.0}}},
     }
     for name in sys.argv[1:] or makers:
         make(name, **makers[name])

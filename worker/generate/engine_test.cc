@@ -59,7 +59,8 @@ std::map<size_t, Answer> Answers(const model::Transformer& transformer,
 class FamilyTest : public testing::TestWithParam<std::string> {};
 INSTANTIATE_TEST_SUITE_P(Families, FamilyTest,
                          testing::Values("tiny-tied", "tiny-llama3", "tiny-mistral", "tiny-qwen2",
-                                         "tiny-qwen3", "tiny-gemma", "tiny-gemma2", "tiny-gemma3"),
+                                         "tiny-qwen3", "tiny-gemma", "tiny-gemma2", "tiny-gemma3",
+                                         "tiny-adapter"),
                          [](const auto& given) { return given.param.substr(5); });
 
 // The longest prompt and 24 tokens: beyond every sliding window.

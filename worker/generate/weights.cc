@@ -1,7 +1,8 @@
 #include "worker/generate/weights.h"
 
+#include <ATen/ATen.h>
 #include <ATen/Parallel.h>
-#include <ATen/ops/cat.h>
+#include <ATen/core/grad_mode.h>
 
 #include <algorithm>
 #include <utility>
@@ -28,23 +29,35 @@ std::vector<float> Copy(const at::Tensor& vector) {
 
 Linear PackLinear(const model::Transformer& transformer, int64_t layer, const at::Tensor& fused_OI,
                   std::initializer_list<Target> targets, Storage storage) {
+  const at::NoGradGuard no_grad;
   Linear linear;
-  linear.base = Pack(fused_OI, 1, storage);
   const model::LoraAdapter* adapter = transformer.active_adapter();
-  if (adapter == nullptr) return linear;
+  if (adapter == nullptr) {
+    linear.base = Pack(fused_OI, 1, storage);
+    return linear;
+  }
+  // Of outputs with a magnitude, W and B are multiplied by it; then they are as others.
+  std::vector<at::Tensor> factors;
   std::vector<at::Tensor> as;
   int64_t low_begin = 0;
   int64_t out_begin = 0;
   for (const Target target : targets) {
     const model::LoraPair& pair = adapter->pair(layer, target);
+    const int64_t width = model::TargetOutput(transformer.config(), target);
+    factors.push_back(pair.magnitude_O.defined()
+                          ? MagnitudeFactor(pair, transformer.WeightOf(layer, target))
+                          : at::ones({width}));
     if (pair.a_RI.defined()) {
-      linear.ups.push_back(
-          {Pack(pair.b_OR, adapter->scale(), Storage::kFloat32), low_begin, out_begin});
+      const at::Tensor b_OR = pair.b_OR * factors.back().unsqueeze(1);
+      linear.ups.push_back({Pack(b_OR, pair.scale, Storage::kFloat32), low_begin, out_begin});
       as.push_back(pair.a_RI.detach());
       low_begin += pair.a_RI.size(0);
     }
-    out_begin += model::TargetOutput(transformer.config(), target);
+    out_begin += width;
   }
+  const bool has_magnitudes = adapter->spec().use_dora;
+  linear.base =
+      Pack(has_magnitudes ? fused_OI * at::cat(factors).unsqueeze(1) : fused_OI, 1, storage);
   if (!as.empty()) linear.low = Pack(at::cat(as, 0), 1, Storage::kFloat32);
   return linear;
 }

@@ -22,9 +22,23 @@ std::string LastComponent(const std::string& path) { return path.substr(path.rfi
 
 // Variants that change what an adapter computes; each must be absent, null, false or empty.
 constexpr const char* kUnsupported[] = {
-    "use_dora",        "use_rslora",          "rank_pattern",      "alpha_pattern",
-    "modules_to_save", "layers_to_transform", "layer_replication", "lora_bias",
-    "megatron_config", "exclude_modules",     "use_qalora",        "target_parameters"};
+    "modules_to_save",         "layer_replication", "lora_bias",         "megatron_config",
+    "exclude_modules",         "use_qalora",        "target_parameters", "trainable_token_indices",
+    "alora_invocation_tokens", "arrow_config",      "kasa_config",       "use_bdlora",
+    "velora_config",           "monteclora_config"};
+
+// The optional field `name` into *out, as it is if it is null. False if it has another type.
+template <typename T>
+bool Read(const json& config, const char* name, T* out) {
+  const auto found = config.find(name);
+  if (found == config.end() || found->is_null()) return true;
+  try {
+    found->get_to(*out);
+  } catch (const json::exception&) {
+    return false;
+  }
+  return true;
+}
 
 absl::StatusOr<core::LoraSpec> ParseAdapterConfig(const std::string& text, const std::string& file,
                                                   const std::string& base_model) {
@@ -56,6 +70,20 @@ absl::StatusOr<core::LoraSpec> ParseAdapterConfig(const std::string& text, const
   if (!r.is_number_integer() || !alpha.is_number() || !targets.is_array())
     return refuse("r, lora_alpha or target_modules: wrong type");
   core::LoraSpec spec;
+  json layers = config.value("layers_to_transform", json());
+  if (layers.is_number_integer()) layers = json::array({layers});
+  if (!Read(config, "use_rslora", &spec.use_rslora) || !Read(config, "use_dora", &spec.use_dora) ||
+      !Read({{"layers", layers}}, "layers", &spec.layers_to_transform) ||
+      !Read(config, "rank_pattern", &spec.rank_pattern) ||
+      !Read(config, "alpha_pattern", &spec.alpha_pattern)) {
+    return refuse(
+        "use_rslora, use_dora, layers_to_transform, rank_pattern or alpha_pattern: wrong type");
+  }
+  if (const json pattern = config.value("layers_pattern", json());
+      !pattern.is_null() && pattern != "layers" && pattern != json::array({"layers"}) &&
+      pattern != json::array()) {
+    return refuse("layers_pattern: not supported, found " + pattern.dump().substr(0, 40));
+  }
   spec.rank = r.get<int32_t>();
   spec.alpha = alpha.get<double>();
   spec.dropout =
@@ -90,11 +118,13 @@ absl::Status WriteAdapter(const std::string& dir, const LoraAdapter& adapter,
                        {"target_modules", spec.targets},
                        {"bias", "none"},
                        {"fan_in_fan_out", false},
-                       {"use_rslora", false},
-                       {"use_dora", false},
+                       {"use_rslora", spec.use_rslora},
+                       {"use_dora", spec.use_dora},
+                       {"layers_to_transform",
+                        spec.layers_to_transform.empty() ? json() : json(spec.layers_to_transform)},
                        {"modules_to_save", nullptr},
-                       {"rank_pattern", json::object()},
-                       {"alpha_pattern", json::object()},
+                       {"rank_pattern", spec.rank_pattern},
+                       {"alpha_pattern", spec.alpha_pattern},
                        {"init_lora_weights", true},
                        {"inference_mode", true}};
   return WriteTextFile(dir + "/adapter_config.json", config.dump(2) + "\n");
@@ -108,7 +138,7 @@ absl::StatusOr<LoraAdapter> ReadAdapter(const std::string& dir, const ModelConfi
                    ParseAdapterConfig(text, dir + "/adapter_config.json", base_model));
   const std::string file = dir + "/adapter_model.safetensors";
   ASSIGN_OR_RETURN(auto tensors, ReadSafetensors(file));
-  absl::StatusOr<LoraAdapter> adapter = LoraAdapter::Create(config, spec, 0);
+  absl::StatusOr<LoraAdapter> adapter = LoraAdapter::Zeros(config, spec);
   if (!adapter.ok()) return Annotate(adapter.status(), dir + "/adapter_config.json");
   at::NoGradGuard no_grad;
   for (const NamedTensor& mine : adapter->Parameters()) {

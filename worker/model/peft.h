@@ -21,8 +21,8 @@ absl::Status WriteAdapter(const std::string& dir, const LoraAdapter& adapter,
 
 // The adapter in `dir` for a model of `config`; its tensors require gradients. `base_model`: the
 // name that adapter_config.json must have (its last path component is compared); "" accepts any.
-// NotFound: no such files. InvalidArgument: not LoRA, a variant this code does not compute (dora,
-// rslora, bias, rank patterns, modules_to_save, ...), wrong base model or a shape that does not fit
+// NotFound: no such files. InvalidArgument: not LoRA, a variant this code does not compute
+// (biases, modules_to_save, replicated layers, ...), wrong base model or a shape that does not fit
 // it, unknown or missing keys. DataLoss: broken safetensors.
 absl::StatusOr<LoraAdapter> ReadAdapter(const std::string& dir, const ModelConfig& config,
                                         const std::string& base_model);

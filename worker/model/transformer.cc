@@ -12,6 +12,7 @@
 #include "core/check.h"
 #include "core/status.h"
 #include "worker/model/counter_rng.h"
+#include "worker/model/layer_checkpoint.h"
 
 namespace jenner::model {
 namespace {
@@ -36,34 +37,41 @@ at::Tensor Softcap(const at::Tensor& x, double cap) {
   return cap == 0 ? x : at::tanh(x / cap) * cap;
 }
 
-// True where the query of a row may look: at itself and what is before it, within the window.
-at::Tensor WindowMask(int64_t length, int64_t window, at::Device device) {
-  const at::Tensor distance_TT =
-      at::arange(length, device).unsqueeze(1) - at::arange(length, device);
-  return at::logical_and(distance_TT >= 0, distance_TT < window);
+// What is added to scores: 0 where a query may look, else minus infinity. The `length` queries
+// stand behind `prefix` other keys. `window` 0: all before it.
+at::Tensor ScoreMask(int64_t length, int64_t prefix, int64_t window, at::TensorOptions options) {
+  const at::TensorOptions whole = options.dtype(at::kLong);
+  const at::Tensor distance_TL =
+      at::arange(prefix, prefix + length, whole).unsqueeze(1) - at::arange(prefix + length, whole);
+  at::Tensor hidden_TL = distance_TL < 0;
+  if (window > 0) hidden_TL = hidden_TL.logical_or(distance_TL >= window);
+  return at::zeros({length, prefix + length}, options)
+      .masked_fill_(hidden_TL, -std::numeric_limits<double>::infinity());
 }
 
-// softmax(cap(scale q k^T)) v over the positions that each query sees. `window` 0: all before it.
-at::Tensor Attend(const at::Tensor& q_1HTE, const at::Tensor& k_1KTE, const at::Tensor& v_1KTE,
-                  int64_t window, double scale, double softcap) {
-  const int64_t length = q_1HTE.size(2);
-  const int64_t group = q_1HTE.size(1) / k_1KTE.size(1);
-  const bool is_causal = window == 0 || length <= window;
-  std::optional<at::Tensor> mask_TT;
-  if (!is_causal || softcap != 0)
-    mask_TT = WindowMask(length, is_causal ? length : window, q_1HTE.device());
-  if (softcap == 0) {
-    return at::scaled_dot_product_attention(q_1HTE, k_1KTE, v_1KTE, mask_TT, 0.0, is_causal, scale,
+// How queries see keys. Without a mask each sees those before it, and there are no others.
+struct Sight {
+  std::optional<at::Tensor> mask_TL;
+  double scale = 1;
+  double softcap = 0;
+};
+
+// softmax(cap(scale q k^T) + mask) v of one row. REQUIRES: a mask with softcap.
+at::Tensor Attend(const at::Tensor& q_1HTE, const at::Tensor& k_1KLE, const at::Tensor& v_1KLE,
+                  const Sight& sight) {
+  const int64_t group = q_1HTE.size(1) / k_1KLE.size(1);
+  if (sight.softcap == 0) {
+    return at::scaled_dot_product_attention(q_1HTE, k_1KLE, v_1KLE, sight.mask_TL, 0.0,
+                                            /*is_causal=*/!sight.mask_TL, sight.scale,
                                             /*enable_gqa=*/group != 1);
   }
   const auto by_head = [group](const at::Tensor& x) {
     return group == 1 ? x : x.repeat_interleave(group, 1);
   };
-  const at::Tensor scores_1HTT =
-      Softcap(at::matmul(q_1HTE, by_head(k_1KTE).transpose(2, 3)) * scale, softcap)
-          .masked_fill(mask_TT->logical_not(), -std::numeric_limits<double>::infinity());
-  const at::Tensor weights_1HTT = at::softmax(scores_1HTT, 3, at::kFloat);
-  return at::matmul(weights_1HTT.to(v_1KTE.scalar_type()), by_head(v_1KTE));
+  const at::Tensor scores_1HTL =
+      Softcap(at::matmul(q_1HTE, by_head(k_1KLE).transpose(2, 3)) * sight.scale, sight.softcap);
+  const at::Tensor weights_1HTL = at::softmax(scores_1HTL + *sight.mask_TL, 3, at::kFloat);
+  return at::matmul(weights_1HTL.to(v_1KLE.scalar_type()), by_head(v_1KLE));
 }
 
 struct Rotation {
@@ -73,11 +81,22 @@ struct Rotation {
 
 }  // namespace
 
+// A run of neighbouring tokens of a batch that attend alike: its prefix, or what a row has besides.
+struct Transformer::Segment {
+  int64_t begin = 0;
+  int64_t length = 0;
+  bool has_prefix = false;  // it sees the batch's prefix, too
+  Sight full;
+  Sight sliding;  // in sliding layers
+};
+
+// Owns what it has: a layer that is computed again in the backward pass outlives Forward.
 struct Transformer::Pass {
-  const TokenBatch& batch;
-  const ForwardOptions& options;
+  TokenBatch batch;
+  ForwardOptions options;
   Rotation full;
   Rotation sliding;  // of sliding layers
+  std::vector<Segment> segments;
 };
 
 Transformer::Transformer(ModelConfig config, core::Dtype dtype, at::Device device)
@@ -225,6 +244,13 @@ void Transformer::AttachAdapter(LoraAdapter adapter) {
   ++version_;
 }
 
+absl::StatusOr<LoraAdapter> Transformer::NewAdapter(const core::LoraSpec& spec,
+                                                    int64_t seed) const {
+  return LoraAdapter::Create(config_, spec, seed, [this](int64_t layer, Target target) {
+    return WeightOf(layer, target).cpu();
+  });
+}
+
 std::vector<NamedTensor> Transformer::TrainableParameters() const {
   if (adapter_) return adapter_->Parameters();
   return trains_all_ ? parameters_ : std::vector<NamedTensor>{};
@@ -271,24 +297,36 @@ std::vector<at::Tensor> Transformer::Project(const Pass& pass, int64_t layer_idx
   int64_t begin = 0;
   for (const Target target : targets) {
     const int64_t width = TargetOutput(config_, target);
-    at::Tensor out_NO = targets.size() == 1 ? fused_NO : fused_NO.narrow(1, begin, width);
+    const at::Tensor out_NO = targets.size() == 1 ? fused_NO : fused_NO.narrow(1, begin, width);
     begin += width;
-    const LoraAdapter* adapter = active_adapter();
-    if (adapter != nullptr && adapter->pair(layer_idx, target).a_RI.defined()) {
-      const LoraPair& pair = adapter->pair(layer_idx, target);
-      at::Tensor in_NI = x_NI.to(at::kFloat);
-      if (pass.options.dropout && adapter->spec().dropout > 0) {
-        in_NI = in_NI * DropoutMask(*pass.options.dropout, pass.batch.row_starts,
-                                    ModulePath(layer_idx, target), in_NI.size(1),
-                                    adapter->spec().dropout)
-                            .to(device_);
-      }
-      const at::Tensor delta_NO = at::linear(at::linear(in_NI, pair.a_RI), pair.b_OR);
-      out_NO = at::add(out_NO, delta_NO.to(out_NO.scalar_type()), adapter->scale());
-    }
-    outputs.push_back(std::move(out_NO));
+    outputs.push_back(Adapted(pass, layer_idx, target, x_NI, out_NO));
   }
   return outputs;
+}
+
+at::Tensor Transformer::Adapted(const Pass& pass, int64_t layer_idx, Target target,
+                                const at::Tensor& x_NI, const at::Tensor& base_NO) const {
+  const LoraAdapter* adapter = active_adapter();
+  if (adapter == nullptr || !adapter->pair(layer_idx, target).a_RI.defined()) return base_NO;
+  const LoraPair& pair = adapter->pair(layer_idx, target);
+  const bool drops = pass.options.dropout && adapter->spec().dropout > 0;
+  at::Tensor in_NI = x_NI.to(at::kFloat);
+  if (drops) {
+    in_NI =
+        in_NI * DropoutMask(*pass.options.dropout, pass.batch.row_starts,
+                            ModulePath(layer_idx, target), in_NI.size(1), adapter->spec().dropout)
+                    .to(device_);
+  }
+  const at::Tensor lora_NO = at::linear(at::linear(in_NI, pair.a_RI), pair.b_OR);
+  if (!pair.magnitude_O.defined())
+    return at::add(base_NO, lora_NO.to(base_NO.scalar_type()), pair.scale);
+  const Leaves& leaves = targets_[static_cast<size_t>(layer_idx)][static_cast<size_t>(target)];
+  const at::Tensor factor_O = MagnitudeFactor(pair, leaves.weight);
+  // As in PEFT, what dropout leaves of the input goes through W, too.
+  at::Tensor plain_NO = drops ? at::linear(in_NI, leaves.weight) : base_NO.to(at::kFloat);
+  if (!drops && leaves.bias.defined()) plain_NO = plain_NO - leaves.bias;
+  const at::Tensor extra_NO = (factor_O - 1) * plain_NO + factor_O * lora_NO * pair.scale;
+  return base_NO + extra_NO.to(base_NO.scalar_type());
 }
 
 at::Tensor Transformer::Attention(const Pass& pass, int64_t layer_idx,
@@ -308,17 +346,20 @@ at::Tensor Transformer::Attention(const Pass& pass, int64_t layer_idx,
   const at::Tensor q_NHE = rotated(heads(qkv[0], config_.num_heads), w.q_norm_E);
   const at::Tensor k_NKE = rotated(heads(qkv[1], config_.num_kv_heads), w.k_norm_E);
   const at::Tensor v_NKE = heads(qkv[2], config_.num_kv_heads);
-  const std::vector<int64_t>& starts = pass.batch.row_starts;
   std::vector<at::Tensor> rows;
-  for (size_t row = 0; row + 1 < starts.size(); ++row) {
-    const int64_t length = starts[row + 1] - starts[row];
-    const auto slice = [&](const at::Tensor& x) {  // [1, heads, T, E]
-      return x.narrow(0, starts[row], length).transpose(0, 1).unsqueeze(0);
+  for (const Segment& segment : pass.segments) {
+    const auto slice = [&](const at::Tensor& x, int64_t begin,
+                           int64_t length) {  // [1, heads, T, E]
+      return x.narrow(0, begin, length).transpose(0, 1).unsqueeze(0);
     };
-    const at::Tensor out_1HTE =
-        Attend(slice(q_NHE), slice(k_NKE), slice(v_NKE), is_sliding ? config_.sliding_window : 0,
-               config_.ScoreScale(), config_.attention_softcap);
-    rows.push_back(out_1HTE.squeeze(0).transpose(0, 1).reshape({length, config_.QueryDim()}));
+    const auto keys = [&](const at::Tensor& x) {
+      const at::Tensor own = slice(x, segment.begin, segment.length);
+      return segment.has_prefix ? at::cat({slice(x, 0, pass.batch.prefix), own}, 2) : own;
+    };
+    const at::Tensor out_1HTE = Attend(slice(q_NHE, segment.begin, segment.length), keys(k_NKE),
+                                       keys(v_NKE), is_sliding ? segment.sliding : segment.full);
+    rows.push_back(
+        out_1HTE.squeeze(0).transpose(0, 1).reshape({segment.length, config_.QueryDim()}));
   }
   const at::Tensor joined_NQ = rows.size() == 1 ? rows[0] : at::cat(rows, 0);
   return Project(pass, layer_idx, joined_NQ, w.o_DQ, {}, {Target::kO})[0];
@@ -347,14 +388,37 @@ at::Tensor Transformer::ApplyLayer(const Pass& pass, int64_t layer_idx,
   return middle_ND + output(Mlp(pass, layer_idx, y_ND), w.mlp_out_norm_D);
 }
 
+Transformer::Segment Transformer::MakeSegment(int64_t begin, int64_t length, int64_t prefix) const {
+  const at::TensorOptions options =
+      at::TensorOptions(dtype_ == core::Dtype::kBfloat16 ? at::kBFloat16 : at::kFloat)
+          .device(device_);
+  const auto sight = [&](int64_t window) {
+    Sight made{std::nullopt, config_.ScoreScale(), config_.attention_softcap};
+    const bool is_plain = prefix == 0 && (window == 0 || length <= window) && made.softcap == 0;
+    if (!is_plain) made.mask_TL = ScoreMask(length, prefix, window, options);
+    return made;
+  };
+  Segment segment{begin, length, prefix > 0, sight(0), {}};
+  if (config_.sliding_window > 0) segment.sliding = sight(config_.sliding_window);
+  return segment;
+}
+
 at::Tensor Transformer::Forward(const TokenBatch& batch, const ForwardOptions& options) const {
   const std::vector<int64_t>& starts = batch.row_starts;
-  JENNER_CHECK(starts.size() >= 2 && starts.front() == 0 && starts.back() == batch.ids_N.numel());
+  JENNER_CHECK(starts.size() >= 2 && starts.front() == batch.prefix &&
+               starts.back() == batch.ids_N.numel());
+  JENNER_CHECK(batch.prefix == 0 || !options.dropout || active_adapter() == nullptr ||
+               active_adapter()->spec().dropout == 0);
+  std::vector<Segment> segments;
+  if (batch.prefix > 0) segments.push_back(MakeSegment(0, batch.prefix, 0));
+  for (size_t row = 0; row + 1 < starts.size(); ++row)
+    segments.push_back(MakeSegment(starts[row], starts[row + 1] - starts[row], batch.prefix));
   at::Tensor positions_N = at::empty({starts.back()}, at::kDouble);
-  for (size_t row = 0; row + 1 < starts.size(); ++row) {
-    const int64_t length = starts[row + 1] - starts[row];
-    JENNER_CHECK(length > 0 && length <= config_.max_positions);
-    positions_N.narrow(0, starts[row], length).copy_(at::arange(length, at::kDouble));
+  for (const Segment& segment : segments) {
+    const int64_t first = segment.has_prefix ? batch.prefix : 0;
+    JENNER_CHECK(segment.length > 0 && first + segment.length <= config_.max_positions);
+    positions_N.narrow(0, segment.begin, segment.length)
+        .copy_(at::arange(first, first + segment.length, at::kDouble));
   }
   const at::ScalarType compute = dtype_ == core::Dtype::kBfloat16 ? at::kBFloat16 : at::kFloat;
   const auto rotation = [&](const Rope& rope) {
@@ -365,10 +429,16 @@ at::Tensor Transformer::Forward(const TokenBatch& batch, const ForwardOptions& o
   };
   const Rotation full = rotation(config_.rope);
   const bool is_same = config_.sliding_window == 0 || config_.sliding_rope == config_.rope;
-  const Pass pass{batch, options, full, is_same ? full : rotation(config_.sliding_rope)};
+  const auto pass = std::make_shared<const Pass>(Pass{
+      batch, options, full, is_same ? full : rotation(config_.sliding_rope), std::move(segments)});
   at::Tensor hidden_ND = at::embedding(embedding_VD_, batch.ids_N.to(device_));
   if (config_.embedding_scale != 1) hidden_ND = hidden_ND * config_.embedding_scale;
-  for (int64_t i = 0; i < config_.num_layers; ++i) hidden_ND = ApplyLayer(pass, i, hidden_ND);
+  for (int64_t i = 0; i < config_.num_layers; ++i) {
+    const auto layer = [this, pass, i](const at::Tensor& in_ND) {
+      return ApplyLayer(*pass, i, in_ND);
+    };
+    hidden_ND = options.checkpoint_layers ? ApplyCheckpointed(layer, hidden_ND) : layer(hidden_ND);
+  }
   return Norm(hidden_ND, final_norm_D_);
 }
 

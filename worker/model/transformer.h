@@ -44,19 +44,17 @@
 #include "worker/model/config.h"
 #include "worker/model/lora.h"
 #include "worker/model/safetensors.h"
+#include "worker/model/token_batch.h"
 
 namespace jenner::model {
 
-// Rows of tokens end to end. Row b is ids_N[row_starts[b] .. row_starts[b + 1]); positions start at
-// 0 in each row, and a token attends to those before it in its own row only.
-struct TokenBatch {
-  at::Tensor ids_N;                 // int64, contiguous, any device, each in [0, vocab)
-  std::vector<int64_t> row_starts;  // B + 1 ascending values, first 0, last N; no empty row
-};
-
 struct ForwardOptions {
   // The adapter's dropout; absent: none (evaluation). Ignored without an adapter or with dropout 0.
+  // REQUIRES otherwise: the batch has no prefix, for rows drop different inputs of it.
   std::optional<DropoutKeys> dropout;
+  // Keep the input of each layer only, and compute it again in the backward pass: bitwise the same
+  // gradients. The model must not change between the two.
+  bool checkpoint_layers = false;
 };
 
 // Weights of one block, undefined where the family has none. Query, key and value share one
@@ -122,6 +120,12 @@ class Transformer {
   const LoraAdapter* adapter() const { return adapter_ ? &*adapter_ : nullptr; }
   // A disabled adapter stays attached and is skipped by Forward and by generation: the base model.
   void SetAdapterEnabled(bool enabled) { adapter_enabled_ = enabled; }
+  // A target's weight as it is trained or frozen, [O, I].
+  const at::Tensor& WeightOf(int64_t layer, Target target) const {
+    return targets_[static_cast<size_t>(layer)][static_cast<size_t>(target)].weight;
+  }
+  // A new adapter for this model, not attached. Errors of LoraAdapter::Create.
+  absl::StatusOr<LoraAdapter> NewAdapter(const core::LoraSpec& spec, int64_t seed) const;
   // The adapter if attached and enabled.
   const LoraAdapter* active_adapter() const { return adapter_enabled_ ? adapter() : nullptr; }
 
@@ -155,7 +159,9 @@ class Transformer {
 
  private:
   Transformer(ModelConfig config, core::Dtype dtype, at::Device device);
-  struct Pass;  // what the layers of one forward pass share, transformer.cc
+  struct Pass;     // what the layers of one forward pass share, transformer.cc
+  struct Segment;  // of a batch
+  Segment MakeSegment(int64_t begin, int64_t length, int64_t prefix) const;
   at::Tensor ApplyLayer(const Pass& pass, int64_t layer_idx, const at::Tensor& hidden_ND) const;
   at::Tensor Norm(const at::Tensor& x, const at::Tensor& parameter) const;
   at::Tensor Attention(const Pass& pass, int64_t layer_idx, const at::Tensor& x_ND) const;
@@ -164,6 +170,9 @@ class Transformer {
   std::vector<at::Tensor> Project(const Pass& pass, int64_t layer_idx, const at::Tensor& x_NI,
                                   const at::Tensor& fused_OI, const at::Tensor& fused_bias_O,
                                   const std::vector<Target>& targets) const;
+  // The base's product with the adapter's part, if the target has one.
+  at::Tensor Adapted(const Pass& pass, int64_t layer_idx, Target target, const at::Tensor& x_NI,
+                     const at::Tensor& base_NO) const;
 
   ModelConfig config_;
   core::Dtype dtype_;

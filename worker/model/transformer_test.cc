@@ -6,6 +6,8 @@
 #include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -94,7 +96,8 @@ LoraAdapter Adapter(const Golden& golden, const std::string& name) {
 class FamilyTest : public testing::TestWithParam<std::string> {};
 INSTANTIATE_TEST_SUITE_P(Families, FamilyTest,
                          testing::Values("tiny-tied", "tiny-llama3", "tiny-mistral", "tiny-qwen2",
-                                         "tiny-qwen3", "tiny-gemma", "tiny-gemma2", "tiny-gemma3"),
+                                         "tiny-qwen3", "tiny-gemma", "tiny-gemma2", "tiny-gemma3",
+                                         "tiny-adapter"),
                          [](const auto& given) { return given.param.substr(5); });
 
 TEST_P(FamilyTest, LogitsEqualTransformers) { ExpectLogits(Load(GetParam()), "logits", 1e-5); }
@@ -123,8 +126,10 @@ TEST_P(FamilyTest, AdapterOfPeftGivesItsLogitsAndGradients) {
   EXPECT_NEAR(loss.item<double>(), golden.figures["lora_loss"].get<double>(), 1e-6);
   loss.backward();
   const std::vector<NamedTensor> parameters = golden.transformer->TrainableParameters();
-  const auto layers = static_cast<size_t>(golden.transformer->config().num_layers);
-  EXPECT_EQ(parameters.size(), layers * 2 * kNumTargets);
+  const auto gradients =
+      std::count_if(golden.expected.begin(), golden.expected.end(),
+                    [](const auto& one) { return one.first.starts_with("lora_gradient."); });
+  EXPECT_EQ(static_cast<int64_t>(parameters.size()), gradients);
   for (const NamedTensor& parameter : parameters) {
     const at::Tensor& expected = golden.expected.at("lora_gradient." + parameter.name);
     EXPECT_LE(RelativeDifference(parameter.tensor.grad(), expected), 1e-5) << parameter.name;
@@ -133,8 +138,7 @@ TEST_P(FamilyTest, AdapterOfPeftGivesItsLogitsAndGradients) {
 
 TEST_P(FamilyTest, NewAdapterChangesNothingAndDisabledIsTheBase) {
   const Golden golden = Load(GetParam());
-  golden.transformer->AttachAdapter(
-      *LoraAdapter::Create(golden.transformer->config(), core::LoraSpec{}, 1));
+  golden.transformer->AttachAdapter(*golden.transformer->NewAdapter(core::LoraSpec{}, 1));
   ExpectLogits(golden, "logits", 1e-5);
   golden.transformer->AttachAdapter(Adapter(golden, ""));
   golden.transformer->SetAdapterEnabled(false);
@@ -143,6 +147,70 @@ TEST_P(FamilyTest, NewAdapterChangesNothingAndDisabledIsTheBase) {
 
 TEST_P(FamilyTest, Bfloat16IsNear) {
   ExpectLogits(Load(GetParam(), core::Dtype::kBfloat16), "logits", 0.5);
+}
+
+// Bitwise: the same is computed, only later.
+TEST_P(FamilyTest, CheckpointedLayersGiveTheSameGradients) {
+  for (const bool has_adapter : {true, false}) {
+    const Golden golden = Load(GetParam());
+    if (has_adapter) {
+      golden.transformer->AttachAdapter(Adapter(golden, GetParam()));
+    } else {
+      golden.transformer->TrainAllParameters();
+    }
+    std::vector<std::vector<at::Tensor>> gradients;
+    for (const bool is_checkpointed : {false, true}) {
+      ForwardOptions options;
+      options.checkpoint_layers = is_checkpointed;
+      for (const NamedTensor& parameter : golden.transformer->TrainableParameters())
+        parameter.tensor.mutable_grad() = at::Tensor();
+      const at::Tensor hidden_MD =
+          golden.transformer->Forward(golden.batch, options).index_select(0, golden.supervised_M);
+      at::cross_entropy_loss(golden.transformer->LogitsFromHidden(hidden_MD), golden.targets_M)
+          .backward();
+      gradients.emplace_back();
+      for (const NamedTensor& parameter : golden.transformer->TrainableParameters())
+        gradients.back().push_back(parameter.tensor.grad().clone());
+    }
+    for (size_t i = 0; i < gradients[0].size(); ++i)
+      EXPECT_TRUE(at::equal(gradients[0][i], gradients[1][i])) << i;
+  }
+}
+
+// Rows with a common beginning give what they give apart, and so do the gradients.
+TEST_P(FamilyTest, ASharedPrefixChangesNothing) {
+  const Golden golden = Load(GetParam());
+  golden.transformer->AttachAdapter(Adapter(golden, GetParam()));
+  std::vector<int32_t> begin;
+  for (int32_t i = 0; i < 11; ++i) begin.push_back(3 + i * 7);
+  std::vector<std::vector<int32_t>> rows;
+  for (const std::vector<int32_t>& own :
+       {std::vector<int32_t>{90, 4, 61}, {17, 33, 33, 8, 2, 70, 71, 72, 99, 5}, {90}}) {
+    rows.push_back(begin);
+    rows.back().insert(rows.back().end(), own.begin(), own.end());
+  }
+  const auto run = [&](bool share) {
+    const TokenBatch batch = PackRows({rows.begin(), rows.end()}, share);
+    EXPECT_EQ(batch.prefix, share ? 11 : 0);
+    std::vector<int64_t> at;
+    for (size_t row = 0; row < rows.size(); ++row) {
+      for (size_t i = 0; i < rows[row].size(); ++i)
+        at.push_back(batch.At(row, static_cast<int64_t>(i)));
+    }
+    const at::Tensor logits_MV = golden.transformer->LogitsFromHidden(
+        golden.transformer->Forward(batch).index_select(0, at::tensor(at, at::kLong)));
+    for (const NamedTensor& parameter : golden.transformer->TrainableParameters())
+      parameter.tensor.mutable_grad() = at::Tensor();
+    logits_MV.square().mean().backward();
+    std::vector<at::Tensor> out = {logits_MV.detach()};
+    for (const NamedTensor& parameter : golden.transformer->TrainableParameters())
+      out.push_back(parameter.tensor.grad().clone());
+    return out;
+  };
+  const std::vector<at::Tensor> apart = run(false);
+  const std::vector<at::Tensor> shared = run(true);
+  for (size_t i = 0; i < apart.size(); ++i)
+    EXPECT_LE(RelativeDifference(shared[i], apart[i]), 1e-5) << i;
 }
 
 TEST(TransformerTest, RowsDoNotSeeEachOther) {
@@ -207,6 +275,61 @@ TEST(PeftTest, UnknownAndMissingKeysAreErrors) {
   EXPECT_NE(
       ReadAdapter(folder, golden.transformer->config(), "").status().message().find("unknown key"),
       std::string::npos);
+}
+
+core::LoraSpec Everything() {
+  core::LoraSpec spec;
+  spec.rank = 4;
+  spec.use_dora = true;
+  spec.use_rslora = true;
+  spec.layers_to_transform = {1};
+  spec.rank_pattern = {{"q_proj", 2}};
+  spec.alpha_pattern = {{"mlp.*", 8}};
+  return spec;
+}
+
+TEST(LoraTest, ScalesRanksAndLayersAsAsked) {
+  const Golden golden = Load("tiny-tied");
+  const auto adapter = golden.transformer->NewAdapter(Everything(), 1);
+  ASSERT_TRUE(adapter.ok()) << adapter.status();
+  EXPECT_FALSE(adapter->pair(0, Target::kQ).a_RI.defined());
+  EXPECT_EQ(adapter->pair(1, Target::kQ).a_RI.size(0), 2);
+  EXPECT_DOUBLE_EQ(adapter->pair(1, Target::kQ).scale, 32 / std::sqrt(2.0));
+  EXPECT_DOUBLE_EQ(adapter->pair(1, Target::kUp).scale, 8 / std::sqrt(4.0));
+  // A new one changes nothing.
+  golden.transformer->AttachAdapter(*adapter);
+  ExpectLogits(golden, "logits", 1e-5);
+}
+
+TEST(LoraTest, WhatFitsNothingOrTwiceIsAnError) {
+  const Golden golden = Load("tiny-tied");
+  const auto message = [&](const core::LoraSpec& spec) {
+    return std::string(golden.transformer->NewAdapter(spec, 1).status().message());
+  };
+  core::LoraSpec spec = Everything();
+  spec.layers_to_transform = {2};
+  EXPECT_EQ(message(spec), "lora.layers_to_transform: no layer 2; the model has 2");
+  spec = Everything();
+  spec.rank_pattern["layers.0.mlp.up_proj"] = 1;
+  EXPECT_EQ(message(spec), "lora.rank_pattern: no adapted module fits \"layers.0.mlp.up_proj\"");
+  spec = Everything();
+  spec.rank_pattern[".*_proj"] = 1;
+  EXPECT_EQ(message(spec), "lora.rank_pattern: two keys fit model.layers.1.self_attn.q_proj");
+}
+
+TEST(PeftTest, RoundTripOfEverythingThatAnAdapterCanSay) {
+  const Golden golden = Load("tiny-adapter");
+  const LoraAdapter adapter = Adapter(golden, "");
+  const std::string folder = testing::TempDir() + "/peft_everything";
+  ASSERT_TRUE(WriteAdapter(folder, adapter, "models/tiny-adapter").ok());
+  const auto again = ReadAdapter(folder, golden.transformer->config(), "tiny-adapter");
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_EQ(again->spec(), adapter.spec());
+  // The same names as PEFT's file.
+  const auto theirs = *ReadSafetensors(golden.folder + "/adapter/adapter_model.safetensors");
+  const auto ours = *ReadSafetensors(folder + "/adapter_model.safetensors");
+  ASSERT_EQ(ours.size(), theirs.size());
+  for (const auto& [name, tensor] : theirs) EXPECT_TRUE(at::equal(ours.at(name), tensor)) << name;
 }
 
 TEST(TransformerTest, SaveAndLoad) {

@@ -26,7 +26,7 @@ model::LoraAdapter SmallAdapter() {
   core::LoraSpec spec;
   spec.rank = 2;
   spec.dropout = 0.25;
-  auto adapter = model::LoraAdapter::Create(SmallConfig(), spec, 3);
+  auto adapter = model::LoraAdapter::Create(SmallConfig(), spec, 3, {});
   EXPECT_TRUE(adapter.ok()) << adapter.status();
   // New ones change nothing.
   at::NoGradGuard no_grad;

@@ -13,26 +13,22 @@ namespace {
 
 constexpr int64_t kMaxTokensPerPass = 4096;
 
-// Calls `pass(first, last, hidden_ND, starts)` for neighbouring rows that are computed together.
+// Calls `pass(first, last, hidden_ND, batch)` for neighbouring rows that are computed together.
 template <typename Ids, typename Pass>
 void ForEachPass(const model::Transformer& transformer, size_t count, const Ids& ids_of,
                  const Pass& pass) {
   const at::NoGradGuard no_grad;
   for (size_t first = 0; first < count;) {
-    model::TokenBatch batch;
-    std::vector<int64_t> ids;
-    batch.row_starts.push_back(0);
+    std::vector<std::span<const int32_t>> rows;
     size_t last = first;
-    while (last < count) {
+    for (int64_t tokens = 0; last < count; ++last) {
       const std::vector<int32_t>& row = ids_of(last);
-      const bool is_full = static_cast<int64_t>(ids.size() + row.size()) > kMaxTokensPerPass;
-      if (last > first && is_full) break;
-      ids.insert(ids.end(), row.begin(), row.end());
-      batch.row_starts.push_back(static_cast<int64_t>(ids.size()));
-      ++last;
+      tokens += static_cast<int64_t>(row.size());
+      if (last > first && tokens > kMaxTokensPerPass) break;
+      rows.emplace_back(row);
     }
-    batch.ids_N = at::tensor(ids, at::kLong);
-    pass(first, last, transformer.Forward(batch), batch.row_starts);
+    const model::TokenBatch batch = model::PackRows(rows, /*share=*/true);
+    pass(first, last, transformer.Forward(batch), batch);
     first = last;
   }
 }
@@ -47,31 +43,30 @@ std::vector<std::vector<double>> TokenLogProbabilities(
     const model::Transformer& transformer, const std::vector<const text::Example*>& examples) {
   std::vector<std::vector<double>> all(examples.size());
   const auto ids_of = [&](size_t i) -> const std::vector<int32_t>& { return examples[i]->ids; };
-  ForEachPass(transformer, examples.size(), ids_of,
-              [&](size_t first, size_t last, const at::Tensor& hidden_ND,
-                  const std::vector<int64_t>& starts) {
-                std::vector<int64_t> positions, targets;
-                for (size_t i = first; i < last; ++i) {
-                  for (const text::TokenRange& range : examples[i]->supervised) {
-                    for (int32_t t = range.begin; t < range.end; ++t) {
-                      positions.push_back(starts[i - first] + t - 1);
-                      targets.push_back(examples[i]->ids[static_cast<size_t>(t)]);
-                    }
-                  }
-                }
-                const at::Tensor hidden_MD =
-                    hidden_ND.index_select(0, OnDevice(transformer, positions));
-                const at::Tensor values_M =
-                    LogProbabilities(hidden_MD, transformer.head(), OnDevice(transformer, targets))
-                        .cpu()
-                        .to(at::kDouble)
-                        .contiguous();
-                const double* next = values_M.const_data_ptr<double>();
-                for (size_t i = first; i < last; ++i) {
-                  all[i].assign(next, next + examples[i]->num_supervised);
-                  next += examples[i]->num_supervised;
-                }
-              });
+  ForEachPass(
+      transformer, examples.size(), ids_of,
+      [&](size_t first, size_t last, const at::Tensor& hidden_ND, const model::TokenBatch& batch) {
+        std::vector<int64_t> positions, targets;
+        for (size_t i = first; i < last; ++i) {
+          for (const text::TokenRange& range : examples[i]->supervised) {
+            for (int32_t t = range.begin; t < range.end; ++t) {
+              positions.push_back(batch.At(i - first, t - 1));
+              targets.push_back(examples[i]->ids[static_cast<size_t>(t)]);
+            }
+          }
+        }
+        const at::Tensor hidden_MD = hidden_ND.index_select(0, OnDevice(transformer, positions));
+        const at::Tensor values_M =
+            LogProbabilities(hidden_MD, transformer.head(), OnDevice(transformer, targets))
+                .cpu()
+                .to(at::kDouble)
+                .contiguous();
+        const double* next = values_M.const_data_ptr<double>();
+        for (size_t i = first; i < last; ++i) {
+          all[i].assign(next, next + examples[i]->num_supervised);
+          next += examples[i]->num_supervised;
+        }
+      });
   return all;
 }
 
@@ -82,22 +77,21 @@ std::vector<size_t> Classify(const model::Transformer& transformer,
   const at::Tensor ids_C =
       OnDevice(transformer, std::vector<int64_t>(choice_ids.begin(), choice_ids.end()));
   const auto ids_of = [&](size_t i) -> const std::vector<int32_t>& { return *prompts[i]; };
-  ForEachPass(transformer, prompts.size(), ids_of,
-              [&](size_t first, size_t last, const at::Tensor& hidden_ND,
-                  const std::vector<int64_t>& starts) {
-                std::vector<int64_t> ends;
-                for (size_t i = first; i < last; ++i) ends.push_back(starts[i - first + 1] - 1);
-                const at::Tensor hidden_MD = hidden_ND.index_select(0, OnDevice(transformer, ends));
-                const at::Tensor logits_MC =
-                    at::mm(hidden_MD, transformer.head().weight_VD.index_select(0, ids_C).t())
-                        .cpu()
-                        .contiguous();
-                const float* row = logits_MC.const_data_ptr<float>();
-                for (size_t i = first; i < last; ++i, row += choice_ids.size()) {
-                  chosen[i] =
-                      static_cast<size_t>(std::max_element(row, row + choice_ids.size()) - row);
-                }
-              });
+  ForEachPass(
+      transformer, prompts.size(), ids_of,
+      [&](size_t first, size_t last, const at::Tensor& hidden_ND, const model::TokenBatch& batch) {
+        std::vector<int64_t> ends;
+        for (size_t i = first; i < last; ++i) ends.push_back(batch.row_starts[i - first + 1] - 1);
+        const at::Tensor hidden_MD = hidden_ND.index_select(0, OnDevice(transformer, ends));
+        const at::Tensor logits_MC =
+            at::mm(hidden_MD, transformer.head().weight_VD.index_select(0, ids_C).t())
+                .cpu()
+                .contiguous();
+        const float* row = logits_MC.const_data_ptr<float>();
+        for (size_t i = first; i < last; ++i, row += choice_ids.size()) {
+          chosen[i] = static_cast<size_t>(std::max_element(row, row + choice_ids.size()) - row);
+        }
+      });
   return chosen;
 }
 

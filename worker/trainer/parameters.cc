@@ -56,15 +56,30 @@ void CheckSame(const char* field, const std::string& wanted, const std::string& 
 }
 
 // In any order: PEFT keeps none.
-std::string InWords(std::vector<std::string> targets) {
-  std::sort(targets.begin(), targets.end());
-  return absl::StrJoin(targets, " ");
+template <typename T>
+std::string InWords(std::vector<T> values) {
+  std::sort(values.begin(), values.end());
+  return values.empty() ? "none" : absl::StrJoin(values, " ");
 }
+template <typename T>
+std::string InWords(const std::map<std::string, T>& values) {
+  std::vector<std::string> words;
+  for (const auto& [key, value] : values)
+    words.push_back(absl::StrFormat("%s=%.17g", key, static_cast<double>(value)));
+  return InWords(words);
+}
+std::string InWords(bool value) { return value ? "true" : "false"; }
 
 void CheckSame(const core::LoraSpec& wanted, const core::LoraSpec& found) {
   CheckSame("rank", absl::StrFormat("%d", wanted.rank), absl::StrFormat("%d", found.rank));
   CheckSame("alpha", absl::StrFormat("%.17g", wanted.alpha), absl::StrFormat("%.17g", found.alpha));
   CheckSame("targets", InWords(wanted.targets), InWords(found.targets));
+  CheckSame("use_rslora", InWords(wanted.use_rslora), InWords(found.use_rslora));
+  CheckSame("use_dora", InWords(wanted.use_dora), InWords(found.use_dora));
+  CheckSame("layers_to_transform", InWords(wanted.layers_to_transform),
+            InWords(found.layers_to_transform));
+  CheckSame("rank_pattern", InWords(wanted.rank_pattern), InWords(found.rank_pattern));
+  CheckSame("alpha_pattern", InWords(wanted.alpha_pattern), InWords(found.alpha_pattern));
 }
 
 }  // namespace

@@ -99,8 +99,7 @@ TEST(Golden, GradientsEqualPyTorch) {
     settings.max_gradient_norm = 0;  // not clipped
     auto transformer = model::Transformer::Load(inputs.model_dir, inputs.job.dtype).value();
     if (name == "lora") {
-      transformer->AttachAdapter(
-          model::LoraAdapter::Create(transformer->config(), settings.lora, 1).value());
+      transformer->AttachAdapter(transformer->NewAdapter(settings.lora, 1).value());
     } else {
       transformer->TrainAllParameters();
     }

@@ -141,8 +141,7 @@ void Runner::LoadModel() {
   const core::TrainingSpec& settings = job.training->settings;
   if (settings.method == core::TrainingMethod::kLora) {
     transformer_->AttachAdapter(
-        ValueOrThrow(model::LoraAdapter::Create(transformer_->config(), settings.lora, job.seed),
-                     ExitCode::kInvalidSpec));
+        ValueOrThrow(transformer_->NewAdapter(settings.lora, job.seed), ExitCode::kInvalidSpec));
   } else {
     transformer_->TrainAllParameters();
   }

@@ -72,32 +72,34 @@ std::vector<TrainLoop::Pass> TrainLoop::PassesOf(const StepRows& rows) const {
 }
 
 double TrainLoop::Backward(const Pass& pass, int64_t epoch, double total_weight) {
-  model::TokenBatch batch;
   model::ForwardOptions forward;
+  forward.checkpoint_layers = settings_.gradient_checkpointing;
   forward.dropout = model::DropoutKeys{
       model::MakeKey({static_cast<uint64_t>(seed_), kDropoutStream, static_cast<uint64_t>(epoch)}),
       {}};
-  std::vector<int64_t> ids, inputs, targets;
-  std::vector<float> weights;  // empty if all are 1
-  batch.row_starts.push_back(0);
+  std::vector<std::span<const int32_t>> rows;
   for (const int64_t row : pass.rows) {
-    const text::Example& example = (*examples_)[static_cast<size_t>(row)];
-    const auto start = static_cast<int64_t>(ids.size());
-    ids.insert(ids.end(), example.ids.begin(), example.ids.end());
+    rows.emplace_back((*examples_)[static_cast<size_t>(row)].ids);
+    forward.dropout->row_keys.push_back(static_cast<uint64_t>(row));
+  }
+  // The beginning that all rows have in common, mostly a system message, is computed once.
+  const bool drops = transformer_->adapter() != nullptr && settings_.lora.dropout > 0;
+  const model::TokenBatch batch = model::PackRows(rows, /*share=*/!drops);
+  std::vector<int64_t> inputs, targets;
+  std::vector<float> weights;  // empty if all are 1
+  for (size_t i = 0; i < pass.rows.size(); ++i) {
+    const text::Example& example = (*examples_)[static_cast<size_t>(pass.rows[i])];
     if (is_weighted_) {
       weights.insert(weights.end(), example.weights.begin(), example.weights.end());
       if (example.weights.empty()) weights.resize(weights.size() + example.num_supervised, 1.0f);
     }
     for (const text::TokenRange& range : example.supervised) {
       for (int32_t t = range.begin; t < range.end; ++t) {
-        inputs.push_back(start + t - 1);  // the position that predicts ids[t]
+        inputs.push_back(batch.At(i, t - 1));  // the position that predicts ids[t]
         targets.push_back(example.ids[static_cast<size_t>(t)]);
       }
     }
-    batch.row_starts.push_back(static_cast<int64_t>(ids.size()));
-    forward.dropout->row_keys.push_back(static_cast<uint64_t>(row));
   }
-  batch.ids_N = at::tensor(ids, at::kLong);
   const at::Tensor hidden_ND = transformer_->Forward(batch, forward);
   const auto on_device = [&](const std::vector<int64_t>& values) {
     return at::tensor(values, at::kLong).to(transformer_->device());
