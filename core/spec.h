@@ -104,6 +104,9 @@ struct TrainingSpec {
   double beta2 = 0.999;
   double epsilon = 1e-8;
   double max_gradient_norm = 1.0;  // global L2; 0: no clipping
+  // 1: each rank keeps the optimizer's moments of a part of the parameters only (ZeRO-1). Changes
+  // no result.
+  int32_t zero_stage = 0;
   // Layers are computed again in the backward pass: less memory, more time. Changes no result.
   bool gradient_checkpointing = false;
   // A checkpoint each so many optimizer steps, besides those at evaluations; 0: only those. Changes

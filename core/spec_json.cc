@@ -100,6 +100,7 @@ void VisitFields(V& visit, TrainingSpec& s) {
   visit("beta2", s.beta2);
   visit("epsilon", s.epsilon);
   visit("max_gradient_norm", s.max_gradient_norm);
+  visit.Unless(0, "zero_stage", s.zero_stage);
   visit.Unless(false, "gradient_checkpointing", s.gradient_checkpointing);
   visit("checkpoint_steps", s.checkpoint_steps);
 }
@@ -401,8 +402,8 @@ std::string ToJson(const JobSpec& job) { return Canonical(WriteJob(job)); }
 std::string JobId(const JobSpec& job) {
   Json json = WriteJob(job);
   if (job.training) {
-    json["training"]["settings"].erase("checkpoint_steps");
-    json["training"]["settings"].erase("gradient_checkpointing");
+    for (const char* field : {"checkpoint_steps", "gradient_checkpointing", "zero_stage"})
+      json["training"]["settings"].erase(field);
   }
   return "j" + Sha256Hex(Canonical(json)).substr(0, 16);
 }

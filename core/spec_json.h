@@ -23,7 +23,8 @@ std::string ToJson(const ExperimentSpec& spec);
 std::string ToJson(const JobSpec& job);
 
 // "j" and the first 16 hex digits of the SHA-256 of ToJson(job) without
-// training.settings.checkpoint_steps and gradient_checkpointing, which change no result.
+// checkpoint_steps, gradient_checkpointing and zero_stage of training.settings, which change no
+// result.
 std::string JobId(const JobSpec& job);
 
 }  // namespace jenner::core

@@ -106,6 +106,7 @@ void CheckTraining(const std::string& path, const TrainingSpec& t, int32_t ranks
   check.That(t.beta2 >= 0 && t.beta2 < 1, "beta2", "[0, 1)", t.beta2);
   check.That(t.epsilon > 0, "epsilon", "> 0", t.epsilon);
   check.That(t.max_gradient_norm >= 0, "max_gradient_norm", ">= 0", t.max_gradient_norm);
+  check.Range("zero_stage", t.zero_stage, 0, 1);
   check.Range("checkpoint_steps", t.checkpoint_steps, 0, 10'000'000);
 }
 

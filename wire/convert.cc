@@ -135,6 +135,7 @@ core::TrainingSpec ToCore(const v1::TrainingSpec& message, core::Faults* faults)
   if (message.has_beta2()) training.beta2 = message.beta2();
   if (message.has_epsilon()) training.epsilon = message.epsilon();
   if (message.has_max_gradient_norm()) training.max_gradient_norm = message.max_gradient_norm();
+  training.zero_stage = message.zero_stage();
   training.gradient_checkpointing = message.gradient_checkpointing();
   if (message.has_checkpoint_steps()) training.checkpoint_steps = message.checkpoint_steps();
   return training;
@@ -157,6 +158,7 @@ v1::TrainingSpec ToProto(const core::TrainingSpec& training) {
   message.set_beta2(training.beta2);
   message.set_epsilon(training.epsilon);
   message.set_max_gradient_norm(training.max_gradient_norm);
+  message.set_zero_stage(training.zero_stage);
   message.set_gradient_checkpointing(training.gradient_checkpointing);
   message.set_checkpoint_steps(training.checkpoint_steps);
   return message;

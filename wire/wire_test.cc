@@ -110,6 +110,7 @@ TEST(Convert, RandomSpecsComeBack) {
     t.epsilon = real(), t.max_gradient_norm = real();
     t.checkpoint_steps = integer();
     t.gradient_checkpointing = integer() % 2 == 0;
+    t.zero_stage = integer();
     spec.evaluation = {text(),    {text()}, {real()}, integer(), integer(),
                        integer(), real(),   real(),   {text()}};
     spec.ranks = integer();

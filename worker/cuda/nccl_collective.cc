@@ -222,10 +222,11 @@ class NcclCollective : public trainer::Collective {
     });
   }
 
-  void Broadcast(const at::Tensor& tensor) override {
-    Start("broadcast", tensor, [](const at::Tensor& on, ncclComm_t comm, cudaStream_t s) {
+  using trainer::Collective::Broadcast;
+  void Broadcast(const at::Tensor& tensor, int from) override {
+    Start("broadcast", tensor, [from](const at::Tensor& on, ncclComm_t comm, cudaStream_t s) {
       return ncclBroadcast(on.const_data_ptr(), on.mutable_data_ptr(),
-                           static_cast<size_t>(on.numel()), TypeOf(on), /*root=*/0, comm, s);
+                           static_cast<size_t>(on.numel()), TypeOf(on), from, comm, s);
     })->Wait();
   }
 

@@ -71,7 +71,8 @@ Checkpoints::Checkpoints(std::string out_dir, std::string job_id, std::string ba
 
 std::string Checkpoints::Save(const Progress& progress, int ranks,
                               const std::function<void(const std::string& folder)>& add_records,
-                              const model::Transformer& transformer, const Optimizer& optimizer) {
+                              const model::Transformer& transformer,
+                              const std::vector<model::NamedTensor>& moments) {
   const std::string path = folder_ + "/" + StepName(progress.step);
   WriteFolder(path, [&](const std::string& folder) {
     // First: the other ranks wait for it.
@@ -82,7 +83,7 @@ std::string Checkpoints::Save(const Progress& progress, int ranks,
     } else {
       ThrowIfError(transformer.Save(folder + "/model"), ExitCode::kStorage);
     }
-    ThrowIfError(model::WriteSafetensors(folder + "/optimizer.safetensors", optimizer.State()),
+    ThrowIfError(model::WriteSafetensors(folder + "/optimizer.safetensors", moments),
                  ExitCode::kStorage);
     const json state = {{"version", kStateVersion},
                         {"job", job_id_},
@@ -137,12 +138,11 @@ std::optional<Checkpoint> Checkpoints::Newest() const {
   return std::nullopt;
 }
 
-void Checkpoints::Load(const Checkpoint& checkpoint, model::Transformer* transformer,
-                       Optimizer* optimizer) {
+std::map<std::string, at::Tensor> Checkpoints::Load(const Checkpoint& checkpoint,
+                                                    model::Transformer* transformer) {
   LoadCheckpointParameters(checkpoint.path, transformer);
-  optimizer->LoadState(
-      ValueOrThrow(model::ReadSafetensors(checkpoint.path + "/optimizer.safetensors"),
-                   ExitCode::kCorruptCheckpoint));
+  return ValueOrThrow(model::ReadSafetensors(checkpoint.path + "/optimizer.safetensors"),
+                      ExitCode::kCorruptCheckpoint);
 }
 
 void Checkpoints::Clear() { RemoveTree(folder_); }

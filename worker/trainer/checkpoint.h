@@ -11,11 +11,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "worker/model/transformer.h"
-#include "worker/trainer/optimizer.h"
 
 namespace jenner::trainer {
 
@@ -39,11 +40,13 @@ class Checkpoints {
   // `base_model`: what adapter_config.json says.
   Checkpoints(std::string out_dir, std::string job_id, std::string base_model);
 
-  // `add_records` writes those of `ranks` ranks below the folder that it is given. Returns the
-  // folder. Removes all but the newest kCheckpointsKept. Failure: kStorage.
+  // `moments`: the state of the optimizer. `add_records` writes those of `ranks` ranks below the
+  // folder that it is given. Returns the folder. Removes all but the newest kCheckpointsKept.
+  // Failure: kStorage.
   std::string Save(const Progress& progress, int ranks,
                    const std::function<void(const std::string& folder)>& add_records,
-                   const model::Transformer& transformer, const Optimizer& optimizer);
+                   const model::Transformer& transformer,
+                   const std::vector<model::NamedTensor>& moments);
 
   // The newest checkpoint that is whole; nullopt if there is none at all, or only such as an older
   // version left, without records. A broken one is warned of on stderr and an older one is taken.
@@ -51,9 +54,10 @@ class Checkpoints {
   // is another job's.
   std::optional<Checkpoint> Newest() const;
 
-  // Puts it into `transformer` and `optimizer`. Failure: kCorruptCheckpoint, kStorage.
-  static void Load(const Checkpoint& checkpoint, model::Transformer* transformer,
-                   Optimizer* optimizer);
+  // Puts it into `transformer` and returns the state of the optimizer, by name. Failure:
+  // kCorruptCheckpoint, kStorage.
+  static std::map<std::string, at::Tensor> Load(const Checkpoint& checkpoint,
+                                                model::Transformer* transformer);
 
   // Removes all of them.
   void Clear();

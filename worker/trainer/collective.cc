@@ -17,7 +17,8 @@ class SingleCollective : public Collective {
   int rank() const override { return 0; }
   int size() const override { return 1; }
   std::unique_ptr<Work> StartSum(const at::Tensor&) override { return std::make_unique<Done>(); }
-  void Broadcast(const at::Tensor&) override {}
+  void Broadcast(const at::Tensor&, int) override {}
+  using Collective::Broadcast;
 };
 
 at::Tensor ToTensor(const std::vector<int64_t>& values) { return at::tensor(values, at::kLong); }

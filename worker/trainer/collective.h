@@ -33,8 +33,9 @@ class Collective {
   // Starts the sum of `tensor` (contiguous, of one shape and dtype everywhere, else anything can
   // happen) over all ranks, in place. It must not be touched before Wait() and must outlive it.
   virtual std::unique_ptr<Work> StartSum(const at::Tensor& tensor) = 0;
-  // Everybody's `tensor` becomes rank 0's.
-  virtual void Broadcast(const at::Tensor& tensor) = 0;
+  // Everybody's `tensor`, contiguous, becomes that of rank `from`.
+  virtual void Broadcast(const at::Tensor& tensor, int from) = 0;
+  void Broadcast(const at::Tensor& tensor) { Broadcast(tensor, 0); }
 
   std::vector<int64_t> Sum(const std::vector<int64_t>& values);
   double Sum(double value);

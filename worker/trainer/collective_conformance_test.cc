@@ -162,6 +162,13 @@ void SmallExchanges(const Role& role, Collective& collective) {
                                      at::TensorOptions(at::kFloat).device(DeviceOf(role)));
   collective.Broadcast(shared);
   Expect(at::equal(shared.cpu(), at::zeros({3})), "broadcast of a tensor");
+  for (int from = 0; from < role.size; ++from) {
+    const at::Tensor its = at::full({3}, static_cast<double>(rank),
+                                    at::TensorOptions(at::kFloat).device(DeviceOf(role)));
+    collective.Broadcast(its, from);
+    Expect(at::equal(its.cpu(), at::full({3}, static_cast<double>(from))),
+           "broadcast from each rank");
+  }
 }
 
 // Nobody leaves a barrier before the last one has come.

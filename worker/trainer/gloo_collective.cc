@@ -47,11 +47,13 @@ class GlooCollective : public Collective {
                    [&] { return std::make_unique<GlooWork>(gloo_->allreduce(tensors, sum)); });
   }
 
-  void Broadcast(const at::Tensor& tensor) override {
+  using Collective::Broadcast;
+  void Broadcast(const at::Tensor& tensor, int from) override {
     std::vector<at::Tensor> tensors = {tensor};
-    c10d::BroadcastOptions from_first;
-    from_first.timeout = timeout_;
-    Guarded("broadcast", [&] { return gloo_->broadcast(tensors, from_first)->wait(); });
+    c10d::BroadcastOptions options;
+    options.rootRank = from;
+    options.timeout = timeout_;
+    Guarded("broadcast", [&] { return gloo_->broadcast(tensors, options)->wait(); });
   }
 
  private:

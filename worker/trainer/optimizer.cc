@@ -6,12 +6,16 @@
 
 #include <cmath>
 #include <functional>
+#include <utility>
 
 #include "core/check.h"
 #include "worker/trainer/failure.h"
 
 namespace jenner::trainer {
 namespace {
+
+constexpr char kExpAvg[] = ".exp_avg";
+constexpr char kExpAvgSq[] = ".exp_avg_sq";
 
 struct Slice {
   model::NamedTensor parameter;
@@ -22,8 +26,9 @@ struct Bucket {
   std::vector<Slice> slices;
   int64_t size = 0;
   at::Tensor gradients;   // [size]; the parameters' .grad are views of it
-  at::Tensor exp_avg;     // [size]
-  at::Tensor exp_avg_sq;  // [size]
+  at::Tensor exp_avg;     // [size]; undefined if another rank has it
+  at::Tensor exp_avg_sq;  // likewise
+  int owner = 0;          // the rank that updates its parameters, unless all do
   size_t missing = 0;     // gradients not there yet in this pass
   std::unique_ptr<Work> pending;
 };
@@ -51,6 +56,34 @@ struct Optimizer::Impl {
       Bucket& bucket = buckets[next_bucket++];
       bucket.pending = collective->StartSum(bucket.gradients);
     }
+  }
+
+  bool IsSharded() const { return settings.zero_stage > 0 && collective->size() > 1; }
+  bool Owns(const Bucket& bucket) const {
+    return !IsSharded() || bucket.owner == collective->rank();
+  }
+
+  // The parameters of every bucket as its owner has them. Gradients are spent: their memory carries
+  // them.
+  void ShareParameters() {
+    for (const Bucket& bucket : buckets) {
+      const bool is_own = Owns(bucket);
+      for (const Slice& slice : bucket.slices) {
+        if (is_own) View(bucket.gradients, slice).copy_(slice.parameter.tensor);
+      }
+      collective->Broadcast(bucket.gradients, bucket.owner);
+      for (const Slice& slice : bucket.slices) {
+        if (!is_own) slice.parameter.tensor.copy_(View(bucket.gradients, slice));
+      }
+    }
+  }
+
+  // A bucket's moment, whoever owns it. Collective.
+  at::Tensor Whole(const Bucket& bucket, const at::Tensor& moment) const {
+    if (!IsSharded()) return moment;
+    const at::Tensor whole = moment.defined() ? moment : at::empty_like(bucket.gradients);
+    collective->Broadcast(whole, bucket.owner);
+    return whole;
   }
 
   at::Tensor View(const at::Tensor& flat, const Slice& slice) const {
@@ -82,6 +115,30 @@ std::vector<Bucket> MakeBuckets(const std::vector<model::NamedTensor>& parameter
   return buckets;
 }
 
+void CheckState(const std::vector<Bucket>& buckets,
+                const std::map<std::string, at::Tensor>& state) {
+  const auto check = [&](const std::string& name, at::IntArrayRef sizes) {
+    const auto found = state.find(name);
+    const char* fault = found == state.end()             ? "is missing"
+                        : found->second.sizes() != sizes ? "has another shape"
+                                                         : nullptr;
+    if (fault == nullptr) return;
+    throw Failure(core::ExitCode::kCorruptCheckpoint, "optimizer state: " + name + " " + fault);
+  };
+  check("step", {1});
+  size_t count = 1;
+  for (const Bucket& bucket : buckets) {
+    for (const Slice& slice : bucket.slices) {
+      for (const char* suffix : {kExpAvg, kExpAvgSq})
+        check(slice.parameter.name + suffix, slice.parameter.tensor.sizes());
+      count += 2;
+    }
+  }
+  if (state.size() == count) return;
+  throw Failure(core::ExitCode::kCorruptCheckpoint,
+                "optimizer state: there are tensors of no parameter");
+}
+
 }  // namespace
 
 Optimizer::Optimizer(std::vector<model::NamedTensor> parameters, const core::TrainingSpec& settings,
@@ -97,8 +154,11 @@ Optimizer::Optimizer(std::vector<model::NamedTensor> parameters, const core::Tra
   for (size_t i = 0; i < impl_->buckets.size(); ++i) {
     Bucket& bucket = impl_->buckets[i];
     bucket.gradients = at::zeros({bucket.size}, options);
-    bucket.exp_avg = at::zeros({bucket.size}, options);
-    bucket.exp_avg_sq = at::zeros({bucket.size}, options);
+    bucket.owner = static_cast<int>(i) % collective->size();
+    if (impl->Owns(bucket)) {
+      bucket.exp_avg = at::zeros({bucket.size}, options);
+      bucket.exp_avg_sq = at::zeros({bucket.size}, options);
+    }
     for (const Slice& slice : bucket.slices) {
       const at::Tensor& leaf = slice.parameter.tensor;
       JENNER_CHECK(leaf.requires_grad() && leaf.is_leaf() && leaf.scalar_type() == at::kFloat);
@@ -163,6 +223,7 @@ void Optimizer::Step(double learning_rate) {
   for (const bool decays : {true, false}) {
     std::vector<at::Tensor> parameters, gradients, exp_avgs, exp_avg_sqs, steps;
     for (const Bucket& bucket : impl_->buckets) {
+      if (!impl_->Owns(bucket)) continue;
       for (const Slice& slice : bucket.slices) {
         if ((slice.parameter.tensor.dim() > 1) != decays) continue;
         parameters.push_back(slice.parameter.tensor);
@@ -177,33 +238,38 @@ void Optimizer::Step(double learning_rate) {
                       s.beta1, s.beta2, decays ? s.weight_decay : 0.0, s.epsilon,
                       /*amsgrad=*/false, /*maximize=*/false);
   }
+  if (impl_->IsSharded()) impl_->ShareParameters();
 }
 
 std::vector<model::NamedTensor> Optimizer::State() const {
   std::vector<model::NamedTensor> state = {{"step", impl_->step.view({1})}};
   for (const Bucket& bucket : impl_->buckets) {
+    const at::Tensor exp_avg = impl_->Whole(bucket, bucket.exp_avg);
+    const at::Tensor exp_avg_sq = impl_->Whole(bucket, bucket.exp_avg_sq);
     for (const Slice& slice : bucket.slices) {
-      state.push_back({slice.parameter.name + ".exp_avg", impl_->View(bucket.exp_avg, slice)});
-      state.push_back(
-          {slice.parameter.name + ".exp_avg_sq", impl_->View(bucket.exp_avg_sq, slice)});
+      state.push_back({slice.parameter.name + kExpAvg, impl_->View(exp_avg, slice)});
+      state.push_back({slice.parameter.name + kExpAvgSq, impl_->View(exp_avg_sq, slice)});
     }
   }
   return state;
 }
 
-void Optimizer::LoadState(const std::map<std::string, at::Tensor>& state) {
+void Optimizer::LoadState(const std::map<std::string, at::Tensor>* state) {
   at::NoGradGuard no_grad;
-  const auto refuse = [](const std::string& fault) {
-    throw Failure(core::ExitCode::kCorruptCheckpoint, "optimizer state: " + fault);
-  };
-  const std::vector<model::NamedTensor> own = State();
-  for (const model::NamedTensor& mine : own) {
-    const auto found = state.find(mine.name);
-    if (found == state.end()) refuse(mine.name + " is missing");
-    if (found->second.sizes() != mine.tensor.sizes()) refuse(mine.name + " has another shape");
+  if (state != nullptr) CheckState(impl_->buckets, *state);
+  if (state != nullptr) impl_->step.copy_(state->at("step").view({}));
+  impl_->collective->Broadcast(impl_->step);
+  for (const Bucket& bucket : impl_->buckets) {
+    for (const auto& [suffix, moment] :
+         {std::pair(kExpAvg, bucket.exp_avg), {kExpAvgSq, bucket.exp_avg_sq}}) {
+      const at::Tensor whole = moment.defined() ? moment : at::empty_like(bucket.gradients);
+      for (const Slice& slice : bucket.slices) {
+        if (state == nullptr) continue;
+        impl_->View(whole, slice).copy_(state->at(slice.parameter.name + suffix));
+      }
+      impl_->collective->Broadcast(whole);
+    }
   }
-  if (state.size() != own.size()) refuse("there are tensors of no parameter");
-  for (const model::NamedTensor& mine : own) mine.tensor.copy_(state.at(mine.name));
 }
 
 }  // namespace jenner::trainer

@@ -1,7 +1,9 @@
 // Optimizer: AdamW over flat buckets. Gradients and moments of a bucket lie in one tensor each, in
 // reverse order of the parameters, so that the bucket whose gradients come first in the backward
-// pass is full first: its all-reduce starts at once and overlaps with the rest of the pass. Not
-// thread-safe.
+// pass is full first: its all-reduce starts at once and overlaps with the rest of the pass. With
+// zero_stage 1 the moments of a bucket are on one rank only, which updates the parameters and hands
+// them to the others (Rajbhandari et al. 2020, ZeRO-1): bitwise the same parameters. Not
+// thread-safe. Every rank makes the same calls in the same order.
 #ifndef JENNER_WORKER_TRAINER_OPTIMIZER_H_
 #define JENNER_WORKER_TRAINER_OPTIMIZER_H_
 
@@ -44,10 +46,12 @@ class Optimizer {
   void Step(double learning_rate);
 
   // Moments and step count by name, for checkpoints: "<parameter>.exp_avg",
-  // "<parameter>.exp_avg_sq", "step". Views: copy before the next Step.
+  // "<parameter>.exp_avg_sq", "step"; on rank 0, elsewhere nothing is promised. Perhaps views: copy
+  // before the next Step.
   std::vector<model::NamedTensor> State() const;
-  // The inverse. Failure(kCorruptCheckpoint) names what is missing, unknown or of another shape.
-  void LoadState(const std::map<std::string, at::Tensor>& state);
+  // The inverse, on all ranks; `state` is rank 0's, null elsewhere. Failure(kCorruptCheckpoint), on
+  // rank 0 before anything is exchanged, names what is missing, unknown or of another shape.
+  void LoadState(const std::map<std::string, at::Tensor>* state);
 
  private:
   struct Impl;

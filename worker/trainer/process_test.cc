@@ -230,6 +230,21 @@ TEST(Gang, TwoRanksEqualOneWithDropoutAndEvaluation) {
 
 TEST(Gang, TwoRanksEqualOneInFullFineTuning) { ExpectTwoRanksEqualOne(GoldenJob("full")); }
 
+TEST(Gang, WhatSavesMemoryChangesNoResult) {
+  json job = GoldenJob("full");
+  job["ranks"] = 2;
+  const std::string plain_out = NewFolder(), out = NewFolder();
+  const std::vector<Outcome> plain = RunPair(job, plain_out);
+  job["training"]["settings"]["zero_stage"] = 1;
+  job["training"]["settings"]["gradient_checkpointing"] = true;
+  const std::vector<Outcome> pair = RunPair(job, out);
+  ASSERT_EQ(plain[0].exit_code, 0) << plain[0].Failure();
+  ASSERT_EQ(pair[0].exit_code, 0) << pair[0].Failure();
+  ASSERT_EQ(pair[1].exit_code, 0) << pair[1].Failure();
+  const auto expected = Weights(plain_out), got = Weights(out);
+  for (const auto& [name, tensor] : expected) EXPECT_TRUE(at::equal(got.at(name), tensor)) << name;
+}
+
 TEST(Gang, TwoRanksEqualTheGolden) {
   json golden = GoldenJob("lora");
   golden["ranks"] = 2;

@@ -191,12 +191,10 @@ void Runner::Restore() {
 
 // The checkpoint of rank 0 into the parameters and moments of all ranks.
 void Runner::Load(const std::optional<Checkpoint>& own) {
-  if (own) checkpoints_->Load(*own, transformer_.get(), loop_->optimizer());
-  if (collective_->size() == 1) return;
-  ShareParameters();
-  for (const model::NamedTensor& moment : loop_->optimizer()->State()) {
-    collective_->Broadcast(moment.tensor);
-  }
+  std::map<std::string, at::Tensor> moments;
+  if (own) moments = Checkpoints::Load(*own, transformer_.get());
+  if (collective_->size() > 1) ShareParameters();
+  loop_->optimizer()->LoadState(own ? &moments : nullptr);
 }
 
 // What the job goes on from, if it does, into the parameters of all ranks. The moments are new.
@@ -263,9 +261,10 @@ void Runner::SaveCheckpoint() {
   const auto add_records = [this](const std::string& folder) {
     GatherRecords(*record_, told_bytes_, folder, collective_.get());
   };
+  const std::vector<model::NamedTensor> moments = loop_->optimizer()->State();
   if (!IsFirst()) return add_records("");
-  const std::string path = checkpoints_->Save(progress_, collective_->size(), add_records,
-                                              *transformer_, *loop_->optimizer());
+  const std::string path =
+      checkpoints_->Save(progress_, collective_->size(), add_records, *transformer_, moments);
   events_->Write("checkpoint", {{"step", progress_.step}, {"path", path}});
 }
 
