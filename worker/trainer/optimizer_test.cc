@@ -141,9 +141,13 @@ void OnTwoRanks(const Run& run) {
   first.on_listening = [&](const std::string& store) { announced.set_value(store); };
   std::thread peer([&] {
     second.store_address = announced.get_future().get();
-    run(MakeGlooCollective(second).get());
+    const auto collective = MakeGlooCollective(second);
+    run(collective.get());
+    collective->Barrier();
   });
-  run(MakeGlooCollective(first).get());
+  const auto collective = MakeGlooCollective(first);
+  run(collective.get());
+  collective->Barrier();
   peer.join();
 }
 
