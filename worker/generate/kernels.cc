@@ -212,13 +212,21 @@ HWY_INLINE Vec Silu(Vec v) {
   return hn::Div(v, hn::Add(hn::Set(d, 1.0f), exp));
 }
 
-void SiluMultiply(const float* gate, const float* up, int64_t size, float* out) {
+HWY_INLINE float SiluOf(float v) { return v / (1 + std::exp(-v)); }
+
+// out = activation(gate) * up; the activation of vectors, and of the numbers that are left.
+template <Vec (*kActivation)(Vec), float (*kActivationOf)(float)>
+void ActivateMultiply(const float* gate, const float* up, int64_t size, float* out) {
   const Tag d;
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
   int64_t i = 0;
   for (; i + lanes <= size; i += lanes)
-    hn::StoreU(hn::Mul(Silu(hn::LoadU(d, gate + i)), hn::LoadU(d, up + i)), d, out + i);
-  for (; i < size; ++i) out[i] = gate[i] / (1 + std::exp(-gate[i])) * up[i];
+    hn::StoreU(hn::Mul(kActivation(hn::LoadU(d, gate + i)), hn::LoadU(d, up + i)), d, out + i);
+  for (; i < size; ++i) out[i] = kActivationOf(gate[i]) * up[i];
+}
+
+void SiluMultiply(const float* gate, const float* up, int64_t size, float* out) {
+  ActivateMultiply<Silu, SiluOf>(gate, up, size, out);
 }
 
 HWY_INLINE Vec Gelu(Vec v) {
@@ -228,16 +236,12 @@ HWY_INLINE Vec Gelu(Vec v) {
   return hn::Mul(hn::Mul(v, hn::Set(d, 0.5f)), hn::Add(hn::Set(d, 1.0f), hn::Tanh(d, inner)));
 }
 
+HWY_INLINE float GeluOf(float v) {
+  return v * 0.5f * (1 + std::tanh(0.79788456f * (v + 0.044715f * v * v * v)));
+}
+
 void GeluMultiply(const float* gate, const float* up, int64_t size, float* out) {
-  const Tag d;
-  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
-  int64_t i = 0;
-  for (; i + lanes <= size; i += lanes)
-    hn::StoreU(hn::Mul(Gelu(hn::LoadU(d, gate + i)), hn::LoadU(d, up + i)), d, out + i);
-  for (; i < size; ++i) {
-    const float v = gate[i];
-    out[i] = v * 0.5f * (1 + std::tanh(0.79788456f * (v + 0.044715f * v * v * v))) * up[i];
-  }
+  ActivateMultiply<Gelu, GeluOf>(gate, up, size, out);
 }
 
 HWY_INLINE Vec SoftcapOf(Vec cap, Vec inverse, Vec v) {

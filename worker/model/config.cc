@@ -82,12 +82,6 @@ void CheckSizes(const ModelConfig& config, ConfigReader* reader) {
 
 }  // namespace
 
-std::vector<std::string> SupportedArchitectures() {
-  std::vector<std::string> names;
-  for (const Family& family : kFamilies) names.emplace_back(family.architecture);
-  return names;
-}
-
 absl::StatusOr<ModelConfig> ParseConfig(const std::string& config_json, const std::string& file) {
   const json object = json::parse(config_json, nullptr, /*allow_exceptions=*/false);
   if (!object.is_object()) return absl::InvalidArgumentError(file + ": not a JSON object");

@@ -88,9 +88,6 @@ inline constexpr int64_t kMaxWidth = 1 << 20;  // hidden, intermediate, heads * 
 inline constexpr int64_t kMaxLayers = 1024;
 inline constexpr int64_t kMaxPositions = int64_t{1} << 24;
 
-// The architectures that ParseConfig accepts (config.json "architectures").
-std::vector<std::string> SupportedArchitectures();
-
 // `config_json` is the text of config.json; `file` names it in messages. InvalidArgument: not JSON,
 // a missing or ill-typed field, a value out of range, "unsupported architecture", "unsupported rope
 // type", or a feature that this code does not compute.
