@@ -1,14 +1,13 @@
-#include <re2/re2.h>
 #include <algorithm>
 #include <array>
 #include <cmath>
-
 #include <set>
 #include <string_view>
 
 #include "absl/strings/str_format.h"
 #include "core/cell_format.h"
 #include "core/checker.h"
+#include "core/module_pattern.h"
 #include "core/names.h"
 #include "core/resolve.h"
 #include "core/sha256.h"
@@ -64,7 +63,8 @@ void CheckWhere(const Checker& check, const LoraSpec& lora) {
   }
   const auto pattern = [&check](const char* map, const std::string& key) {
     const std::string field = absl::StrFormat("%s.%s", map, key);
-    if (!RE2(key, RE2::Quiet).ok()) check.Refuse(field, "not a regular expression");
+    const std::string fault = FaultOfModulePattern(key);
+    if (!fault.empty()) check.Refuse(field, fault);
     return field;
   };
   for (const auto& [key, rank] : lora.rank_pattern)

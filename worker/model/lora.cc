@@ -2,7 +2,6 @@
 
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
-#include <re2/re2.h>
 
 #include <algorithm>
 #include <cmath>
@@ -11,6 +10,7 @@
 
 #include "absl/strings/str_format.h"
 #include "core/check.h"
+#include "core/module_pattern.h"
 #include "core/status.h"
 #include "worker/model/counter_rng.h"
 
@@ -53,10 +53,19 @@ class Pattern {
   Pattern(const char* field, Value otherwise, const std::map<std::string, Value>& values)
       : field_(field), otherwise_(otherwise), values_(values) {}
 
+  absl::Status KeysAreWell() const {
+    for (const auto& [key, value] : values_) {
+      const std::string fault = core::FaultOfModulePattern(key);
+      if (!fault.empty())
+        return absl::InvalidArgumentError(
+            absl::StrFormat("lora.%s: \"%s\": %s", field_, key, fault));
+    }
+    return absl::OkStatus();
+  }
   absl::StatusOr<Value> Of(const std::string& module_path) {
     const Value* found = nullptr;
     for (const auto& [key, value] : values_) {
-      if (!RE2::FullMatch(module_path, "(.*\\.)?(" + key + ")")) continue;
+      if (!core::FitsModule(key, module_path)) continue;
       if (found != nullptr) {
         return absl::InvalidArgumentError(
             absl::StrFormat("lora.%s: two keys fit %s", field_, module_path));
@@ -133,6 +142,8 @@ absl::StatusOr<LoraAdapter> LoraAdapter::Zeros(const ModelConfig& config,
   ASSIGN_OR_RETURN(const std::vector<bool> adapted, AdaptedLayers(spec, config.num_layers));
   Pattern<int32_t> ranks("rank_pattern", spec.rank, spec.rank_pattern);
   Pattern<double> alphas("alpha_pattern", spec.alpha, spec.alpha_pattern);
+  RETURN_IF_ERROR(ranks.KeysAreWell());
+  RETURN_IF_ERROR(alphas.KeysAreWell());
   LoraAdapter adapter;
   adapter.spec_ = spec;
   adapter.layers_.resize(adapted.size());

@@ -315,6 +315,10 @@ TEST(LoraTest, WhatFitsNothingOrTwiceIsAnError) {
   spec = Everything();
   spec.rank_pattern[".*_proj"] = 1;
   EXPECT_EQ(message(spec), "lora.rank_pattern: two keys fit model.layers.1.self_attn.q_proj");
+  spec = Everything();
+  spec.alpha_pattern = {{"mlp[", 1}};
+  EXPECT_EQ(message(spec),
+            "lora.alpha_pattern: \"mlp[\": no regular expression (RE2): missing ]: [");
 }
 
 TEST(PeftTest, RoundTripOfEverythingThatAnAdapterCanSay) {

@@ -257,7 +257,7 @@ std::vector<model::NamedTensor> Optimizer::State() const {
 void Optimizer::LoadState(const std::map<std::string, at::Tensor>* state) {
   at::NoGradGuard no_grad;
   if (state != nullptr) CheckState(impl_->buckets, *state);
-  if (state != nullptr) impl_->step.copy_(state->at("step").view({}));
+  if (state != nullptr) impl_->step.copy_(state->at("step").select(0, 0));
   impl_->collective->Broadcast(impl_->step);
   for (const Bucket& bucket : impl_->buckets) {
     for (const auto& [suffix, moment] :
