@@ -20,13 +20,13 @@ int64_t RoundUp(int64_t value, int64_t step) { return (value + step - 1) / step 
 // Tiles (panel by panel, then row block by row block) of several products of the same rows, shared
 // out among the threads.
 struct Product {
-  const PackedMatrix* weight;
-  Rows out;
+  const kernels::PackedMatrix* weight;
+  kernels::Rows out;
 };
 
-void MultiplyAll(ConstRows x, ConstRows16 x16, int64_t num_rows,
+void MultiplyAll(kernels::ConstRows x, kernels::ConstRows16 x16, int64_t num_rows,
                  std::span<const Product> products) {
-  const int64_t blocks = (num_rows + kRowBlock - 1) / kRowBlock;
+  const int64_t blocks = (num_rows + kernels::kRowBlock - 1) / kernels::kRowBlock;
   int64_t num_tiles = 0;
   for (const Product& product : products) num_tiles += product.weight->num_panels() * blocks;
   at::parallel_for(0, num_tiles, 1, [&](int64_t begin, int64_t end) {
@@ -38,14 +38,14 @@ void MultiplyAll(ConstRows x, ConstRows16 x16, int64_t num_rows,
         const int64_t block = (at - first) % blocks;
         // The blocks of one panel together, so that it is read once.
         const int64_t together = std::min(blocks - block, std::min(end, first + count) - at);
-        const int64_t row_begin = block * kRowBlock;
-        const int64_t row_end = std::min(num_rows, (block + together) * kRowBlock);
-        if (product.weight->storage() == Storage::kFloat32) {
-          Multiply(x, row_begin, row_end, *product.weight, panel, panel + 1, /*add=*/false,
-                   product.out);
+        const int64_t row_begin = block * kernels::kRowBlock;
+        const int64_t row_end = std::min(num_rows, (block + together) * kernels::kRowBlock);
+        if (product.weight->storage() == kernels::Storage::kFloat32) {
+          kernels::Multiply(x, row_begin, row_end, *product.weight, panel, panel + 1, /*add=*/false,
+                            product.out);
         } else {
-          Multiply(x16, row_begin, row_end, *product.weight, panel, panel + 1, /*add=*/false,
-                   product.out);
+          kernels::Multiply(x16, row_begin, row_end, *product.weight, panel, panel + 1,
+                            /*add=*/false, product.out);
         }
         at += together;
       }
@@ -56,9 +56,11 @@ void MultiplyAll(ConstRows x, ConstRows16 x16, int64_t num_rows,
 
 template <typename Function>
 void ForRows(int64_t num_rows, const Function& function) {
-  at::parallel_for(0, (num_rows + kRowBlock - 1) / kRowBlock, 1, [&](int64_t begin, int64_t end) {
-    function(begin * kRowBlock, std::min(num_rows, end * kRowBlock));
-  });
+  at::parallel_for(0, (num_rows + kernels::kRowBlock - 1) / kernels::kRowBlock, 1,
+                   [&](int64_t begin, int64_t end) {
+                     function(begin * kernels::kRowBlock,
+                              std::min(num_rows, end * kernels::kRowBlock));
+                   });
 }
 
 }  // namespace
@@ -66,12 +68,12 @@ void ForRows(int64_t num_rows, const Function& function) {
 Decoder::Decoder(const Weights& weights, int64_t num_slots, int64_t capacity)
     : weights_(weights),
       config_(weights.config),
-      capacity_(RoundUp(capacity, kKeyBlock)),
+      capacity_(RoundUp(capacity, kernels::kKeyBlock)),
       slot_keys_(capacity_ * config_.head_dim),
-      slot_values_(capacity_ * ValueStride(config_.head_dim)),
+      slot_values_(capacity_ * kernels::ValueStride(config_.head_dim)),
       wide_size_(
           std::max(config_.QueryDim() + 2 * config_.KeyValueDim(), 2 * config_.intermediate_size)),
-      x16_size_(weights.head.storage() == Storage::kFloat32
+      x16_size_(weights.head.storage() == kernels::Storage::kFloat32
                     ? 0
                     : RoundUp(std::max({config_.hidden_size, config_.QueryDim(),
                                         config_.intermediate_size}),
@@ -99,12 +101,12 @@ Decoder::Rotation Decoder::RotationOf(const model::Rope& rope) const {
 }
 
 int64_t Decoder::SlotBytes(const model::ModelConfig& config, int64_t capacity) {
-  const int64_t position = config.head_dim + ValueStride(config.head_dim);
-  return config.num_layers * config.num_kv_heads * RoundUp(capacity, kKeyBlock) * position *
-         static_cast<int64_t>(sizeof(float));
+  const int64_t position = config.head_dim + kernels::ValueStride(config.head_dim);
+  return config.num_layers * config.num_kv_heads * RoundUp(capacity, kernels::kKeyBlock) *
+         position * static_cast<int64_t>(sizeof(float));
 }
 
-CacheView Decoder::View(int64_t layer, int64_t slot, int64_t kv_head) const {
+kernels::CacheView Decoder::View(int64_t layer, int64_t slot, int64_t kv_head) const {
   const Cache& cache = caches_[static_cast<size_t>(layer)];
   const int64_t idx = slot * config_.num_kv_heads + kv_head;
   return {cache.keys.data() + idx * slot_keys_, cache.values.data() + idx * slot_values_};
@@ -112,8 +114,8 @@ CacheView Decoder::View(int64_t layer, int64_t slot, int64_t kv_head) const {
 
 void Decoder::CopyPrefix(int64_t from, int64_t to, int64_t length) {
   // Whole blocks of keys: what is beyond `length` is written before it is read.
-  const int64_t keys = RoundUp(length, kKeyBlock) * config_.head_dim;
-  const int64_t values = length * ValueStride(config_.head_dim);
+  const int64_t keys = RoundUp(length, kernels::kKeyBlock) * config_.head_dim;
+  const int64_t values = length * kernels::ValueStride(config_.head_dim);
   for (Cache& cache : caches_) {
     for (int64_t k = 0; k < config_.num_kv_heads; ++k) {
       const int64_t from_idx = from * config_.num_kv_heads + k;
@@ -139,24 +141,27 @@ void Decoder::Grow(int64_t num_rows) {
   low_.resize(rows * static_cast<size_t>(weights_.max_low));
 }
 
-void Decoder::ApplyBase(const Linear& linear, ConstRows x, int64_t num_rows, Rows out) {
+void Decoder::ApplyBase(const Linear& linear, kernels::ConstRows x, int64_t num_rows,
+                        kernels::Rows out) {
   const Product products[] = {{&linear.base, out}, {&linear.low, {low_.data(), weights_.max_low}}};
   MultiplyAll(x, {x16_.data(), x16_size_}, num_rows,
               {products, linear.ups.empty() ? size_t{1} : size_t{2}});
 }
 
 void Decoder::Round(const float* x, int64_t row, int64_t begin, int64_t size) {
-  if (x16_size_ > 0) RoundToBfloat16(x, size, x16_.data() + row * x16_size_ + begin);
+  if (x16_size_ > 0) kernels::RoundToBfloat16(x, size, x16_.data() + row * x16_size_ + begin);
 }
 
-void Decoder::AddRest(const Linear& linear, int64_t begin, int64_t end, Rows out) const {
+void Decoder::AddRest(const Linear& linear, int64_t begin, int64_t end, kernels::Rows out) const {
   for (const Linear::Up& up : linear.ups) {
-    Multiply({low_.data() + up.low_begin, weights_.max_low}, begin, end, up.b, 0, up.b.num_panels(),
-             /*add=*/true, {out.data + up.out_begin, out.stride});
+    kernels::Multiply({low_.data() + up.low_begin, weights_.max_low}, begin, end, up.b, 0,
+                      up.b.num_panels(),
+                      /*add=*/true, {out.data + up.out_begin, out.stride});
   }
   if (linear.bias.empty()) return;
   for (int64_t r = begin; r < end; ++r)
-    Add(linear.bias.data(), static_cast<int64_t>(linear.bias.size()), out.data + r * out.stride);
+    kernels::Add(linear.bias.data(), static_cast<int64_t>(linear.bias.size()),
+                 out.data + r * out.stride);
 }
 
 void Decoder::AddResidual(const Linear& linear, const std::vector<float>& norm, int64_t begin,
@@ -165,9 +170,9 @@ void Decoder::AddResidual(const Linear& linear, const std::vector<float>& norm, 
   AddRest(linear, begin, end, {out_RD_.data(), d});
   for (int64_t r = begin; r < end && !norm.empty(); ++r) {
     float* out = out_RD_.data() + r * d;
-    RmsNorm(out, norm.data(), d, config_.rms_norm_eps, out);
+    kernels::RmsNorm(out, norm.data(), d, config_.rms_norm_eps, out);
   }
-  Add(out_RD_.data() + begin * d, (end - begin) * d, hidden_RD_.data() + begin * d);
+  kernels::Add(out_RD_.data() + begin * d, (end - begin) * d, hidden_RD_.data() + begin * d);
 }
 
 void Decoder::RotateAndStore(int64_t layer, const Row& row, float* qkv_P) {
@@ -180,8 +185,8 @@ void Decoder::RotateAndStore(int64_t layer, const Row& row, float* qkv_P) {
   for (int64_t h = 0; h < config_.num_heads + config_.num_kv_heads; ++h) {
     float* head = qkv_P + h * e_size;
     const std::vector<float>& norm = h < config_.num_heads ? w.q_norm : w.k_norm;
-    if (!norm.empty()) RmsNorm(head, norm.data(), e_size, config_.rms_norm_eps, head);
-    Rotate(cos, sin, half, head);
+    if (!norm.empty()) kernels::RmsNorm(head, norm.data(), e_size, config_.rms_norm_eps, head);
+    kernels::Rotate(cos, sin, half, head);
   }
   Cache& cache = caches_[static_cast<size_t>(layer)];
   for (int64_t k = 0; k < config_.num_kv_heads; ++k) {
@@ -189,10 +194,12 @@ void Decoder::RotateAndStore(int64_t layer, const Row& row, float* qkv_P) {
     const float* value = key + config_.KeyValueDim();
     const int64_t idx = row.slot * config_.num_kv_heads + k;
     float* keys = cache.keys.data() + idx * slot_keys_ +
-                  row.position / kKeyBlock * kKeyBlock * e_size + row.position % kKeyBlock;
-    for (int64_t e = 0; e < e_size; ++e) keys[e * kKeyBlock] = key[e];
-    std::copy_n(value, e_size,
-                cache.values.data() + idx * slot_values_ + row.position * ValueStride(e_size));
+                  row.position / kernels::kKeyBlock * kernels::kKeyBlock * e_size +
+                  row.position % kernels::kKeyBlock;
+    for (int64_t e = 0; e < e_size; ++e) keys[e * kernels::kKeyBlock] = key[e];
+    std::copy_n(
+        value, e_size,
+        cache.values.data() + idx * slot_values_ + row.position * kernels::ValueStride(e_size));
   }
 }
 
@@ -202,19 +209,20 @@ void Decoder::AttendAll(int64_t layer, std::span<const Row> rows) {
   const int64_t e_size = config_.head_dim;
   const bool is_sliding = config_.IsSliding(layer);
   at::parallel_for(0, static_cast<int64_t>(rows.size()) * kv, 1, [&](int64_t begin, int64_t end) {
-    const auto scratch =
-        hwy::AllocateAligned<float>(static_cast<size_t>(AttendScratch(group, e_size, capacity_)));
+    const auto scratch = hwy::AllocateAligned<float>(
+        static_cast<size_t>(kernels::AttendScratch(group, e_size, capacity_)));
     for (int64_t at = begin; at < end; ++at) {
       const int64_t r = at / kv;
       const int64_t k = at % kv;
       const Row& row = rows[static_cast<size_t>(r)];
-      Sight sight;
+      kernels::Sight sight;
       sight.length = row.position + 1;
       if (is_sliding) sight.first = std::max<int64_t>(0, sight.length - config_.sliding_window);
       sight.scale = static_cast<float>(config_.ScoreScale());
       sight.softcap = static_cast<float>(config_.attention_softcap);
-      Attend(wide_.data() + r * wide_size_ + k * group * e_size, View(layer, row.slot, k), group,
-             e_size, sight, scratch.get(), x_.data() + r * config_.QueryDim() + k * group * e_size);
+      kernels::Attend(wide_.data() + r * wide_size_ + k * group * e_size, View(layer, row.slot, k),
+                      group, e_size, sight, scratch.get(),
+                      x_.data() + r * config_.QueryDim() + k * group * e_size);
       Round(x_.data() + r * config_.QueryDim() + k * group * e_size, r, k * group * e_size,
             group * e_size);
     }
@@ -226,11 +234,12 @@ void Decoder::ApplyLayer(int64_t layer, std::span<const Row> rows) {
   const auto num_rows = static_cast<int64_t>(rows.size());
   const int64_t d = config_.hidden_size;
   const int64_t f = config_.intermediate_size;
-  const Rows wide{wide_.data(), wide_size_};
-  const Rows out{out_RD_.data(), d};
+  const kernels::Rows wide{wide_.data(), wide_size_};
+  const kernels::Rows out{out_RD_.data(), d};
   const auto norm = [&](const std::vector<float>& factor, int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) {
-      RmsNorm(hidden_RD_.data() + r * d, factor.data(), d, config_.rms_norm_eps, x_.data() + r * d);
+      kernels::RmsNorm(hidden_RD_.data() + r * d, factor.data(), d, config_.rms_norm_eps,
+                       x_.data() + r * d);
       Round(x_.data() + r * d, r, 0, d);
     }
   };
@@ -259,9 +268,9 @@ void Decoder::ApplyLayer(int64_t layer, std::span<const Row> rows) {
     for (int64_t r = begin; r < end; ++r) {
       float* gate = wide_.data() + r * wide_size_;
       if (config_.activation == model::Activation::kSilu) {
-        SiluMultiply(gate, gate + f, f, gate);
+        kernels::SiluMultiply(gate, gate + f, f, gate);
       } else {
-        GeluMultiply(gate, gate + f, f, gate);
+        kernels::GeluMultiply(gate, gate + f, f, gate);
       }
       Round(gate, r, 0, f);
     }
@@ -290,8 +299,8 @@ std::span<const float> Decoder::Run(std::span<const Row> rows, std::span<const i
     AddResidual(last.down, last.mlp_out_norm, begin, end);
   });
   for (int64_t n = 0; n < num_wanted; ++n) {
-    RmsNorm(hidden_RD_.data() + wanted[static_cast<size_t>(n)] * d, weights_.final_norm.data(), d,
-            config_.rms_norm_eps, x_.data() + n * d);
+    kernels::RmsNorm(hidden_RD_.data() + wanted[static_cast<size_t>(n)] * d,
+                     weights_.final_norm.data(), d, config_.rms_norm_eps, x_.data() + n * d);
     Round(x_.data() + n * d, n, 0, d);
   }
   const int64_t vocab = config_.vocab_size;
@@ -300,8 +309,8 @@ std::span<const float> Decoder::Run(std::span<const Row> rows, std::span<const i
   MultiplyAll({x_.data(), d}, {x16_.data(), x16_size_}, num_wanted, {&head, 1});
   if (config_.logit_softcap != 0) {
     ForRows(num_wanted, [&](int64_t begin, int64_t end) {
-      Softcap(static_cast<float>(config_.logit_softcap), (end - begin) * vocab,
-              logits_.data() + begin * vocab);
+      kernels::Softcap(static_cast<float>(config_.logit_softcap), (end - begin) * vocab,
+                       logits_.data() + begin * vocab);
     });
   }
   return logits_;

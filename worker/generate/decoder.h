@@ -41,20 +41,20 @@ class Decoder {
   std::span<const float> Run(std::span<const Row> rows, std::span<const int64_t> wanted);
 
  private:
-  struct Cache {  // of one layer, [slots, K] of CacheView
+  struct Cache {  // of one layer, [slots, K] of kernels::CacheView
     std::vector<float> keys;
     std::vector<float> values;
   };
-  CacheView View(int64_t layer, int64_t slot, int64_t kv_head) const;
+  kernels::CacheView View(int64_t layer, int64_t slot, int64_t kv_head) const;
 
   void ApplyLayer(int64_t layer, std::span<const Row> rows);
   // out = the base's product of x (of x16_ if the base is bfloat16), low_ = that of the adapters'
   // A.
-  void ApplyBase(const Linear& linear, ConstRows x, int64_t num_rows, Rows out);
+  void ApplyBase(const Linear& linear, kernels::ConstRows x, int64_t num_rows, kernels::Rows out);
   // x16_ = part of row r of x, where it is needed.
   void Round(const float* x, int64_t row, int64_t begin, int64_t size);
   // out += B low_ + bias, rows [begin, end).
-  void AddRest(const Linear& linear, int64_t begin, int64_t end, Rows out) const;
+  void AddRest(const Linear& linear, int64_t begin, int64_t end, kernels::Rows out) const;
   // hidden_RD_ += what `linear` gives, of which out_RD_ has the base's part, normed if there is a
   // norm; rows [begin, end).
   void AddResidual(const Linear& linear, const std::vector<float>& norm, int64_t begin,
@@ -65,7 +65,7 @@ class Decoder {
 
   const Weights& weights_;
   const model::ModelConfig& config_;
-  const int64_t capacity_;   // rounded up to kKeyBlock
+  const int64_t capacity_;   // rounded up to kernels::kKeyBlock
   const int64_t slot_keys_;  // floats of one slot and kv head
   const int64_t slot_values_;
   std::vector<Cache> caches_;

@@ -5,7 +5,7 @@
 #include <numeric>
 #include <vector>
 
-#include "worker/generate/kernels.h"
+#include "worker/kernels/kernels.h"
 #include "worker/model/counter_rng.h"
 
 namespace jenner::generate {
@@ -13,7 +13,7 @@ namespace jenner::generate {
 int32_t ChooseToken(std::span<const float> logits_V, double temperature, double top_p, uint64_t key,
                     uint64_t counter) {
   const size_t vocab = logits_V.size();
-  const int64_t best = Argmax(logits_V.data(), static_cast<int64_t>(vocab));
+  const int64_t best = kernels::Argmax(logits_V.data(), static_cast<int64_t>(vocab));
   if (best < 0) return kNoToken;
   if (temperature == 0) return static_cast<int32_t>(best);
   const double top = logits_V[static_cast<size_t>(best)];

@@ -14,11 +14,11 @@ namespace {
 
 using model::Target;
 
-PackedMatrix Pack(const at::Tensor& weight_OI, double scale, Storage storage) {
+kernels::PackedMatrix Pack(const at::Tensor& weight_OI, double scale, kernels::Storage storage) {
   const at::Tensor plain = weight_OI.detach();
   JENNER_CHECK(plain.dim() == 2 && plain.stride(1) == 1 && plain.scalar_type() == at::kFloat);
-  return PackedMatrix(plain.const_data_ptr<float>(), plain.size(0), plain.size(1), plain.stride(0),
-                      scale, storage);
+  return kernels::PackedMatrix(plain.const_data_ptr<float>(), plain.size(0), plain.size(1),
+                               plain.stride(0), scale, storage);
 }
 
 std::vector<float> Copy(const at::Tensor& vector) {
@@ -28,7 +28,7 @@ std::vector<float> Copy(const at::Tensor& vector) {
 }
 
 Linear PackLinear(const model::Transformer& transformer, int64_t layer, const at::Tensor& fused_OI,
-                  std::initializer_list<Target> targets, Storage storage) {
+                  std::initializer_list<Target> targets, kernels::Storage storage) {
   const at::NoGradGuard no_grad;
   Linear linear;
   const model::LoraAdapter* adapter = transformer.active_adapter();
@@ -49,7 +49,8 @@ Linear PackLinear(const model::Transformer& transformer, int64_t layer, const at
                           : at::ones({width}));
     if (pair.a_RI.defined()) {
       const at::Tensor b_OR = pair.b_OR * factors.back().unsqueeze(1);
-      linear.ups.push_back({Pack(b_OR, pair.scale, Storage::kFloat32), low_begin, out_begin});
+      linear.ups.push_back(
+          {Pack(b_OR, pair.scale, kernels::Storage::kFloat32), low_begin, out_begin});
       as.push_back(pair.a_RI.detach());
       low_begin += pair.a_RI.size(0);
     }
@@ -58,7 +59,7 @@ Linear PackLinear(const model::Transformer& transformer, int64_t layer, const at
   const bool has_magnitudes = adapter->spec().use_dora;
   linear.base =
       Pack(has_magnitudes ? fused_OI * at::cat(factors).unsqueeze(1) : fused_OI, 1, storage);
-  if (!as.empty()) linear.low = Pack(at::cat(as, 0), 1, Storage::kFloat32);
+  if (!as.empty()) linear.low = Pack(at::cat(as, 0), 1, kernels::Storage::kFloat32);
   return linear;
 }
 
@@ -68,8 +69,9 @@ Weights::Weights(const model::Transformer& transformer)
     : config(transformer.config()),
       embedding_VD(transformer.embedding_VD().detach().contiguous()),
       final_norm(Copy(transformer.NormFactor(transformer.final_norm_D()))) {
-  const Storage storage =
-      transformer.dtype() == core::Dtype::kBfloat16 ? Storage::kBfloat16 : Storage::kFloat32;
+  const kernels::Storage storage = transformer.dtype() == core::Dtype::kBfloat16
+                                       ? kernels::Storage::kBfloat16
+                                       : kernels::Storage::kFloat32;
   head = Pack(transformer.head().weight_VD, 1, storage);
   layers.resize(static_cast<size_t>(config.num_layers));
   at::parallel_for(0, config.num_layers, 1, [&](int64_t begin, int64_t end) {

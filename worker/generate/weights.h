@@ -10,20 +10,20 @@
 #include <initializer_list>
 #include <vector>
 
-#include "worker/generate/kernels.h"
+#include "worker/kernels/kernels.h"
 #include "worker/model/transformer.h"
 
 namespace jenner::generate {
 
 // The products of one input: several targets' weights one under the other, and their adapters.
 struct Linear {
-  PackedMatrix base;  // [O, I], O the sum of the targets' outputs
+  kernels::PackedMatrix base;  // [O, I], O the sum of the targets' outputs
   // The adapters' A one under the other, [sum of ranks, I]; no outputs: no adapter.
-  PackedMatrix low;
+  kernels::PackedMatrix low;
   // One adapted target: its B takes the columns of `low` from low_begin on and adds to the columns
   // of the output from out_begin on.
   struct Up {
-    PackedMatrix b;
+    kernels::PackedMatrix b;
     int64_t low_begin = 0;
     int64_t out_begin = 0;
   };
@@ -54,7 +54,7 @@ struct Weights {
   std::vector<PackedLayer> layers;
   at::Tensor embedding_VD;  // float32, contiguous
   std::vector<float> final_norm;
-  PackedMatrix head;
+  kernels::PackedMatrix head;
   int64_t max_low = 0;  // the most columns that a Linear's `low` has
 };
 

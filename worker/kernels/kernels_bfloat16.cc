@@ -1,4 +1,4 @@
-#include "worker/generate/kernels_bfloat16.h"
+#include "worker/kernels/kernels_bfloat16.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -8,7 +8,7 @@
 
 #include "core/check.h"
 
-namespace jenner::generate {
+namespace jenner::kernels {
 
 #if defined(__x86_64__)
 namespace {
@@ -99,4 +99,4 @@ void MultiplyAvx512Bfloat16(ConstRows16, int64_t, int64_t, const PackedMatrix&, 
 }
 #endif
 
-}  // namespace jenner::generate
+}  // namespace jenner::kernels

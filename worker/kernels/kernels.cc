@@ -1,6 +1,6 @@
 // foreach_target.h includes this file once for each instruction set.
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "worker/generate/kernels.cc"
+#define HWY_TARGET_INCLUDE "worker/kernels/kernels.cc"
 // What is left: AVX-512, AVX2, SSE4 and plain code.
 #ifndef HWY_DISABLED_TARGETS
 #define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_AVX3_DL)
@@ -19,11 +19,11 @@
 #include <new>
 
 #include "core/check.h"
-#include "worker/generate/kernels.h"
-#include "worker/generate/kernels_bfloat16.h"
+#include "worker/kernels/kernels.h"
+#include "worker/kernels/kernels_bfloat16.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace jenner::generate {
+namespace jenner::kernels {
 namespace HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
@@ -61,75 +61,85 @@ struct Ahead {
   int64_t num_lines = 0;
 };
 
-// kRows rows of one panel. An element is a float or a pair of bfloat16, of factors and of weights;
-// `size` of them in a row.
-template <int kRows, typename Element>
+// kRows rows of the first kVectors vectors of one panel. An element is a float or a pair of
+// bfloat16, of factors and of weights; `size` of them in a row.
+template <int kRows, int kVectors, typename Element>
 HWY_INLINE void Tile(const Element* x, int64_t x_stride, const float* panel, int64_t size,
                      Ahead ahead, bool add, int64_t columns, Rows out) {
   const Tag d;
   const size_t lanes = hn::Lanes(d);
-  Vec sums[kRows][kPanelVectors];
+  Vec sums[kRows][kVectors];
 #pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 3
-    for (int v = 0; v < kPanelVectors; ++v) sums[r][v] = hn::Zero(d);
+    for (int v = 0; v < kVectors; ++v) sums[r][v] = hn::Zero(d);
   }
   for (int64_t i = 0; i < size; ++i) {
-    const Vec w0 = hn::Load(d, panel);
-    const Vec w1 = hn::Load(d, panel + lanes);
-    const Vec w2 = hn::Load(d, panel + 2 * lanes);
+    Vec w[kVectors];
+#pragma GCC unroll 3
+    for (int v = 0; v < kVectors; ++v) w[v] = hn::Load(d, panel + static_cast<size_t>(v) * lanes);
     panel += kPanelVectors * lanes;
     if (i < ahead.num_lines) __builtin_prefetch(ahead.at + i * kLineBytes, 0, 2);
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
       const Vec factor = Broadcast(x[r * x_stride + i]);
-      sums[r][0] = Term(factor, w0, sums[r][0], Element());
-      sums[r][1] = Term(factor, w1, sums[r][1], Element());
-      sums[r][2] = Term(factor, w2, sums[r][2], Element());
+#pragma GCC unroll 3
+      for (int v = 0; v < kVectors; ++v) sums[r][v] = Term(factor, w[v], sums[r][v], Element());
     }
   }
-  const bool is_whole = columns == static_cast<int64_t>(kPanelVectors * lanes);
+  const bool is_whole = columns == static_cast<int64_t>(kVectors * lanes);
 #pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
     float* row = out.data + r * out.stride;
     if (is_whole) {
 #pragma GCC unroll 3
-      for (int v = 0; v < kPanelVectors; ++v) {
+      for (int v = 0; v < kVectors; ++v) {
         float* at = row + static_cast<size_t>(v) * lanes;
         hn::StoreU(add ? hn::Add(hn::LoadU(d, at), sums[r][v]) : sums[r][v], d, at);
       }
       continue;
     }
-    HWY_ALIGN float whole[kPanelVectors * hn::MaxLanes(Tag())];
+    HWY_ALIGN float whole[kVectors * hn::MaxLanes(Tag())];
 #pragma GCC unroll 3
-    for (int v = 0; v < kPanelVectors; ++v)
+    for (int v = 0; v < kVectors; ++v)
       hn::Store(sums[r][v], d, whole + static_cast<size_t>(v) * lanes);
     for (int64_t c = 0; c < columns; ++c) row[c] = add ? row[c] + whole[c] : whole[c];
   }
 }
 
+template <int kVectors, typename Element>
+void TileOfRows(int64_t rows, const Element* x, int64_t x_stride, const float* panel, int64_t size,
+                Ahead ahead, bool add, int64_t columns, Rows out) {
+  switch (rows) {
+    case 1:
+      return Tile<1, kVectors>(x, x_stride, panel, size, ahead, add, columns, out);
+    case 2:
+      return Tile<2, kVectors>(x, x_stride, panel, size, ahead, add, columns, out);
+    case 3:
+      return Tile<3, kVectors>(x, x_stride, panel, size, ahead, add, columns, out);
+    case 4:
+      return Tile<4, kVectors>(x, x_stride, panel, size, ahead, add, columns, out);
+#if HWY_TARGET <= HWY_AVX3
+    case 5:
+      return Tile<5, kVectors>(x, x_stride, panel, size, ahead, add, columns, out);
+    case 6:
+      return Tile<6, kVectors>(x, x_stride, panel, size, ahead, add, columns, out);
+    case 7:
+      return Tile<7, kVectors>(x, x_stride, panel, size, ahead, add, columns, out);
+    default:
+      return Tile<8, kVectors>(x, x_stride, panel, size, ahead, add, columns, out);
+#endif
+  }
+}
+
+// A narrow panel, as the matrices of an adapter make, costs no more than it has columns.
 template <typename Element>
 void TileOf(int64_t rows, const Element* x, int64_t x_stride, const float* panel, int64_t size,
             Ahead ahead, bool add, int64_t columns, Rows out) {
-  switch (rows) {
-    case 1:
-      return Tile<1>(x, x_stride, panel, size, ahead, add, columns, out);
-    case 2:
-      return Tile<2>(x, x_stride, panel, size, ahead, add, columns, out);
-    case 3:
-      return Tile<3>(x, x_stride, panel, size, ahead, add, columns, out);
-    case 4:
-      return Tile<4>(x, x_stride, panel, size, ahead, add, columns, out);
-#if HWY_TARGET <= HWY_AVX3
-    case 5:
-      return Tile<5>(x, x_stride, panel, size, ahead, add, columns, out);
-    case 6:
-      return Tile<6>(x, x_stride, panel, size, ahead, add, columns, out);
-    case 7:
-      return Tile<7>(x, x_stride, panel, size, ahead, add, columns, out);
-    default:
-      return Tile<8>(x, x_stride, panel, size, ahead, add, columns, out);
-#endif
+  if (columns <= static_cast<int64_t>(hn::Lanes(Tag()))) {
+    TileOfRows<1>(rows, x, x_stride, panel, size, ahead, add, columns, out);
+  } else {
+    TileOfRows<kPanelVectors>(rows, x, x_stride, panel, size, ahead, add, columns, out);
   }
 }
 
@@ -373,7 +383,7 @@ void AttendHeads(const float* q_GE, CacheView cache, int64_t head_dim, int64_t v
 
 void Attend(const float* q_GE, CacheView cache, int64_t group, int64_t head_dim, Sight sight,
             float* scratch, float* out_GE) {
-  const int64_t value_stride = generate::ValueStride(head_dim);
+  const int64_t value_stride = kernels::ValueStride(head_dim);
   for (int64_t g = 0; g < group;) {
     const float* q = q_GE + g * head_dim;
     float* out = out_GE + g * head_dim;
@@ -411,11 +421,11 @@ int64_t Argmax(const float* x, int64_t size) {
 }
 
 }  // namespace HWY_NAMESPACE
-}  // namespace jenner::generate
+}  // namespace jenner::kernels
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace jenner::generate {
+namespace jenner::kernels {
 
 HWY_EXPORT(PanelWidth);
 HWY_EXPORT(MultiplyFloat32);
@@ -430,17 +440,21 @@ HWY_EXPORT(Rotate);
 HWY_EXPORT(Attend);
 HWY_EXPORT(Argmax);
 
-PackedMatrix::PackedMatrix(const float* weight_OI, int64_t outputs, int64_t inputs, int64_t stride,
-                           double scale, Storage storage)
+PackedMatrix::PackedMatrix(int64_t outputs, int64_t inputs, Storage storage)
     : outputs_(outputs), inputs_(inputs), storage_(storage) {
   const int64_t width = PanelWidth();
-  const bool is_float = storage == Storage::kFloat32;
   num_panels_ = (outputs + width - 1) / width;
-  panel_bytes_ = (is_float ? inputs : (inputs + 1) / 2) * width * 4;
+  panel_bytes_ = (storage == Storage::kFloat32 ? inputs : (inputs + 1) / 2) * width * 4;
   const auto size = static_cast<size_t>(num_panels_ * panel_bytes_);
   data_ = hwy::AllocateAligned<uint8_t>(size);
   if (data_ == nullptr) throw std::bad_alloc();
   std::memset(data_.get(), 0, size);
+}
+
+PackedMatrix::PackedMatrix(const float* weight_OI, int64_t outputs, int64_t inputs, int64_t stride,
+                           double scale, Storage storage)
+    : PackedMatrix(outputs, inputs, storage) {
+  const int64_t width = PanelWidth();
   std::vector<float> row(static_cast<size_t>(inputs));
   std::vector<uint16_t> row16(static_cast<size_t>(inputs) + 1);
   for (int64_t o = 0; o < outputs; ++o) {
@@ -448,15 +462,42 @@ PackedMatrix::PackedMatrix(const float* weight_OI, int64_t outputs, int64_t inpu
       row[static_cast<size_t>(i)] = static_cast<float>(weight_OI[o * stride + i] * scale);
     uint8_t* panel = data_.get() + o / width * panel_bytes_;
     const int64_t column = o % width;
-    if (is_float) {
+    if (storage == Storage::kFloat32) {
       for (int64_t i = 0; i < inputs; ++i)
         std::memcpy(panel + (i * width + column) * 4, &row[static_cast<size_t>(i)], 4);
     } else {
-      generate::RoundToBfloat16(row.data(), inputs, row16.data());
+      kernels::RoundToBfloat16(row.data(), inputs, row16.data());
       for (int64_t i = 0; i < inputs; i += 2)
         std::memcpy(panel + (i / 2 * width + column) * 4, &row16[static_cast<size_t>(i)], 4);
     }
   }
+}
+
+PackedMatrix PackedMatrix::OfTransposed(const float* weight_IO, int64_t outputs, int64_t inputs,
+                                        int64_t stride, double scale, Storage storage) {
+  PackedMatrix made(outputs, inputs, storage);
+  const int64_t width = PanelWidth();
+  std::vector<float> row(static_cast<size_t>(outputs));
+  std::vector<uint16_t> row16(static_cast<size_t>(outputs) + 1);
+  for (int64_t i = 0; i < inputs; ++i) {
+    for (int64_t o = 0; o < outputs; ++o)
+      row[static_cast<size_t>(o)] = static_cast<float>(weight_IO[i * stride + o] * scale);
+    if (storage == Storage::kBfloat16) kernels::RoundToBfloat16(row.data(), outputs, row16.data());
+    for (int64_t p = 0; p < made.num_panels_; ++p) {
+      uint8_t* panel = made.data_.get() + p * made.panel_bytes_;
+      const int64_t begin = p * width;
+      const int64_t columns = std::min(width, outputs - begin);
+      if (storage == Storage::kFloat32) {
+        std::memcpy(panel + i * width * 4, &row[static_cast<size_t>(begin)],
+                    static_cast<size_t>(columns) * 4);
+        continue;
+      }
+      auto* pairs = reinterpret_cast<uint16_t*>(panel + i / 2 * width * 4);
+      for (int64_t c = 0; c < columns; ++c)
+        pairs[2 * c + i % 2] = row16[static_cast<size_t>(begin + c)];
+    }
+  }
+  return made;
 }
 
 int64_t PackedMatrix::PanelWidth() { return HWY_DYNAMIC_DISPATCH(PanelWidth)(); }
@@ -519,5 +560,5 @@ void Attend(const float* q_GE, CacheView cache, int64_t group, int64_t head_dim,
 
 int64_t Argmax(const float* x, int64_t size) { return HWY_DYNAMIC_DISPATCH(Argmax)(x, size); }
 
-}  // namespace jenner::generate
+}  // namespace jenner::kernels
 #endif  // HWY_ONCE

@@ -1,19 +1,20 @@
-// Kernels of generation: float32 arithmetic on plain arrays, compiled for several instruction sets
-// (Highway) of which the best is chosen at run time. No torch, threads or allocation on the way.
+// Kernels of generation and training: float32 arithmetic on plain arrays, compiled for several
+// instruction sets (Highway) of which the best is chosen at run time. No torch, threads or
+// allocation on the way.
 //
 // Contract: a number that comes out depends on the row that it belongs to, never on how many rows
 // are computed together or by whom: each sum runs over its terms in one fixed order. It may differ
 // between instruction sets in the last bits.
 // Legend: R rows, O outputs, I inputs, E head dimension, G query heads of a kv head, L positions.
-#ifndef JENNER_WORKER_GENERATE_KERNELS_H_
-#define JENNER_WORKER_GENERATE_KERNELS_H_
+#ifndef JENNER_WORKER_KERNELS_KERNELS_H_
+#define JENNER_WORKER_KERNELS_KERNELS_H_
 
 #include <hwy/aligned_allocator.h>
 
 #include <cstdint>
 #include <vector>
 
-namespace jenner::generate {
+namespace jenner::kernels {
 
 // Rows that a Multiply works on at once; a caller that divides rows does so at multiples of it.
 inline constexpr int64_t kRowBlock = 8;
@@ -32,6 +33,9 @@ class PackedMatrix {
   // Copies `weight_OI` (row-major, `stride` between rows), times `scale`.
   PackedMatrix(const float* weight_OI, int64_t outputs, int64_t inputs, int64_t stride,
                double scale, Storage storage);
+  // Likewise of its transpose.
+  static PackedMatrix OfTransposed(const float* weight_IO, int64_t outputs, int64_t inputs,
+                                   int64_t stride, double scale, Storage storage);
   int64_t outputs() const { return outputs_; }
   int64_t inputs() const { return inputs_; }
   int64_t num_panels() const { return num_panels_; }
@@ -45,6 +49,8 @@ class PackedMatrix {
   Storage storage() const { return storage_; }
 
  private:
+  PackedMatrix(int64_t outputs, int64_t inputs, Storage storage);  // zeros
+
   int64_t outputs_ = 0;
   int64_t inputs_ = 0;
   int64_t num_panels_ = 0;
@@ -128,6 +134,6 @@ void Attend(const float* q_GE, CacheView cache, int64_t group, int64_t head_dim,
 // or -1. REQUIRES: size > 0.
 int64_t Argmax(const float* x, int64_t size);
 
-}  // namespace jenner::generate
+}  // namespace jenner::kernels
 
-#endif  // JENNER_WORKER_GENERATE_KERNELS_H_
+#endif  // JENNER_WORKER_KERNELS_KERNELS_H_

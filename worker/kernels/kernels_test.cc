@@ -1,56 +1,24 @@
 // Kernels against sums in double, for every instruction set that this machine has; and the contract
 // that a row's numbers do not depend on the rows beside it.
-#include "worker/generate/kernels.h"
+#include "worker/kernels/kernels.h"
 
 #include <gtest/gtest.h>
-#include <hwy/highway.h>
-#include <hwy/targets.h>
 
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <numbers>
-#include <random>
 #include <tuple>
 #include <vector>
 
-namespace jenner::generate {
+#include "worker/kernels/targets_test.h"
+
+namespace jenner::kernels {
 namespace {
 
-std::vector<float> Random(int64_t size, uint64_t seed) {
-  std::mt19937_64 random(seed);
-  std::normal_distribution<float> normal;
-  std::vector<float> values(static_cast<size_t>(size));
-  for (float& value : values) value = normal(random);
-  return values;
-}
-
-// Those that kernels.cc is compiled for and that this machine has.
-std::vector<int64_t> Targets() {
-  std::vector<int64_t> targets;
-  hwy::SetSupportedTargetsForTest(0);
-  for (const int64_t target :
-       {int64_t{HWY_EMU128}, int64_t{HWY_SSE4}, int64_t{HWY_AVX2}, int64_t{HWY_AVX3}})
-    if ((hwy::SupportedTargets() & target) != 0) targets.push_back(target);
-
-  return targets;
-}
-
-class KernelsTest : public testing::TestWithParam<int64_t> {
- protected:
-  void SetUp() override {
-    hwy::SetSupportedTargetsForTest(GetParam());
-    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-  }
-  void TearDown() override {
-    hwy::SetSupportedTargetsForTest(0);
-    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-  }
-};
-INSTANTIATE_TEST_SUITE_P(Targets, KernelsTest, testing::ValuesIn(Targets()), [](const auto& given) {
-  return std::string(hwy::TargetName(given.param));
-});
+INSTANTIATE_TEST_SUITE_P(Targets, KernelsTest, testing::ValuesIn(Targets()), TargetName);
 
 // A product by either kind of weight.
 void Product(const std::vector<float>& x, int64_t x_stride, int64_t begin, int64_t end,
@@ -75,8 +43,26 @@ float Rounded(float value) {
   return static_cast<float>(std::ldexp(std::nearbyint(mantissa * 256) / 256, exponent));
 }
 
+// [O, I + 2] to [I, O].
+std::vector<float> Transposed(const std::vector<float>& weight, int64_t outputs, int64_t inputs) {
+  std::vector<float> out;
+  for (int64_t i = 0; i < inputs; ++i) {
+    for (int64_t o = 0; o < outputs; ++o)
+      out.push_back(weight[static_cast<size_t>(o * (inputs + 2) + i)]);
+  }
+  return out;
+}
+
+void ExpectSame(const PackedMatrix& a, const PackedMatrix& b) {
+  ASSERT_EQ(a.panel_bytes(), b.panel_bytes());
+  ASSERT_EQ(a.num_panels(), b.num_panels());
+  EXPECT_EQ(
+      std::memcmp(a.Panel(0), b.Panel(0), static_cast<size_t>(a.panel_bytes() * a.num_panels())),
+      0);
+}
+
 TEST_P(KernelsTest, ProductsAreThoseOfDouble) {
-  for (const int64_t outputs : {1, 47, 48, 49, 130}) {
+  for (const int64_t outputs : {1, 16, 47, 48, 49, 130}) {
     for (const int64_t inputs : {1, 3, 64, 200}) {
       for (const Storage storage : {Storage::kFloat32, Storage::kBfloat16}) {
         constexpr int64_t kRows = 21;
@@ -85,6 +71,8 @@ TEST_P(KernelsTest, ProductsAreThoseOfDouble) {
         const std::vector<float> weight = Random(outputs * (inputs + 2), 1);
         const std::vector<float> x = Random(kRows * x_stride, 2);
         const PackedMatrix packed(weight.data(), outputs, inputs, inputs + 2, 0.5, storage);
+        ExpectSame(packed, PackedMatrix::OfTransposed(Transposed(weight, outputs, inputs).data(),
+                                                      outputs, inputs, outputs, 0.5, storage));
         ASSERT_EQ(packed.num_panels(),
                   (outputs + PackedMatrix::PanelWidth() - 1) / PackedMatrix::PanelWidth());
         for (const bool add : {false, true}) {
@@ -289,4 +277,4 @@ TEST_P(KernelsTest, ArgmaxTakesTheLowestOfATie) {
 }
 
 }  // namespace
-}  // namespace jenner::generate
+}  // namespace jenner::kernels
