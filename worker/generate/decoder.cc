@@ -7,61 +7,12 @@
 #include <cmath>
 
 #include "core/check.h"
-
-#ifndef _OPENMP
-#error "at::parallel_for has one thread only without OpenMP"
-#endif
+#include "worker/model/products.h"
 
 namespace jenner::generate {
 namespace {
 
 int64_t RoundUp(int64_t value, int64_t step) { return (value + step - 1) / step * step; }
-
-// Tiles (panel by panel, then row block by row block) of several products of the same rows, shared
-// out among the threads.
-struct Product {
-  const kernels::PackedMatrix* weight;
-  kernels::Rows out;
-};
-
-void MultiplyAll(kernels::ConstRows x, kernels::ConstRows16 x16, int64_t num_rows,
-                 std::span<const Product> products) {
-  const int64_t blocks = (num_rows + kernels::kRowBlock - 1) / kernels::kRowBlock;
-  int64_t num_tiles = 0;
-  for (const Product& product : products) num_tiles += product.weight->num_panels() * blocks;
-  at::parallel_for(0, num_tiles, 1, [&](int64_t begin, int64_t end) {
-    int64_t first = 0;  // of the product, among all tiles
-    for (const Product& product : products) {
-      const int64_t count = product.weight->num_panels() * blocks;
-      for (int64_t at = std::max(begin, first); at < std::min(end, first + count);) {
-        const int64_t panel = (at - first) / blocks;
-        const int64_t block = (at - first) % blocks;
-        // The blocks of one panel together, so that it is read once.
-        const int64_t together = std::min(blocks - block, std::min(end, first + count) - at);
-        const int64_t row_begin = block * kernels::kRowBlock;
-        const int64_t row_end = std::min(num_rows, (block + together) * kernels::kRowBlock);
-        if (product.weight->storage() == kernels::Storage::kFloat32) {
-          kernels::Multiply(x, row_begin, row_end, *product.weight, panel, panel + 1, /*add=*/false,
-                            product.out);
-        } else {
-          kernels::Multiply(x16, row_begin, row_end, *product.weight, panel, panel + 1,
-                            /*add=*/false, product.out);
-        }
-        at += together;
-      }
-      first += count;
-    }
-  });
-}
-
-template <typename Function>
-void ForRows(int64_t num_rows, const Function& function) {
-  at::parallel_for(0, (num_rows + kernels::kRowBlock - 1) / kernels::kRowBlock, 1,
-                   [&](int64_t begin, int64_t end) {
-                     function(begin * kernels::kRowBlock,
-                              std::min(num_rows, end * kernels::kRowBlock));
-                   });
-}
 
 }  // namespace
 
@@ -73,7 +24,7 @@ Decoder::Decoder(const Weights& weights, int64_t num_slots, int64_t capacity)
       slot_values_(capacity_ * kernels::ValueStride(config_.head_dim)),
       wide_size_(
           std::max(config_.QueryDim() + 2 * config_.KeyValueDim(), 2 * config_.intermediate_size)),
-      x16_size_(weights.head.storage() == kernels::Storage::kFloat32
+      x16_size_(weights.head->storage() == kernels::Storage::kFloat32
                     ? 0
                     : RoundUp(std::max({config_.hidden_size, config_.QueryDim(),
                                         config_.intermediate_size}),
@@ -143,9 +94,10 @@ void Decoder::Grow(int64_t num_rows) {
 
 void Decoder::ApplyBase(const Linear& linear, kernels::ConstRows x, int64_t num_rows,
                         kernels::Rows out) {
-  const Product products[] = {{&linear.base, out}, {&linear.low, {low_.data(), weights_.max_low}}};
-  MultiplyAll(x, {x16_.data(), x16_size_}, num_rows,
-              {products, linear.ups.empty() ? size_t{1} : size_t{2}});
+  const model::Product products[] = {{linear.base.get(), out},
+                                     {&linear.low, {low_.data(), weights_.max_low}}};
+  model::MultiplyAll(x, {x16_.data(), x16_size_}, num_rows,
+                     {products, linear.ups.empty() ? size_t{1} : size_t{2}});
 }
 
 void Decoder::Round(const float* x, int64_t row, int64_t begin, int64_t size) {
@@ -243,7 +195,7 @@ void Decoder::ApplyLayer(int64_t layer, std::span<const Row> rows) {
       Round(x_.data() + r * d, r, 0, d);
     }
   };
-  ForRows(num_rows, [&](int64_t begin, int64_t end) {
+  model::ForRows(num_rows, [&](int64_t begin, int64_t end) {
     if (layer > 0) {
       const PackedLayer& before = weights_.layers[static_cast<size_t>(layer - 1)];
       AddResidual(before.down, before.mlp_out_norm, begin, end);
@@ -251,19 +203,19 @@ void Decoder::ApplyLayer(int64_t layer, std::span<const Row> rows) {
     norm(w.attention_norm, begin, end);
   });
   ApplyBase(w.qkv, {x_.data(), d}, num_rows, wide);
-  ForRows(num_rows, [&](int64_t begin, int64_t end) {
+  model::ForRows(num_rows, [&](int64_t begin, int64_t end) {
     AddRest(w.qkv, begin, end, wide);
     for (int64_t r = begin; r < end; ++r)
       RotateAndStore(layer, rows[static_cast<size_t>(r)], wide_.data() + r * wide_size_);
   });
   AttendAll(layer, rows);
   ApplyBase(w.o, {x_.data(), config_.QueryDim()}, num_rows, out);
-  ForRows(num_rows, [&](int64_t begin, int64_t end) {
+  model::ForRows(num_rows, [&](int64_t begin, int64_t end) {
     AddResidual(w.o, w.attention_out_norm, begin, end);
     norm(w.mlp_norm, begin, end);
   });
   ApplyBase(w.gate_up, {x_.data(), d}, num_rows, wide);
-  ForRows(num_rows, [&](int64_t begin, int64_t end) {
+  model::ForRows(num_rows, [&](int64_t begin, int64_t end) {
     AddRest(w.gate_up, begin, end, wide);
     for (int64_t r = begin; r < end; ++r) {
       float* gate = wide_.data() + r * wide_size_;
@@ -295,7 +247,7 @@ std::span<const float> Decoder::Run(std::span<const Row> rows, std::span<const i
   if (num_wanted == 0) return {};
   // What the last layer left is added where the result goes on.
   const PackedLayer& last = weights_.layers.back();
-  ForRows(num_rows, [&](int64_t begin, int64_t end) {
+  model::ForRows(num_rows, [&](int64_t begin, int64_t end) {
     AddResidual(last.down, last.mlp_out_norm, begin, end);
   });
   for (int64_t n = 0; n < num_wanted; ++n) {
@@ -305,10 +257,10 @@ std::span<const float> Decoder::Run(std::span<const Row> rows, std::span<const i
   }
   const int64_t vocab = config_.vocab_size;
   logits_.resize(static_cast<size_t>(num_wanted * vocab));
-  const Product head{&weights_.head, {logits_.data(), vocab}};
-  MultiplyAll({x_.data(), d}, {x16_.data(), x16_size_}, num_wanted, {&head, 1});
+  const model::Product head{weights_.head.get(), {logits_.data(), vocab}};
+  model::MultiplyAll({x_.data(), d}, {x16_.data(), x16_size_}, num_wanted, {&head, 1});
   if (config_.logit_softcap != 0) {
-    ForRows(num_wanted, [&](int64_t begin, int64_t end) {
+    model::ForRows(num_wanted, [&](int64_t begin, int64_t end) {
       kernels::Softcap(static_cast<float>(config_.logit_softcap), (end - begin) * vocab,
                        logits_.data() + begin * vocab);
     });

@@ -21,19 +21,28 @@ kernels::PackedMatrix Pack(const at::Tensor& weight_OI, double scale, kernels::S
                                plain.stride(0), scale, storage);
 }
 
+std::shared_ptr<const kernels::PackedMatrix> PackShared(const at::Tensor& weight_OI,
+                                                        kernels::Storage storage) {
+  return std::make_shared<const kernels::PackedMatrix>(Pack(weight_OI, 1, storage));
+}
+
 std::vector<float> Copy(const at::Tensor& vector) {
   const at::Tensor plain = vector.detach().contiguous();
   const float* data = plain.const_data_ptr<float>();
   return {data, data + plain.numel()};
 }
 
-Linear PackLinear(const model::Transformer& transformer, int64_t layer, const at::Tensor& fused_OI,
-                  std::initializer_list<Target> targets, kernels::Storage storage) {
+Linear PackLinear(const model::Transformer& transformer, int64_t layer, model::Linear which,
+                  const at::Tensor& fused_OI, std::initializer_list<Target> targets,
+                  kernels::Storage storage) {
   const at::NoGradGuard no_grad;
   Linear linear;
   const model::LoraAdapter* adapter = transformer.active_adapter();
+  const bool has_magnitudes = adapter != nullptr && adapter->spec().use_dora;
+  const auto packed = has_magnitudes ? nullptr : transformer.packed(layer, which);
+  if (packed != nullptr) linear.base = packed->Forward();
   if (adapter == nullptr) {
-    linear.base = Pack(fused_OI, 1, storage);
+    if (linear.base == nullptr) linear.base = PackShared(fused_OI, storage);
     return linear;
   }
   // Of outputs with a magnitude, W and B are multiplied by it; then they are as others.
@@ -56,9 +65,10 @@ Linear PackLinear(const model::Transformer& transformer, int64_t layer, const at
     }
     out_begin += width;
   }
-  const bool has_magnitudes = adapter->spec().use_dora;
-  linear.base =
-      Pack(has_magnitudes ? fused_OI * at::cat(factors).unsqueeze(1) : fused_OI, 1, storage);
+  if (linear.base == nullptr) {
+    linear.base =
+        PackShared(has_magnitudes ? fused_OI * at::cat(factors).unsqueeze(1) : fused_OI, storage);
+  }
   if (!as.empty()) linear.low = Pack(at::cat(as, 0), 1, kernels::Storage::kFloat32);
   return linear;
 }
@@ -72,7 +82,9 @@ Weights::Weights(const model::Transformer& transformer)
   const kernels::Storage storage = transformer.dtype() == core::Dtype::kBfloat16
                                        ? kernels::Storage::kBfloat16
                                        : kernels::Storage::kFloat32;
-  head = Pack(transformer.head().weight_VD, 1, storage);
+  const model::Head from_head = transformer.head();
+  head = from_head.packed != nullptr ? from_head.packed->Forward()
+                                     : PackShared(from_head.weight_VD, storage);
   layers.resize(static_cast<size_t>(config.num_layers));
   at::parallel_for(0, config.num_layers, 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
@@ -86,13 +98,14 @@ Weights::Weights(const model::Transformer& transformer)
                                             {&to.mlp_out_norm, &from.mlp_out_norm_D}}) {
         if (parameter->defined()) *norm = Copy(transformer.NormFactor(*parameter));
       }
-      to.qkv =
-          PackLinear(transformer, i, from.qkv_PD, {Target::kQ, Target::kK, Target::kV}, storage);
+      to.qkv = PackLinear(transformer, i, model::Linear::kQkv, from.qkv_PD,
+                          {Target::kQ, Target::kK, Target::kV}, storage);
       if (from.qkv_bias_P.defined()) to.qkv.bias = Copy(from.qkv_bias_P);
-      to.o = PackLinear(transformer, i, from.o_DQ, {Target::kO}, storage);
-      to.gate_up =
-          PackLinear(transformer, i, from.gate_up_GD, {Target::kGate, Target::kUp}, storage);
-      to.down = PackLinear(transformer, i, from.down_DF, {Target::kDown}, storage);
+      to.o = PackLinear(transformer, i, model::Linear::kO, from.o_DQ, {Target::kO}, storage);
+      to.gate_up = PackLinear(transformer, i, model::Linear::kGateUp, from.gate_up_GD,
+                              {Target::kGate, Target::kUp}, storage);
+      to.down =
+          PackLinear(transformer, i, model::Linear::kDown, from.down_DF, {Target::kDown}, storage);
     }
   });
   for (const PackedLayer& layer : layers) {

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <initializer_list>
+#include <memory>
 #include <vector>
 
 #include "worker/kernels/kernels.h"
@@ -17,7 +18,8 @@ namespace jenner::generate {
 
 // The products of one input: several targets' weights one under the other, and their adapters.
 struct Linear {
-  kernels::PackedMatrix base;  // [O, I], O the sum of the targets' outputs
+  // [O, I], O the sum of the targets' outputs. A frozen model's own, shared.
+  std::shared_ptr<const kernels::PackedMatrix> base;
   // The adapters' A one under the other, [sum of ranks, I]; no outputs: no adapter.
   kernels::PackedMatrix low;
   // One adapted target: its B takes the columns of `low` from low_begin on and adds to the columns
@@ -54,7 +56,7 @@ struct Weights {
   std::vector<PackedLayer> layers;
   at::Tensor embedding_VD;  // float32, contiguous
   std::vector<float> final_norm;
-  kernels::PackedMatrix head;
+  std::shared_ptr<const kernels::PackedMatrix> head;
   int64_t max_low = 0;  // the most columns that a Linear's `low` has
 };
 

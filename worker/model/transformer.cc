@@ -12,13 +12,22 @@
 #include "core/check.h"
 #include "core/status.h"
 #include "worker/model/counter_rng.h"
+#include "worker/model/fused.h"
 #include "worker/model/layer_checkpoint.h"
 
 namespace jenner::model {
 namespace {
 
-const std::vector<Target> kQkv = {Target::kQ, Target::kK, Target::kV};
-const std::vector<Target> kGateUp = {Target::kGate, Target::kUp};
+// One under the other in the weight of a Linear.
+const std::array<std::vector<Target>, kNumLinears> kTargetsOf = {
+    {{Target::kQ, Target::kK, Target::kV},
+     {Target::kO},
+     {Target::kGate, Target::kUp},
+     {Target::kDown}}};
+
+const std::vector<Target>& TargetsOf(Linear linear) {
+  return kTargetsOf[static_cast<size_t>(linear)];
+}
 
 std::string LayerName(int64_t layer_idx, const std::string& rest) {
   return "model.layers." + std::to_string(layer_idx) + "." + rest;
@@ -179,7 +188,7 @@ absl::StatusOr<std::unique_ptr<Transformer>> Transformer::FromTensors(
   }
   if (!tensors.empty())
     return absl::InvalidArgumentError("unknown tensor \"" + tensors.begin()->first + "\"");
-  transformer->ParametersChanged();
+  transformer->Freeze();
   return transformer;
 }
 
@@ -213,7 +222,7 @@ std::unique_ptr<Transformer> Transformer::Random(const ModelConfig& config, core
     }
     parameter.tensor.copy_(values);
   }
-  transformer->ParametersChanged();
+  transformer->Freeze();
   return transformer;
 }
 
@@ -223,7 +232,7 @@ std::unique_ptr<Transformer> Transformer::CopyTo(at::Device device) const {
   for (size_t i = 0; i < parameters_.size(); ++i) {
     copy->parameters_[i].tensor.copy_(parameters_[i].tensor);
   }
-  copy->ParametersChanged();
+  copy->Freeze();
   if (adapter_) copy->AttachAdapter(adapter_->CopyTo(device));
   copy->adapter_enabled_ = adapter_enabled_;
   return copy;
@@ -233,6 +242,8 @@ void Transformer::TrainAllParameters() {
   JENNER_CHECK(!adapter_.has_value());
   trains_all_ = true;
   for (const NamedTensor& parameter : parameters_) parameter.tensor.set_requires_grad(true);
+  frozen_.clear();
+  packed_head_.reset();
   ParametersChanged();
 }
 
@@ -256,16 +267,34 @@ std::vector<NamedTensor> Transformer::TrainableParameters() const {
   return trains_all_ ? parameters_ : std::vector<NamedTensor>{};
 }
 
-void Transformer::ParametersChanged() {
-  ++version_;
-  compute_ = layers_;
-  if (dtype_ == core::Dtype::kFloat32 || trains_all_) return;
-  at::NoGradGuard no_grad;
-  for (LayerWeights& w : compute_) {
-    for (at::Tensor* weight : {&w.qkv_PD, &w.qkv_bias_P, &w.o_DQ, &w.gate_up_GD, &w.down_DF}) {
-      if (weight->defined()) *weight = weight->to(at::kBFloat16);
+void Transformer::Freeze() {
+  const bool is_bfloat16 = dtype_ == core::Dtype::kBfloat16;
+  const auto storage = is_bfloat16 ? kernels::Storage::kBfloat16 : kernels::Storage::kFloat32;
+  const at::NoGradGuard no_grad;
+  for (const LayerWeights& w : layers_) {
+    std::array<Frozen, kNumLinears>& frozen = frozen_.emplace_back();
+    size_t at = 0;
+    for (const at::Tensor* weight : {&w.qkv_PD, &w.o_DQ, &w.gate_up_GD, &w.down_DF}) {
+      const at::Tensor bias = weight == &w.qkv_PD ? w.qkv_bias_P : at::Tensor();
+      if (device_.is_cpu()) {
+        frozen[at++] = {std::make_shared<PackedLinear>(*weight, storage), {}, bias};
+      } else {
+        frozen[at++] = {nullptr, weight->to(ComputeType()),
+                        bias.defined() ? bias.to(ComputeType()) : bias};
+      }
     }
   }
+  if (device_.is_cpu()) packed_head_ = std::make_shared<PackedLinear>(head_VD_.detach(), storage);
+}
+
+std::shared_ptr<const PackedLinear> Transformer::packed(int64_t layer_idx, Linear linear) const {
+  if (frozen_.empty()) return nullptr;
+  return frozen_[static_cast<size_t>(layer_idx)][static_cast<size_t>(linear)].packed;
+}
+
+at::ScalarType Transformer::ComputeType() const {
+  const bool is_packed = device_.is_cpu() && !trains_all_;
+  return dtype_ == core::Dtype::kBfloat16 && !is_packed ? at::kBFloat16 : at::kFloat;
 }
 
 at::Tensor Transformer::NormFactor(const at::Tensor& parameter) const {
@@ -273,15 +302,27 @@ at::Tensor Transformer::NormFactor(const at::Tensor& parameter) const {
 }
 
 at::Tensor Transformer::Norm(const at::Tensor& x, const at::Tensor& parameter) const {
+  if (IsFusable(x)) return FusedRmsNorm(x, NormFactor(parameter), config_.rms_norm_eps);
   return at::rms_norm(x, {x.size(-1)}, NormFactor(parameter).to(x.scalar_type()),
                       config_.rms_norm_eps);
 }
 
-std::vector<at::Tensor> Transformer::Project(const Pass& pass, int64_t layer_idx,
-                                             const at::Tensor& x_NI, const at::Tensor& fused_OI,
-                                             const at::Tensor& fused_bias_O,
-                                             const std::vector<Target>& targets) const {
+std::vector<LoraPart> Transformer::Parts(int64_t layer_idx, Linear linear) const {
+  std::vector<LoraPart> parts;
+  int64_t out_begin = 0;
+  for (const Target target : TargetsOf(linear)) {
+    const LoraPair& pair = active_adapter()->pair(layer_idx, target);
+    if (pair.a_RI.defined()) parts.push_back({pair.a_RI, pair.b_OR, pair.scale, out_begin});
+    out_begin += TargetOutput(config_, target);
+  }
+  return parts;
+}
+
+at::Tensor Transformer::Project(const Pass& pass, int64_t layer_idx, Linear linear,
+                                const at::Tensor& x_NI) const {
+  const std::vector<Target>& targets = TargetsOf(linear);
   std::vector<at::Tensor> outputs;
+  const auto joined = [&] { return outputs.size() == 1 ? outputs[0] : at::cat(outputs, 1); };
   if (trains_all_) {
     // Each parameter is a leaf of its own, so each is multiplied by itself.
     for (const Target target : targets) {
@@ -291,17 +332,25 @@ std::vector<at::Tensor> Transformer::Project(const Pass& pass, int64_t layer_idx
       };
       outputs.push_back(at::linear(x_NI, as_input(leaves.weight), as_input(leaves.bias)));
     }
-    return outputs;
+    return joined();
   }
-  const at::Tensor fused_NO = at::linear(x_NI, fused_OI, fused_bias_O);
+  const Frozen& frozen = frozen_[static_cast<size_t>(layer_idx)][static_cast<size_t>(linear)];
+  const LoraAdapter* adapter = active_adapter();
+  const bool is_plain = adapter != nullptr && !adapter->spec().use_dora &&
+                        (!pass.options.dropout || adapter->spec().dropout == 0);
+  if (frozen.packed != nullptr && is_plain)
+    return Multiply(frozen.packed, x_NI, frozen.bias_O, Parts(layer_idx, linear));
+  const at::Tensor base_NO = frozen.packed != nullptr
+                                 ? Multiply(frozen.packed, x_NI, frozen.bias_O, {})
+                                 : at::linear(x_NI, frozen.weight_OI, frozen.bias_O);
+  if (adapter == nullptr) return base_NO;
   int64_t begin = 0;
   for (const Target target : targets) {
     const int64_t width = TargetOutput(config_, target);
-    const at::Tensor out_NO = targets.size() == 1 ? fused_NO : fused_NO.narrow(1, begin, width);
+    outputs.push_back(Adapted(pass, layer_idx, target, x_NI, base_NO.narrow(1, begin, width)));
     begin += width;
-    outputs.push_back(Adapted(pass, layer_idx, target, x_NI, out_NO));
   }
-  return outputs;
+  return joined();
 }
 
 at::Tensor Transformer::Adapted(const Pass& pass, int64_t layer_idx, Target target,
@@ -331,52 +380,64 @@ at::Tensor Transformer::Adapted(const Pass& pass, int64_t layer_idx, Target targ
 
 at::Tensor Transformer::Attention(const Pass& pass, int64_t layer_idx,
                                   const at::Tensor& x_ND) const {
-  const LayerWeights& w = compute_[static_cast<size_t>(layer_idx)];
-  const int64_t tokens = x_ND.size(0);
-  std::vector<at::Tensor> qkv = Project(pass, layer_idx, x_ND, w.qkv_PD, w.qkv_bias_P, kQkv);
+  const LayerWeights& w = layers_[static_cast<size_t>(layer_idx)];
+  const at::Tensor qkv_NP = Project(pass, layer_idx, Linear::kQkv, x_ND);
   const bool is_sliding = config_.IsSliding(layer_idx);
   const Rotation& rotation = is_sliding ? pass.sliding : pass.full;
-  const auto heads = [&](const at::Tensor& x, int64_t count) {
-    return x.reshape({tokens, count, config_.head_dim});
+  const bool is_fusable = IsFusable(qkv_NP);
+  const std::vector<int64_t> widths = {config_.QueryDim(), config_.KeyValueDim(),
+                                       config_.KeyValueDim()};
+  const std::vector<at::Tensor> parts =
+      is_fusable ? FusedSplit(qkv_NP, widths) : qkv_NP.split_with_sizes(widths, 1);
+  const auto heads = [&](size_t part) {
+    return parts[part].reshape({qkv_NP.size(0), -1, config_.head_dim});
   };
   const auto rotated = [&](const at::Tensor& x_NHE, const at::Tensor& norm_E) {
-    return Rotate(norm_E.defined() ? Norm(x_NHE, norm_E) : x_NHE, rotation.cos_N1F,
-                  rotation.sin_N1F);
+    const at::Tensor in_NHE = norm_E.defined() ? Norm(x_NHE, norm_E) : x_NHE;
+    return is_fusable ? FusedRotate(in_NHE, rotation.cos_N1F, rotation.sin_N1F)
+                      : Rotate(in_NHE, rotation.cos_N1F, rotation.sin_N1F);
   };
-  const at::Tensor q_NHE = rotated(heads(qkv[0], config_.num_heads), w.q_norm_E);
-  const at::Tensor k_NKE = rotated(heads(qkv[1], config_.num_kv_heads), w.k_norm_E);
-  const at::Tensor v_NKE = heads(qkv[2], config_.num_kv_heads);
+  // By segment, [1, heads, T, E] each.
+  std::vector<int64_t> lengths;
+  for (const Segment& segment : pass.segments) lengths.push_back(segment.length);
+  const auto divided = [&](const at::Tensor& x_NHE) {
+    std::vector<at::Tensor> rows = x_NHE.split_with_sizes(lengths, 0);
+    for (at::Tensor& row : rows) row = row.transpose(0, 1).unsqueeze(0);
+    return rows;
+  };
+  const std::vector<at::Tensor> q = divided(rotated(heads(0), w.q_norm_E));
+  const std::vector<at::Tensor> k = divided(rotated(heads(1), w.k_norm_E));
+  const std::vector<at::Tensor> v = divided(heads(2));
   std::vector<at::Tensor> rows;
-  for (const Segment& segment : pass.segments) {
-    const auto slice = [&](const at::Tensor& x, int64_t begin,
-                           int64_t length) {  // [1, heads, T, E]
-      return x.narrow(0, begin, length).transpose(0, 1).unsqueeze(0);
+  for (size_t i = 0; i < pass.segments.size(); ++i) {
+    const Segment& segment = pass.segments[i];
+    const auto keys = [&](const std::vector<at::Tensor>& x) {
+      return segment.has_prefix ? at::cat({x[0], x[i]}, 2) : x[i];
     };
-    const auto keys = [&](const at::Tensor& x) {
-      const at::Tensor own = slice(x, segment.begin, segment.length);
-      return segment.has_prefix ? at::cat({slice(x, 0, pass.batch.prefix), own}, 2) : own;
-    };
-    const at::Tensor out_1HTE = Attend(slice(q_NHE, segment.begin, segment.length), keys(k_NKE),
-                                       keys(v_NKE), is_sliding ? segment.sliding : segment.full);
+    const at::Tensor out_1HTE =
+        Attend(q[i], keys(k), keys(v), is_sliding ? segment.sliding : segment.full);
     rows.push_back(
         out_1HTE.squeeze(0).transpose(0, 1).reshape({segment.length, config_.QueryDim()}));
   }
   const at::Tensor joined_NQ = rows.size() == 1 ? rows[0] : at::cat(rows, 0);
-  return Project(pass, layer_idx, joined_NQ, w.o_DQ, {}, {Target::kO})[0];
+  return Project(pass, layer_idx, Linear::kO, joined_NQ);
 }
 
 at::Tensor Transformer::Mlp(const Pass& pass, int64_t layer_idx, const at::Tensor& x_ND) const {
-  const LayerWeights& w = compute_[static_cast<size_t>(layer_idx)];
-  const std::vector<at::Tensor> gate_up = Project(pass, layer_idx, x_ND, w.gate_up_GD, {}, kGateUp);
+  const at::Tensor gate_up_NG = Project(pass, layer_idx, Linear::kGateUp, x_ND);
+  if (IsFusable(gate_up_NG)) {
+    return Project(pass, layer_idx, Linear::kDown, FusedGate(gate_up_NG, config_.activation));
+  }
+  const std::vector<at::Tensor> halves = gate_up_NG.split(config_.intermediate_size, 1);
   const at::Tensor gate_NF =
-      config_.activation == Activation::kSilu ? at::silu(gate_up[0]) : at::gelu(gate_up[0], "tanh");
-  return Project(pass, layer_idx, gate_NF * gate_up[1], w.down_DF, {}, {Target::kDown})[0];
+      config_.activation == Activation::kSilu ? at::silu(halves[0]) : at::gelu(halves[0], "tanh");
+  return Project(pass, layer_idx, Linear::kDown, gate_NF * halves[1]);
 }
 
 at::Tensor Transformer::ApplyLayer(const Pass& pass, int64_t layer_idx,
                                    const at::Tensor& hidden_ND) const {
   const LayerWeights& w = layers_[static_cast<size_t>(layer_idx)];
-  const at::ScalarType compute = dtype_ == core::Dtype::kBfloat16 ? at::kBFloat16 : at::kFloat;
+  const at::ScalarType compute = ComputeType();
   const auto output = [&](const at::Tensor& out_ND, const at::Tensor& norm_D) {
     const at::Tensor out = out_ND.to(at::kFloat);
     return norm_D.defined() ? Norm(out, norm_D) : out;
@@ -389,9 +450,7 @@ at::Tensor Transformer::ApplyLayer(const Pass& pass, int64_t layer_idx,
 }
 
 Transformer::Segment Transformer::MakeSegment(int64_t begin, int64_t length, int64_t prefix) const {
-  const at::TensorOptions options =
-      at::TensorOptions(dtype_ == core::Dtype::kBfloat16 ? at::kBFloat16 : at::kFloat)
-          .device(device_);
+  const at::TensorOptions options = at::TensorOptions(ComputeType()).device(device_);
   const auto sight = [&](int64_t window) {
     Sight made{std::nullopt, config_.ScoreScale(), config_.attention_softcap};
     const bool is_plain = prefix == 0 && (window == 0 || length <= window) && made.softcap == 0;
@@ -420,7 +479,7 @@ at::Tensor Transformer::Forward(const TokenBatch& batch, const ForwardOptions& o
     positions_N.narrow(0, segment.begin, segment.length)
         .copy_(at::arange(first, first + segment.length, at::kDouble));
   }
-  const at::ScalarType compute = dtype_ == core::Dtype::kBfloat16 ? at::kBFloat16 : at::kFloat;
+  const at::ScalarType compute = ComputeType();
   const auto rotation = [&](const Rope& rope) {
     const std::vector<double> frequencies = RopeFrequencies(rope, config_.head_dim);
     const at::Tensor angles_N1F =

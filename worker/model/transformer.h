@@ -43,6 +43,7 @@
 #include "core/spec.h"
 #include "worker/model/config.h"
 #include "worker/model/lora.h"
+#include "worker/model/packed_linear.h"
 #include "worker/model/safetensors.h"
 #include "worker/model/token_batch.h"
 
@@ -74,20 +75,27 @@ struct LayerWeights {
   at::Tensor mlp_out_norm_D;  // [output_norms]
 };
 
+// The products of a block: those that have one input are one.
+enum class Linear { kQkv, kO, kGateUp, kDown };
+inline constexpr int kNumLinears = 4;
+
 // What makes logits of final hidden states: weight_VD h, then cap tanh(. / cap) unless cap is 0.
 struct Head {
   at::Tensor weight_VD;  // float32; the embedding if tied
   double softcap = 0;
+  // The same, to multiply by, with the factors in the model's dtype; null if it is trained or not
+  // on the CPU.
+  std::shared_ptr<const PackedLinear> packed = nullptr;
 };
 
 // Not thread-safe: one thread calls it. Tensor code throws c10::Error on its own faults only.
 class Transformer {
  public:
   // Reads config.json and the safetensors of `model_dir`. Master weights are float32 whatever the
-  // file holds. With kBfloat16 the linear layers and attention compute in bfloat16 (norms and
-  // logits in float32). Errors of LoadConfig and ReadSafetensorsFolder; InvalidArgument: a tensor
-  // missing, unknown or of the wrong shape. A head stored beside tied embeddings is ignored. All
-  // tensors are on `device`.
+  // file holds. With kBfloat16 the factors of products are rounded to bfloat16; what is trained as
+  // a whole, and all on a GPU, computes attention in bfloat16, too. Errors of LoadConfig and
+  // ReadSafetensorsFolder; InvalidArgument: a tensor missing, unknown or of the wrong shape. A head
+  // stored beside tied embeddings is ignored. All tensors are on `device`.
   static absl::StatusOr<std::unique_ptr<Transformer>> Load(const std::string& model_dir,
                                                            core::Dtype dtype,
                                                            at::Device device = at::kCPU);
@@ -132,8 +140,8 @@ class Transformer {
   // What the optimizer updates, in a deterministic order: the adapter's matrices if attached, else
   // all parameters if TrainAllParameters was called, else none.
   std::vector<NamedTensor> TrainableParameters() const;
-  // To be called after parameters changed in place: drops compute copies and advances version().
-  void ParametersChanged();
+  // To be called after trainable parameters changed in place: advances version().
+  void ParametersChanged() { ++version_; }
   // Grows with ParametersChanged, AttachAdapter, ...: what a packed copy was made from.
   uint64_t version() const { return version_; }
 
@@ -143,7 +151,7 @@ class Transformer {
   // [M, D] float32 -> logits [M, V] float32.
   at::Tensor LogitsFromHidden(const at::Tensor& hidden_MD) const;
   // For losses that multiply by it themselves. Requires gradients in full fine-tuning.
-  Head head() const { return {head_VD_, config_.logit_softcap}; }
+  Head head() const { return {head_VD_, config_.logit_softcap, packed_head_}; }
   const at::Tensor& embedding_VD() const { return embedding_VD_; }
   const at::Tensor& final_norm_D() const { return final_norm_D_; }
   // What a norm of this family multiplies by: its parameter, or 1 + it.
@@ -151,6 +159,8 @@ class Transformer {
   const LayerWeights& layer(int64_t layer_idx) const {
     return layers_[static_cast<size_t>(layer_idx)];
   }
+  // A frozen product without its adapter and bias; null if it is trained or not on the CPU.
+  std::shared_ptr<const PackedLinear> packed(int64_t layer_idx, Linear linear) const;
 
   // Writes config.json, generation_config.json and model.safetensors (float32; no head if tied)
   // into `dir`, which is created. Tokenizer files are the caller's to copy. Errors as
@@ -166,10 +176,14 @@ class Transformer {
   at::Tensor Norm(const at::Tensor& x, const at::Tensor& parameter) const;
   at::Tensor Attention(const Pass& pass, int64_t layer_idx, const at::Tensor& x_ND) const;
   at::Tensor Mlp(const Pass& pass, int64_t layer_idx, const at::Tensor& x_ND) const;
-  // The frozen or trainable products of one input by several targets' weights, adapters added.
-  std::vector<at::Tensor> Project(const Pass& pass, int64_t layer_idx, const at::Tensor& x_NI,
-                                  const at::Tensor& fused_OI, const at::Tensor& fused_bias_O,
-                                  const std::vector<Target>& targets) const;
+  // To be called once when the weights are there.
+  void Freeze();
+  // The product of one input by the targets of `linear`, with their biases and adapters, [N, O].
+  at::Tensor Project(const Pass& pass, int64_t layer_idx, Linear linear,
+                     const at::Tensor& x_NI) const;
+  std::vector<LoraPart> Parts(int64_t layer_idx, Linear linear) const;
+  // What blocks compute in.
+  at::ScalarType ComputeType() const;
   // The base's product with the adapter's part, if the target has one.
   at::Tensor Adapted(const Pass& pass, int64_t layer_idx, Target target, const at::Tensor& x_NI,
                      const at::Tensor& base_NO) const;
@@ -187,7 +201,14 @@ class Transformer {
   at::Tensor head_VD_;
   at::Tensor final_norm_D_;
   std::vector<LayerWeights> layers_;
-  std::vector<LayerWeights> compute_;  // what Forward multiplies by: layers_, or bfloat16 copies
+  // Of a product that is frozen: on the CPU packed, elsewhere in the type that it is computed in.
+  struct Frozen {
+    std::shared_ptr<const PackedLinear> packed;
+    at::Tensor weight_OI;
+    at::Tensor bias_O;  // undefined if there is none
+  };
+  std::vector<std::array<Frozen, kNumLinears>> frozen_;  // by layer; none if all is trained
+  std::shared_ptr<const PackedLinear> packed_head_;
   std::optional<LoraAdapter> adapter_;
   bool adapter_enabled_ = true;
   bool trains_all_ = false;

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "worker/model/fused.h"
+
 namespace jenner::trainer {
 namespace {
 
@@ -16,6 +18,21 @@ struct Weights {
   at::Tensor of_M;
 };
 
+at::Tensor Logits(const at::Tensor& h_CD, const model::Head& head) {
+  if (head.packed == nullptr) return at::mm(h_CD, head.weight_VD.t());
+  at::Tensor logits_CV = at::empty({h_CD.size(0), head.weight_VD.size(0)}, h_CD.options());
+  model::MultiplyInto(*head.packed->Forward(), h_CD, &logits_CV);
+  return logits_CV;
+}
+
+// The logits become their softmax.
+at::Tensor LogSums(at::Tensor* logits_CV) {
+  if (model::IsFusable(*logits_CV)) return model::FusedSoftmaxInPlace(*logits_CV);
+  const at::Tensor log_sums_C1 = at::logsumexp(*logits_CV, {1}, /*keepdim=*/true);
+  logits_CV->sub_(log_sums_C1).exp_();
+  return log_sums_C1;
+}
+
 // In place.
 void Softcap(double cap, at::Tensor* logits) {
   if (cap != 0) logits->div_(cap).tanh_().mul_(cap);
@@ -25,7 +42,8 @@ class LinearCrossEntropy : public torch::autograd::Function<LinearCrossEntropy> 
  public:
   static at::Tensor forward(AutogradContext* context, const at::Tensor& hidden_MD,
                             const at::Tensor& head_VD, const at::Tensor& targets_M,
-                            const Weights& weights, double softcap, int64_t chunk) {
+                            const Weights& weights, const model::Head& head, int64_t chunk) {
+    const double softcap = head.softcap;
     const bool wants_hidden = hidden_MD.requires_grad();
     const bool wants_head = head_VD.requires_grad();
     at::AutoDispatchBelowADInplaceOrView below_autograd;
@@ -37,10 +55,13 @@ class LinearCrossEntropy : public torch::autograd::Function<LinearCrossEntropy> 
       const int64_t count = std::min(chunk, num_positions - begin);
       const at::Tensor h_CD = hidden_MD.narrow(0, begin, count);
       const at::Tensor targets_C1 = targets_M.narrow(0, begin, count).unsqueeze(1);
-      at::Tensor logits_CV = at::mm(h_CD, head_VD.t());
+      at::Tensor logits_CV = Logits(h_CD, head);
       Softcap(softcap, &logits_CV);
-      const at::Tensor log_sum_C1 = at::logsumexp(logits_CV, {1}, /*keepdim=*/true);
-      at::Tensor losses_C1 = log_sum_C1 - logits_CV.gather(1, targets_C1);
+      // d cap tanh(x / cap) / dx = 1 - tanh^2
+      at::Tensor slope_CV;
+      if (softcap != 0) slope_CV = 1 - (logits_CV / softcap).square_();
+      const at::Tensor of_targets_C1 = logits_CV.gather(1, targets_C1);
+      at::Tensor losses_C1 = LogSums(&logits_CV) - of_targets_C1;
       at::Tensor weights_C1;
       if (weights.of_M.defined()) {
         weights_C1 = weights.of_M.narrow(0, begin, count).unsqueeze(1);
@@ -48,17 +69,18 @@ class LinearCrossEntropy : public torch::autograd::Function<LinearCrossEntropy> 
       }
       total += losses_C1.sum(at::kDouble);
       if (!wants_hidden && !wants_head) continue;
-      // d cap tanh(x / cap) / dx = 1 - tanh^2
-      at::Tensor slope_CV;
-      if (softcap != 0) slope_CV = 1 - (logits_CV / softcap).square_();
       // d loss / d logits = softmax - one-hot, in the logits' own memory.
-      at::Tensor d_logits_CV = logits_CV.sub_(log_sum_C1).exp_();
+      at::Tensor d_logits_CV = logits_CV;
       d_logits_CV.scatter_add_(1, targets_C1, at::full({count, 1}, -1.0, d_logits_CV.options()));
       if (weights_C1.defined()) d_logits_CV.mul_(weights_C1);
       if (slope_CV.defined()) d_logits_CV.mul_(slope_CV);
       if (wants_hidden) {
         at::Tensor out = d_hidden_MD.narrow(0, begin, count);
-        at::mm_out(out, d_logits_CV, head_VD);
+        if (head.packed == nullptr) {
+          at::mm_out(out, d_logits_CV, head_VD);
+        } else {
+          model::MultiplyInto(head.packed->Backward(), d_logits_CV, &out);
+        }
       }
       if (wants_head) d_head_VD.addmm_(d_logits_CV.t(), h_CD);
     }
@@ -81,8 +103,8 @@ class LinearCrossEntropy : public torch::autograd::Function<LinearCrossEntropy> 
 at::Tensor SumCrossEntropy(const at::Tensor& hidden_MD, const model::Head& head,
                            const at::Tensor& targets_M, const at::Tensor& weights_M,
                            int64_t chunk) {
-  return LinearCrossEntropy::apply(hidden_MD, head.weight_VD, targets_M, Weights{weights_M},
-                                   head.softcap, chunk);
+  return LinearCrossEntropy::apply(hidden_MD, head.weight_VD, targets_M, Weights{weights_M}, head,
+                                   chunk);
 }
 
 at::Tensor LogProbabilities(const at::Tensor& hidden_MD, const model::Head& head,
@@ -93,10 +115,10 @@ at::Tensor LogProbabilities(const at::Tensor& hidden_MD, const model::Head& head
   for (int64_t begin = 0; begin < num_positions; begin += chunk) {
     const int64_t count = std::min(chunk, num_positions - begin);
     const at::Tensor targets_C1 = targets_M.narrow(0, begin, count).unsqueeze(1);
-    at::Tensor logits_CV = at::mm(hidden_MD.narrow(0, begin, count), head.weight_VD.t());
+    at::Tensor logits_CV = Logits(hidden_MD.narrow(0, begin, count), head);
     Softcap(head.softcap, &logits_CV);
-    const at::Tensor log_sum_C1 = at::logsumexp(logits_CV, {1}, /*keepdim=*/true);
-    out_M.narrow(0, begin, count).copy_((logits_CV.gather(1, targets_C1) - log_sum_C1).squeeze(1));
+    const at::Tensor of_targets_C1 = logits_CV.gather(1, targets_C1);
+    out_M.narrow(0, begin, count).copy_((of_targets_C1 - LogSums(&logits_CV)).squeeze(1));
   }
   return out_M;
 }

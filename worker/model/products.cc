@@ -1,0 +1,38 @@
+#include "worker/model/products.h"
+
+namespace jenner::model {
+
+using kernels::kRowBlock;
+
+// Tiles: panel by panel, then row block by row block.
+void MultiplyAll(kernels::ConstRows x, kernels::ConstRows16 x16, int64_t num_rows,
+                 std::span<const Product> products) {
+  const int64_t blocks = (num_rows + kRowBlock - 1) / kRowBlock;
+  int64_t num_tiles = 0;
+  for (const Product& product : products) num_tiles += product.weight->num_panels() * blocks;
+  at::parallel_for(0, num_tiles, 1, [&](int64_t begin, int64_t end) {
+    int64_t first = 0;  // of the product, among all tiles
+    for (const Product& product : products) {
+      const int64_t count = product.weight->num_panels() * blocks;
+      for (int64_t at = std::max(begin, first); at < std::min(end, first + count);) {
+        const int64_t panel = (at - first) / blocks;
+        const int64_t block = (at - first) % blocks;
+        // The blocks of one panel together, so that it is read once.
+        const int64_t together = std::min(blocks - block, std::min(end, first + count) - at);
+        const int64_t row_begin = block * kRowBlock;
+        const int64_t row_end = std::min(num_rows, (block + together) * kRowBlock);
+        if (product.weight->storage() == kernels::Storage::kFloat32) {
+          Multiply(x, row_begin, row_end, *product.weight, panel, panel + 1, /*add=*/false,
+                   product.out);
+        } else {
+          Multiply(x16, row_begin, row_end, *product.weight, panel, panel + 1, /*add=*/false,
+                   product.out);
+        }
+        at += together;
+      }
+      first += count;
+    }
+  });
+}
+
+}  // namespace jenner::model
