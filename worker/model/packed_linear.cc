@@ -60,6 +60,14 @@ PackedMatrix PackTransposed(const at::Tensor& weight_IO, double scale) {
                                     Storage::kFloat32);
 }
 
+// X^T Y.
+at::Tensor TransposedProduct(const at::Tensor& x_NA, const at::Tensor& y_NB) {
+  at::Tensor out_AB = at::empty({x_NA.size(1), y_NB.size(1)}, x_NA.options());
+  MultiplyTransposed(ReadRows(x_NA), x_NA.size(1), ReadRows(y_NB), y_NB.size(1), x_NA.size(0),
+                     WriteRows(out_AB));
+  return out_AB;
+}
+
 // What a product is, besides its tensors.
 struct Plan : torch::CustomClassHolder {
   std::shared_ptr<const PackedLinear> weight;
@@ -154,14 +162,14 @@ class AdaptedProduct : public torch::autograd::Function<AdaptedProduct> {
           low_begin += ups[p].outputs();
         }
       });
-      const at::Tensor d_a_RI = at::mm(d_low_NR.t(), x_NI);
+      const at::Tensor d_a_RI = TransposedProduct(d_low_NR, x_NI);
       int64_t low_begin = 0;
       for (size_t p = 0; p < ups.size(); ++p) {
         const int64_t rank = ups[p].outputs();
         gradients.push_back(d_a_RI.narrow(0, low_begin, rank));
         const at::Tensor part_NO = g_NO.narrow(1, plan->out_begins[p], factors[2 * p + 1].size(0));
         gradients.push_back(
-            at::mm(part_NO.t(), low_NR.narrow(1, low_begin, rank)).mul_(plan->scales[p]));
+            TransposedProduct(low_NR.narrow(1, low_begin, rank), part_NO).t().mul(plan->scales[p]));
         low_begin += rank;
       }
     }

@@ -1,5 +1,7 @@
 #include "worker/model/products.h"
 
+#include "worker/kernels/gradients.h"
+
 namespace jenner::model {
 
 using kernels::kRowBlock;
@@ -32,6 +34,15 @@ void MultiplyAll(kernels::ConstRows x, kernels::ConstRows16 x16, int64_t num_row
       }
       first += count;
     }
+  });
+}
+
+void MultiplyTransposed(kernels::ConstRows x, int64_t columns_of_x, kernels::ConstRows y,
+                        int64_t columns_of_y, int64_t num_rows, kernels::Rows out) {
+  constexpr int64_t kBlock = kernels::kColumnBlock;
+  at::parallel_for(0, (columns_of_y + kBlock - 1) / kBlock, 1, [&](int64_t begin, int64_t end) {
+    kernels::MultiplyTransposed(x, columns_of_x, y, num_rows, begin * kBlock,
+                                std::min(columns_of_y, end * kBlock), out);
   });
 }
 

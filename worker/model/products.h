@@ -27,6 +27,10 @@ struct Product {
 void MultiplyAll(kernels::ConstRows x, kernels::ConstRows16 x16, int64_t num_rows,
                  std::span<const Product> products);
 
+// X^T Y, [A, B], for X [N, A] and Y [N, B].
+void MultiplyTransposed(kernels::ConstRows x, int64_t columns_of_x, kernels::ConstRows y,
+                        int64_t columns_of_y, int64_t num_rows, kernels::Rows out);
+
 // Calls `function(begin, end)` for parts of the rows, divided at multiples of kRowBlock.
 template <typename Function>
 void ForRows(int64_t num_rows, const Function& function) {
