@@ -12,6 +12,7 @@
 // clang-format on
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -454,50 +455,69 @@ PackedMatrix::PackedMatrix(int64_t outputs, int64_t inputs, Storage storage)
 PackedMatrix::PackedMatrix(const float* weight_OI, int64_t outputs, int64_t inputs, int64_t stride,
                            double scale, Storage storage)
     : PackedMatrix(outputs, inputs, storage) {
-  const int64_t width = PanelWidth();
-  std::vector<float> row(static_cast<size_t>(inputs));
-  std::vector<uint16_t> row16(static_cast<size_t>(inputs) + 1);
-  for (int64_t o = 0; o < outputs; ++o) {
-    for (int64_t i = 0; i < inputs; ++i)
-      row[static_cast<size_t>(i)] = static_cast<float>(weight_OI[o * stride + i] * scale);
-    uint8_t* panel = data_.get() + o / width * panel_bytes_;
-    const int64_t column = o % width;
-    if (storage == Storage::kFloat32) {
-      for (int64_t i = 0; i < inputs; ++i)
-        std::memcpy(panel + (i * width + column) * 4, &row[static_cast<size_t>(i)], 4);
-    } else {
-      kernels::RoundToBfloat16(row.data(), inputs, row16.data());
-      for (int64_t i = 0; i < inputs; i += 2)
-        std::memcpy(panel + (i / 2 * width + column) * 4, &row16[static_cast<size_t>(i)], 4);
-    }
-  }
+  Fill(weight_OI, stride, scale, 0, num_panels_);
 }
 
 PackedMatrix PackedMatrix::OfTransposed(const float* weight_IO, int64_t outputs, int64_t inputs,
                                         int64_t stride, double scale, Storage storage) {
   PackedMatrix made(outputs, inputs, storage);
+  made.FillTransposed(weight_IO, stride, scale, 0, made.num_panels_);
+  return made;
+}
+
+void PackedMatrix::Fill(const float* weight_OI, int64_t stride, double scale, int64_t begin,
+                        int64_t end) {
+  // So many inputs of all columns are written together that their lines stay in the cache.
+  constexpr int64_t kBlock = 64;
   const int64_t width = PanelWidth();
-  std::vector<float> row(static_cast<size_t>(outputs));
-  std::vector<uint16_t> row16(static_cast<size_t>(outputs) + 1);
-  for (int64_t i = 0; i < inputs; ++i) {
-    for (int64_t o = 0; o < outputs; ++o)
-      row[static_cast<size_t>(o)] = static_cast<float>(weight_IO[i * stride + o] * scale);
-    if (storage == Storage::kBfloat16) kernels::RoundToBfloat16(row.data(), outputs, row16.data());
-    for (int64_t p = 0; p < made.num_panels_; ++p) {
-      uint8_t* panel = made.data_.get() + p * made.panel_bytes_;
-      const int64_t begin = p * width;
-      const int64_t columns = std::min(width, outputs - begin);
-      if (storage == Storage::kFloat32) {
-        std::memcpy(panel + i * width * 4, &row[static_cast<size_t>(begin)],
-                    static_cast<size_t>(columns) * 4);
-        continue;
+  std::array<float, kBlock> numbers{};
+  std::array<uint16_t, kBlock> rounded{};
+  for (int64_t p = begin; p < end; ++p) {
+    uint8_t* panel = data_.get() + p * panel_bytes_;
+    const int64_t columns = std::min(width, outputs_ - p * width);
+    for (int64_t first = 0; first < inputs_; first += kBlock) {
+      const int64_t count = std::min(kBlock, inputs_ - first);
+      for (int64_t c = 0; c < columns; ++c) {
+        const float* row = weight_OI + (p * width + c) * stride + first;
+        if (storage_ == Storage::kFloat32) {
+          float* out = reinterpret_cast<float*>(panel) + first * width + c;
+          for (int64_t i = 0; i < count; ++i) out[i * width] = static_cast<float>(row[i] * scale);
+          continue;
+        }
+        for (int64_t i = 0; i < count; ++i)
+          numbers[static_cast<size_t>(i)] = static_cast<float>(row[i] * scale);
+        rounded.fill(0);
+        HWY_DYNAMIC_DISPATCH(RoundToBfloat16)(numbers.data(), count / 2 * 2, rounded.data());
+        if (count % 2 != 0) HWY_DYNAMIC_DISPATCH(RoundToBfloat16)
+        (&numbers[static_cast<size_t>(count - 1)], 1, &rounded[static_cast<size_t>(count - 1)]);
+        for (int64_t i = 0; i < count; i += 2) {
+          std::memcpy(panel + ((first + i) / 2 * width + c) * 4, &rounded[static_cast<size_t>(i)],
+                      4);
+        }
       }
-      auto* pairs = reinterpret_cast<uint16_t*>(panel + i / 2 * width * 4);
-      for (int64_t c = 0; c < columns; ++c)
-        pairs[2 * c + i % 2] = row16[static_cast<size_t>(begin + c)];
     }
   }
-  return made;
+}
+
+void PackedMatrix::FillTransposed(const float* weight_IO, int64_t stride, double scale,
+                                  int64_t begin, int64_t end) {
+  const int64_t width = PanelWidth();
+  std::vector<float> numbers(static_cast<size_t>(width));
+  std::vector<uint16_t> rounded(static_cast<size_t>(width) + 1);
+  for (int64_t p = begin; p < end; ++p) {
+    uint8_t* panel = data_.get() + p * panel_bytes_;
+    const int64_t columns = std::min(width, outputs_ - p * width);
+    for (int64_t i = 0; i < inputs_; ++i) {
+      const float* row = weight_IO + i * stride + p * width;
+      float* out = storage_ == Storage::kFloat32 ? reinterpret_cast<float*>(panel) + i * width
+                                                 : numbers.data();
+      for (int64_t c = 0; c < columns; ++c) out[c] = static_cast<float>(row[c] * scale);
+      if (storage_ == Storage::kFloat32) continue;
+      HWY_DYNAMIC_DISPATCH(RoundToBfloat16)(numbers.data(), columns, rounded.data());
+      auto* pairs = reinterpret_cast<uint16_t*>(panel + i / 2 * width * 4);
+      for (int64_t c = 0; c < columns; ++c) pairs[2 * c + i % 2] = rounded[static_cast<size_t>(c)];
+    }
+  }
 }
 
 int64_t PackedMatrix::PanelWidth() { return HWY_DYNAMIC_DISPATCH(PanelWidth)(); }

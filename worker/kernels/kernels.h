@@ -30,12 +30,18 @@ enum class Storage { kFloat32, kBfloat16 };
 class PackedMatrix {
  public:
   PackedMatrix() = default;
+  // Zeros, to be filled.
+  PackedMatrix(int64_t outputs, int64_t inputs, Storage storage);
   // Copies `weight_OI` (row-major, `stride` between rows), times `scale`.
   PackedMatrix(const float* weight_OI, int64_t outputs, int64_t inputs, int64_t stride,
                double scale, Storage storage);
   // Likewise of its transpose.
   static PackedMatrix OfTransposed(const float* weight_IO, int64_t outputs, int64_t inputs,
                                    int64_t stride, double scale, Storage storage);
+  // Panels [begin, end) only: several threads may fill different ones.
+  void Fill(const float* weight_OI, int64_t stride, double scale, int64_t begin, int64_t end);
+  void FillTransposed(const float* weight_IO, int64_t stride, double scale, int64_t begin,
+                      int64_t end);
   int64_t outputs() const { return outputs_; }
   int64_t inputs() const { return inputs_; }
   int64_t num_panels() const { return num_panels_; }
@@ -49,8 +55,6 @@ class PackedMatrix {
   Storage storage() const { return storage_; }
 
  private:
-  PackedMatrix(int64_t outputs, int64_t inputs, Storage storage);  // zeros
-
   int64_t outputs_ = 0;
   int64_t inputs_ = 0;
   int64_t num_panels_ = 0;

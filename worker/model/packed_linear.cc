@@ -49,12 +49,13 @@ class Rounded {
   int64_t stride_ = 0;
 };
 
-PackedMatrix Pack(const at::Tensor& weight_OI, double scale) {
+// Small ones.
+PackedMatrix PackScaled(const at::Tensor& weight_OI, double scale) {
   return PackedMatrix(weight_OI.const_data_ptr<float>(), weight_OI.size(0), weight_OI.size(1),
                       weight_OI.stride(0), scale, Storage::kFloat32);
 }
 
-PackedMatrix PackTransposed(const at::Tensor& weight_IO, double scale) {
+PackedMatrix PackScaledTransposed(const at::Tensor& weight_IO, double scale) {
   return PackedMatrix::OfTransposed(weight_IO.const_data_ptr<float>(), weight_IO.size(1),
                                     weight_IO.size(0), weight_IO.stride(0), scale,
                                     Storage::kFloat32);
@@ -64,7 +65,7 @@ PackedMatrix PackTransposed(const at::Tensor& weight_IO, double scale) {
 at::Tensor TransposedProduct(const at::Tensor& x_NA, const at::Tensor& y_NB) {
   at::Tensor out_AB = at::empty({x_NA.size(1), y_NB.size(1)}, x_NA.options());
   MultiplyTransposed(ReadRows(x_NA), x_NA.size(1), ReadRows(y_NB), y_NB.size(1), x_NA.size(0),
-                     WriteRows(out_AB));
+                     /*add=*/false, WriteRows(out_AB));
   return out_AB;
 }
 
@@ -100,9 +101,9 @@ class AdaptedProduct : public torch::autograd::Function<AdaptedProduct> {
     if (!factors.empty()) {
       const at::Tensor a_RI = Lows(factors.vec());
       low_NR = at::empty({rows, a_RI.size(0)}, x_NI.options());
-      low = Pack(a_RI, 1);
+      low = PackScaled(a_RI, 1);
       for (size_t p = 0; p < plan->scales.size(); ++p)
-        ups.push_back(Pack(factors[2 * p + 1], plan->scales[p]));
+        ups.push_back(PackScaled(factors[2 * p + 1], plan->scales[p]));
     }
     {
       const Rounded x16(x_NI, weight.storage());
@@ -150,9 +151,9 @@ class AdaptedProduct : public torch::autograd::Function<AdaptedProduct> {
     variable_list gradients(1);
     if (!factors.empty()) {
       d_low_NR = at::empty_like(low_NR);
-      low = PackTransposed(Lows(factors), 1);
+      low = PackScaledTransposed(Lows(factors), 1);
       for (size_t p = 0; p < plan->scales.size(); ++p)
-        ups.push_back(PackTransposed(factors[2 * p + 1], plan->scales[p]));
+        ups.push_back(PackScaledTransposed(factors[2 * p + 1], plan->scales[p]));
       ForRows(rows, [&](int64_t begin, int64_t end) {
         int64_t low_begin = 0;
         for (size_t p = 0; p < ups.size(); ++p) {
@@ -192,12 +193,73 @@ class AdaptedProduct : public torch::autograd::Function<AdaptedProduct> {
   }
 };
 
+void AddBias(const at::Tensor& bias_O, const at::Tensor& y_NO) {
+  const Rows y = WriteRows(y_NO);
+  ForRows(y_NO.size(0), [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r)
+      kernels::Add(bias_O.const_data_ptr<float>(), bias_O.numel(), y.data + r * y.stride);
+  });
+}
+
+// A trained product, besides its tensors.
+struct TrainedPlan : torch::CustomClassHolder {
+  at::Tensor weight_OI;
+  at::Tensor bias_O;
+  Storage storage = Storage::kFloat32;
+  std::vector<int64_t> heights;  // of the leaves
+};
+using TrainedPlanPtr = c10::intrusive_ptr<TrainedPlan>;
+
+// `leaves`: of the weight, then of the bias, if there is one.
+class TrainedProduct : public torch::autograd::Function<TrainedProduct> {
+ public:
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, at::TensorList leaves,
+                            const TrainedPlanPtr& plan) {
+    const at::NoGradGuard no_grad;
+    const at::Tensor x_NI = x.contiguous();
+    const at::Tensor& weight = plan->weight_OI;
+    at::Tensor y_NO = at::empty({x_NI.size(0), weight.size(0)}, x_NI.options());
+    MultiplyInto(Pack(ReadRows(weight), weight.size(0), weight.size(1), plan->storage), x_NI,
+                 &y_NO);
+    if (plan->bias_O.defined()) AddBias(plan->bias_O, y_NO);
+    // The leaves are kept for their versions: a change before the backward pass is an error.
+    variable_list kept = {x_NI};
+    kept.insert(kept.end(), leaves.begin(), leaves.end());
+    context->save_for_backward(std::move(kept));
+    context->saved_data["plan"] = c10::IValue::make_capsule(plan);
+    return y_NO;
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list upstream) {
+    const at::NoGradGuard no_grad;
+    const auto plan =
+        c10::static_intrusive_pointer_cast<TrainedPlan>(context->saved_data["plan"].toCapsule());
+    const at::Tensor x_NI = context->get_saved_variables()[0];
+    const at::Tensor& weight = plan->weight_OI;
+    const at::Tensor g_NO = upstream[0].contiguous();
+    variable_list gradients(1);
+    if (context->needs_input_grad(0)) {
+      gradients[0] = at::empty_like(x_NI);
+      MultiplyInto(PackTransposed(ReadRows(weight), weight.size(0), weight.size(1), plan->storage),
+                   g_NO, &gradients[0]);
+    }
+    const auto divide = [&](const at::Tensor& whole) {
+      for (const at::Tensor& part : whole.split_with_sizes(plan->heights, 0))
+        gradients.push_back(part);
+    };
+    divide(TransposedProduct(g_NO, x_NI));
+    if (plan->bias_O.defined()) divide(g_NO.sum(0));
+    gradients.emplace_back();  // the plan's
+    return gradients;
+  }
+};
+
 }  // namespace
 
 const std::shared_ptr<const PackedMatrix>& PackedLinear::Forward() const {
   if (forward_ == nullptr) {
-    forward_ = std::make_shared<const PackedMatrix>(weight_OI_.const_data_ptr<float>(), outputs(),
-                                                    inputs(), weight_OI_.stride(0), 1, storage_);
+    forward_ = std::make_shared<const PackedMatrix>(
+        Pack(ReadRows(weight_OI_), outputs(), inputs(), storage_));
   }
   return forward_;
 }
@@ -205,8 +267,7 @@ const std::shared_ptr<const PackedMatrix>& PackedLinear::Forward() const {
 const PackedMatrix& PackedLinear::Backward() const {
   if (backward_ == nullptr) {
     backward_ = std::make_shared<const PackedMatrix>(
-        PackedMatrix::OfTransposed(weight_OI_.const_data_ptr<float>(), inputs(), outputs(),
-                                   weight_OI_.stride(0), 1, storage_));
+        PackTransposed(ReadRows(weight_OI_), outputs(), inputs(), storage_));
   }
   return *backward_;
 }
@@ -225,6 +286,25 @@ at::Tensor Multiply(const std::shared_ptr<const PackedLinear>& weight, const at:
     plan->out_begins.push_back(part.out_begin);
   }
   return AdaptedProduct::apply(x_NI, at::TensorList(factors), plan);
+}
+
+at::Tensor MultiplyTrained(const at::Tensor& weight_OI, const std::vector<at::Tensor>& leaves,
+                           const at::Tensor& bias_O, const std::vector<at::Tensor>& biases,
+                           Storage storage, const at::Tensor& x_NI) {
+  JENNER_CHECK(x_NI.scalar_type() == at::kFloat && x_NI.device().is_cpu());
+  auto plan = c10::make_intrusive<TrainedPlan>();
+  plan->weight_OI = weight_OI;
+  plan->bias_O = bias_O;
+  plan->storage = storage;
+  std::vector<at::Tensor> all = leaves;
+  all.insert(all.end(), biases.begin(), biases.end());
+  for (const at::Tensor& leaf : leaves) plan->heights.push_back(leaf.size(0));
+  return TrainedProduct::apply(x_NI, at::TensorList(all), plan);
+}
+
+void AddTransposedProduct(const at::Tensor& x_NA, const at::Tensor& y_NB, at::Tensor* out_AB) {
+  MultiplyTransposed(ReadRows(x_NA), x_NA.size(1), ReadRows(y_NB), y_NB.size(1), x_NA.size(0),
+                     /*add=*/true, WriteRows(*out_AB));
 }
 
 void MultiplyInto(const PackedMatrix& weight, const at::Tensor& x, at::Tensor* out) {

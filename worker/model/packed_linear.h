@@ -1,5 +1,5 @@
-// Frozen weights of a model on the CPU, and the differentiable product by them with adapters: what
-// most of the time of training goes to. Legend: N rows, I inputs, O outputs, R rank.
+// Weights of a model on the CPU, and the differentiable products by them: what most of the time of
+// training goes to. Legend: N rows, I inputs, O outputs, R rank.
 #ifndef JENNER_WORKER_MODEL_PACKED_LINEAR_H_
 #define JENNER_WORKER_MODEL_PACKED_LINEAR_H_
 
@@ -48,8 +48,19 @@ struct LoraPart {
 at::Tensor Multiply(const std::shared_ptr<const PackedLinear>& weight, const at::Tensor& x_NI,
                     const at::Tensor& bias_O, const std::vector<LoraPart>& parts);
 
+// x W^T + bias of a weight that is trained: W is `leaves` one under the other, which share the
+// storage of `weight_OI`, float32 on the CPU; `biases` are the leaves of the bias, or none, and
+// share that of bias_O. Differentiable in x and all leaves. Rounds as Multiply does, but not what
+// the weight's own gradient is made of.
+at::Tensor MultiplyTrained(const at::Tensor& weight_OI, const std::vector<at::Tensor>& leaves,
+                           const at::Tensor& bias_O, const std::vector<at::Tensor>& biases,
+                           kernels::Storage storage, const at::Tensor& x_NI);
+
 // x W^T and g W without gradients, into `out`, contiguous float32 of the right shape.
 void MultiplyInto(const kernels::PackedMatrix& weight, const at::Tensor& x, at::Tensor* out);
+
+// out [A, B] += X^T Y for X [N, A] and Y [N, B], contiguous rows.
+void AddTransposedProduct(const at::Tensor& x_NA, const at::Tensor& y_NB, at::Tensor* out_AB);
 
 }  // namespace jenner::model
 

@@ -38,12 +38,30 @@ void MultiplyAll(kernels::ConstRows x, kernels::ConstRows16 x16, int64_t num_row
 }
 
 void MultiplyTransposed(kernels::ConstRows x, int64_t columns_of_x, kernels::ConstRows y,
-                        int64_t columns_of_y, int64_t num_rows, kernels::Rows out) {
+                        int64_t columns_of_y, int64_t num_rows, bool add, kernels::Rows out) {
   constexpr int64_t kBlock = kernels::kColumnBlock;
   at::parallel_for(0, (columns_of_y + kBlock - 1) / kBlock, 1, [&](int64_t begin, int64_t end) {
     kernels::MultiplyTransposed(x, columns_of_x, y, num_rows, begin * kBlock,
-                                std::min(columns_of_y, end * kBlock), out);
+                                std::min(columns_of_y, end * kBlock), add, out);
   });
+}
+
+kernels::PackedMatrix Pack(kernels::ConstRows weight_OI, int64_t outputs, int64_t inputs,
+                           kernels::Storage storage) {
+  kernels::PackedMatrix packed(outputs, inputs, storage);
+  at::parallel_for(0, packed.num_panels(), 1, [&](int64_t begin, int64_t end) {
+    packed.Fill(weight_OI.data, weight_OI.stride, 1, begin, end);
+  });
+  return packed;
+}
+
+kernels::PackedMatrix PackTransposed(kernels::ConstRows weight_OI, int64_t outputs, int64_t inputs,
+                                     kernels::Storage storage) {
+  kernels::PackedMatrix packed(inputs, outputs, storage);
+  at::parallel_for(0, packed.num_panels(), 1, [&](int64_t begin, int64_t end) {
+    packed.FillTransposed(weight_OI.data, weight_OI.stride, 1, begin, end);
+  });
+  return packed;
 }
 
 }  // namespace jenner::model

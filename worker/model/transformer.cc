@@ -83,6 +83,25 @@ at::Tensor Attend(const at::Tensor& q_1HTE, const at::Tensor& k_1KLE, const at::
   return at::matmul(weights_1HTL.to(v_1KLE.scalar_type()), by_head(v_1KLE));
 }
 
+const at::Tensor& FusedWeight(const LayerWeights& w, Linear linear) {
+  switch (linear) {
+    case Linear::kQkv:
+      return w.qkv_PD;
+    case Linear::kO:
+      return w.o_DQ;
+    case Linear::kGateUp:
+      return w.gate_up_GD;
+    case Linear::kDown:
+      return w.down_DF;
+  }
+  JENNER_CHECK(false && "unknown linear");
+  return w.down_DF;
+}
+
+at::Tensor FusedBias(const LayerWeights& w, Linear linear) {
+  return linear == Linear::kQkv ? w.qkv_bias_P : at::Tensor();
+}
+
 struct Rotation {
   at::Tensor cos_N1F;
   at::Tensor sin_N1F;
@@ -267,24 +286,27 @@ std::vector<NamedTensor> Transformer::TrainableParameters() const {
   return trains_all_ ? parameters_ : std::vector<NamedTensor>{};
 }
 
+kernels::Storage Transformer::storage() const {
+  return dtype_ == core::Dtype::kBfloat16 ? kernels::Storage::kBfloat16
+                                          : kernels::Storage::kFloat32;
+}
+
 void Transformer::Freeze() {
-  const bool is_bfloat16 = dtype_ == core::Dtype::kBfloat16;
-  const auto storage = is_bfloat16 ? kernels::Storage::kBfloat16 : kernels::Storage::kFloat32;
   const at::NoGradGuard no_grad;
   for (const LayerWeights& w : layers_) {
     std::array<Frozen, kNumLinears>& frozen = frozen_.emplace_back();
-    size_t at = 0;
-    for (const at::Tensor* weight : {&w.qkv_PD, &w.o_DQ, &w.gate_up_GD, &w.down_DF}) {
-      const at::Tensor bias = weight == &w.qkv_PD ? w.qkv_bias_P : at::Tensor();
+    for (size_t i = 0; i < kNumLinears; ++i) {
+      const at::Tensor& weight = FusedWeight(w, static_cast<Linear>(i));
+      const at::Tensor bias = FusedBias(w, static_cast<Linear>(i));
       if (device_.is_cpu()) {
-        frozen[at++] = {std::make_shared<PackedLinear>(*weight, storage), {}, bias};
+        frozen[i] = {std::make_shared<PackedLinear>(weight, storage()), {}, bias};
       } else {
-        frozen[at++] = {nullptr, weight->to(ComputeType()),
-                        bias.defined() ? bias.to(ComputeType()) : bias};
+        frozen[i] = {nullptr, weight.to(ComputeType()),
+                     bias.defined() ? bias.to(ComputeType()) : bias};
       }
     }
   }
-  if (device_.is_cpu()) packed_head_ = std::make_shared<PackedLinear>(head_VD_.detach(), storage);
+  if (device_.is_cpu()) packed_head_ = std::make_shared<PackedLinear>(head_VD_.detach(), storage());
 }
 
 std::shared_ptr<const PackedLinear> Transformer::packed(int64_t layer_idx, Linear linear) const {
@@ -293,8 +315,8 @@ std::shared_ptr<const PackedLinear> Transformer::packed(int64_t layer_idx, Linea
 }
 
 at::ScalarType Transformer::ComputeType() const {
-  const bool is_packed = device_.is_cpu() && !trains_all_;
-  return dtype_ == core::Dtype::kBfloat16 && !is_packed ? at::kBFloat16 : at::kFloat;
+  // On the CPU only products round, by themselves.
+  return dtype_ == core::Dtype::kBfloat16 && !device_.is_cpu() ? at::kBFloat16 : at::kFloat;
 }
 
 at::Tensor Transformer::NormFactor(const at::Tensor& parameter) const {
@@ -324,13 +346,22 @@ at::Tensor Transformer::Project(const Pass& pass, int64_t layer_idx, Linear line
   std::vector<at::Tensor> outputs;
   const auto joined = [&] { return outputs.size() == 1 ? outputs[0] : at::cat(outputs, 1); };
   if (trains_all_) {
-    // Each parameter is a leaf of its own, so each is multiplied by itself.
+    // Each parameter is a leaf of its own.
+    std::vector<at::Tensor> weights, biases;
     for (const Target target : targets) {
       const Leaves& leaves = targets_[static_cast<size_t>(layer_idx)][static_cast<size_t>(target)];
-      const auto as_input = [&](const at::Tensor& leaf) {
-        return leaf.defined() ? leaf.to(x_NI.scalar_type()) : leaf;
-      };
-      outputs.push_back(at::linear(x_NI, as_input(leaves.weight), as_input(leaves.bias)));
+      weights.push_back(leaves.weight);
+      if (leaves.bias.defined()) biases.push_back(leaves.bias);
+    }
+    const LayerWeights& w = layers_[static_cast<size_t>(layer_idx)];
+    if (IsFusable(x_NI)) {
+      return MultiplyTrained(FusedWeight(w, linear), weights, FusedBias(w, linear), biases,
+                             storage(), x_NI);
+    }
+    const auto as_input = [&](const at::Tensor& leaf) { return leaf.to(x_NI.scalar_type()); };
+    for (size_t i = 0; i < weights.size(); ++i) {
+      outputs.push_back(at::linear(x_NI, as_input(weights[i]),
+                                   biases.empty() ? at::Tensor() : as_input(biases[i])));
     }
     return joined();
   }

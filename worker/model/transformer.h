@@ -83,8 +83,8 @@ inline constexpr int kNumLinears = 4;
 struct Head {
   at::Tensor weight_VD;  // float32; the embedding if tied
   double softcap = 0;
-  // The same, to multiply by, with the factors in the model's dtype; null if it is trained or not
-  // on the CPU.
+  kernels::Storage storage = kernels::Storage::kFloat32;  // of factors, on the CPU
+  // The same, to multiply by; null if it is trained or not on the CPU.
   std::shared_ptr<const PackedLinear> packed = nullptr;
 };
 
@@ -92,8 +92,8 @@ struct Head {
 class Transformer {
  public:
   // Reads config.json and the safetensors of `model_dir`. Master weights are float32 whatever the
-  // file holds. With kBfloat16 the factors of products are rounded to bfloat16; what is trained as
-  // a whole, and all on a GPU, computes attention in bfloat16, too. Errors of LoadConfig and
+  // file holds. With kBfloat16 the factors of products are rounded to
+  // bfloat16; on a GPU blocks compute in it. Errors of LoadConfig and
   // ReadSafetensorsFolder; InvalidArgument: a tensor missing, unknown or of the wrong shape. A head
   // stored beside tied embeddings is ignored. All tensors are on `device`.
   static absl::StatusOr<std::unique_ptr<Transformer>> Load(const std::string& model_dir,
@@ -151,7 +151,7 @@ class Transformer {
   // [M, D] float32 -> logits [M, V] float32.
   at::Tensor LogitsFromHidden(const at::Tensor& hidden_MD) const;
   // For losses that multiply by it themselves. Requires gradients in full fine-tuning.
-  Head head() const { return {head_VD_, config_.logit_softcap, packed_head_}; }
+  Head head() const { return {head_VD_, config_.logit_softcap, storage(), packed_head_}; }
   const at::Tensor& embedding_VD() const { return embedding_VD_; }
   const at::Tensor& final_norm_D() const { return final_norm_D_; }
   // What a norm of this family multiplies by: its parameter, or 1 + it.
@@ -182,6 +182,7 @@ class Transformer {
   at::Tensor Project(const Pass& pass, int64_t layer_idx, Linear linear,
                      const at::Tensor& x_NI) const;
   std::vector<LoraPart> Parts(int64_t layer_idx, Linear linear) const;
+  kernels::Storage storage() const;
   // What blocks compute in.
   at::ScalarType ComputeType() const;
   // The base's product with the adapter's part, if the target has one.

@@ -4,6 +4,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
+#include <memory>
 
 #include "worker/model/fused.h"
 
@@ -18,12 +19,41 @@ struct Weights {
   at::Tensor of_M;
 };
 
-at::Tensor Logits(const at::Tensor& h_CD, const model::Head& head) {
-  if (head.packed == nullptr) return at::mm(h_CD, head.weight_VD.t());
-  at::Tensor logits_CV = at::empty({h_CD.size(0), head.weight_VD.size(0)}, h_CD.options());
-  model::MultiplyInto(*head.packed->Forward(), h_CD, &logits_CV);
-  return logits_CV;
-}
+// What `hidden` is multiplied by for the logits, and logits' gradients for its own. On the CPU; one
+// that is trained is packed anew.
+class HeadProducts {
+ public:
+  explicit HeadProducts(const model::Head& head) : head_(head), packed_(head.packed) {
+    if (packed_ == nullptr && model::IsFusable(head.weight_VD)) {
+      packed_ = std::make_shared<const model::PackedLinear>(head.weight_VD.detach(), head.storage);
+    }
+  }
+  at::Tensor Logits(const at::Tensor& h_CD) const {
+    if (packed_ == nullptr) return at::mm(h_CD, head_.weight_VD.t());
+    at::Tensor logits_CV = at::empty({h_CD.size(0), head_.weight_VD.size(0)}, h_CD.options());
+    model::MultiplyInto(*packed_->Forward(), h_CD, &logits_CV);
+    return logits_CV;
+  }
+  void ToHidden(const at::Tensor& d_logits_CV, at::Tensor* d_h_CD) const {
+    if (packed_ == nullptr) {
+      at::mm_out(*d_h_CD, d_logits_CV, head_.weight_VD);
+    } else {
+      model::MultiplyInto(packed_->Backward(), d_logits_CV, d_h_CD);
+    }
+  }
+  void AddToWeight(const at::Tensor& d_logits_CV, const at::Tensor& h_CD,
+                   at::Tensor* d_head_VD) const {
+    if (packed_ == nullptr) {
+      d_head_VD->addmm_(d_logits_CV.t(), h_CD);
+    } else {
+      model::AddTransposedProduct(d_logits_CV, h_CD, d_head_VD);
+    }
+  }
+
+ private:
+  const model::Head& head_;
+  std::shared_ptr<const model::PackedLinear> packed_;
+};
 
 // The logits become their softmax.
 at::Tensor LogSums(at::Tensor* logits_CV) {
@@ -44,6 +74,7 @@ class LinearCrossEntropy : public torch::autograd::Function<LinearCrossEntropy> 
                             const at::Tensor& head_VD, const at::Tensor& targets_M,
                             const Weights& weights, const model::Head& head, int64_t chunk) {
     const double softcap = head.softcap;
+    const HeadProducts products(head);
     const bool wants_hidden = hidden_MD.requires_grad();
     const bool wants_head = head_VD.requires_grad();
     at::AutoDispatchBelowADInplaceOrView below_autograd;
@@ -55,7 +86,7 @@ class LinearCrossEntropy : public torch::autograd::Function<LinearCrossEntropy> 
       const int64_t count = std::min(chunk, num_positions - begin);
       const at::Tensor h_CD = hidden_MD.narrow(0, begin, count);
       const at::Tensor targets_C1 = targets_M.narrow(0, begin, count).unsqueeze(1);
-      at::Tensor logits_CV = Logits(h_CD, head);
+      at::Tensor logits_CV = products.Logits(h_CD);
       Softcap(softcap, &logits_CV);
       // d cap tanh(x / cap) / dx = 1 - tanh^2
       at::Tensor slope_CV;
@@ -76,13 +107,9 @@ class LinearCrossEntropy : public torch::autograd::Function<LinearCrossEntropy> 
       if (slope_CV.defined()) d_logits_CV.mul_(slope_CV);
       if (wants_hidden) {
         at::Tensor out = d_hidden_MD.narrow(0, begin, count);
-        if (head.packed == nullptr) {
-          at::mm_out(out, d_logits_CV, head_VD);
-        } else {
-          model::MultiplyInto(head.packed->Backward(), d_logits_CV, &out);
-        }
+        products.ToHidden(d_logits_CV, &out);
       }
-      if (wants_head) d_head_VD.addmm_(d_logits_CV.t(), h_CD);
+      if (wants_head) products.AddToWeight(d_logits_CV, h_CD, &d_head_VD);
     }
     context->save_for_backward({d_hidden_MD, d_head_VD});
     return total.to(at::kFloat);
@@ -110,12 +137,13 @@ at::Tensor SumCrossEntropy(const at::Tensor& hidden_MD, const model::Head& head,
 at::Tensor LogProbabilities(const at::Tensor& hidden_MD, const model::Head& head,
                             const at::Tensor& targets_M, int64_t chunk) {
   const at::NoGradGuard no_grad;
+  const HeadProducts products(head);
   const int64_t num_positions = hidden_MD.size(0);
   at::Tensor out_M = at::empty({num_positions}, hidden_MD.options());
   for (int64_t begin = 0; begin < num_positions; begin += chunk) {
     const int64_t count = std::min(chunk, num_positions - begin);
     const at::Tensor targets_C1 = targets_M.narrow(0, begin, count).unsqueeze(1);
-    at::Tensor logits_CV = Logits(hidden_MD.narrow(0, begin, count), head);
+    at::Tensor logits_CV = products.Logits(hidden_MD.narrow(0, begin, count));
     Softcap(head.softcap, &logits_CV);
     const at::Tensor of_targets_C1 = logits_CV.gather(1, targets_C1);
     out_M.narrow(0, begin, count).copy_((of_targets_C1 - LogSums(&logits_CV)).squeeze(1));
