@@ -5,7 +5,7 @@
 #include <cstdio>
 #include <vector>
 #include "worker/kernels/kernels.h"
-using namespace jenner::generate;
+using namespace jenner::kernels;
 template <typename F> double Best(const F& f) {
   double best = 1e9;
   for (int i = 0; i < 12; ++i) {

@@ -65,74 +65,6 @@ void RmsNormGradient(const float* x, const float* weight, const float* g, int64_
   }
 }
 
-// Accumulators, a row of Y and a factor have to fit the registers.
-constexpr int kTileRows = HWY_TARGET <= HWY_AVX3 ? 8 : 4;
-
-// kRows rows by kVectors vectors of X^T Y.
-template <int kRows, int kVectors>
-HWY_INLINE void Tile(ConstRows x, ConstRows y, int64_t num_rows, bool add, Rows out) {
-  const Tag d;
-  Vec sums[kRows][kVectors];
-#pragma GCC unroll 8
-  for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 3
-    for (int v = 0; v < kVectors; ++v) sums[r][v] = hn::Zero(d);
-  }
-  for (int64_t n = 0; n < num_rows; ++n) {
-    Vec terms[kVectors];
-#pragma GCC unroll 3
-    for (int v = 0; v < kVectors; ++v) terms[v] = hn::LoadU(d, y.data + n * y.stride + v * Lanes());
-#pragma GCC unroll 8
-    for (int r = 0; r < kRows; ++r) {
-      const Vec factor = hn::Set(d, x.data[n * x.stride + r]);
-#pragma GCC unroll 3
-      for (int v = 0; v < kVectors; ++v) sums[r][v] = hn::MulAdd(factor, terms[v], sums[r][v]);
-    }
-  }
-#pragma GCC unroll 8
-  for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 3
-    for (int v = 0; v < kVectors; ++v) {
-      float* at = out.data + r * out.stride + v * Lanes();
-      hn::StoreU(add ? hn::Add(hn::LoadU(d, at), sums[r][v]) : sums[r][v], d, at);
-    }
-  }
-}
-
-// All rows of kVectors vectors.
-template <int kVectors>
-void Column(ConstRows x, int64_t columns_of_x, ConstRows y, int64_t num_rows, bool add, Rows out) {
-  int64_t r = 0;
-  for (; r + kTileRows <= columns_of_x; r += kTileRows) {
-    Tile<kTileRows, kVectors>({x.data + r, x.stride}, y, num_rows, add,
-                              {out.data + r * out.stride, out.stride});
-  }
-  for (; r < columns_of_x; ++r) {
-    Tile<1, kVectors>({x.data + r, x.stride}, y, num_rows, add,
-                      {out.data + r * out.stride, out.stride});
-  }
-}
-
-void MultiplyTransposed(ConstRows x, int64_t columns_of_x, ConstRows y, int64_t num_rows,
-                        int64_t begin, int64_t end, bool add, Rows out) {
-  constexpr int kVectors = 3;
-  int64_t c = begin;
-  const auto from = [&] { return ConstRows{y.data + c, y.stride}; };
-  const auto to = [&] { return Rows{out.data + c, out.stride}; };
-  for (; c + kVectors * Lanes() <= end; c += kVectors * Lanes())
-    Column<kVectors>(x, columns_of_x, from(), num_rows, add, to());
-  for (; c + Lanes() <= end; c += Lanes()) Column<1>(x, columns_of_x, from(), num_rows, add, to());
-  for (; c < end; ++c) {
-    for (int64_t r = 0; r < columns_of_x; ++r) {
-      double sum = 0;
-      for (int64_t n = 0; n < num_rows; ++n)
-        sum += static_cast<double>(x.data[n * x.stride + r]) * y.data[n * y.stride + c];
-      float* at = out.data + r * out.stride + c;
-      *at = static_cast<float>(add ? *at + sum : sum);
-    }
-  }
-}
-
 // A function of the gate and its slope there.
 template <typename V>
 struct Activated {
@@ -255,16 +187,10 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace jenner::kernels {
 
-HWY_EXPORT(MultiplyTransposed);
 HWY_EXPORT(RmsNormGradient);
 HWY_EXPORT(SiluMultiplyGradient);
 HWY_EXPORT(GeluMultiplyGradient);
 HWY_EXPORT(Softmax);
-
-void MultiplyTransposed(ConstRows x, int64_t columns_of_x, ConstRows y, int64_t num_rows,
-                        int64_t begin, int64_t end, bool add, Rows out) {
-  HWY_DYNAMIC_DISPATCH(MultiplyTransposed)(x, columns_of_x, y, num_rows, begin, end, add, out);
-}
 
 void RmsNormGradient(const float* x, const float* weight, const float* g, int64_t size, double eps,
                      float* d_x, float* d_weight) {

@@ -5,18 +5,7 @@
 
 #include <cstdint>
 
-#include "worker/kernels/kernels.h"
-
 namespace jenner::kernels {
-
-// Columns of Y that MultiplyTransposed works on at once; a caller that divides them does so at
-// multiples of it.
-inline constexpr int64_t kColumnBlock = 48;
-
-// Columns [begin, end) of X^T Y, [A, B], into (or, with `add`, added to) `out`: X [N, A], Y [N, B],
-// `num_rows` N of both. What the gradient of a weight is: X that of the outputs, Y the inputs.
-void MultiplyTransposed(ConstRows x, int64_t columns_of_x, ConstRows y, int64_t num_rows,
-                        int64_t begin, int64_t end, bool add, Rows out);
 
 // Of RmsNorm(x, weight) = x r weight, r = 1 / sqrt(mean(x^2) + eps), one row of `size` numbers, by
 // the gradient g of its result: d_x = r (weight g - x r^2 mean(weight g x)); unless d_weight is

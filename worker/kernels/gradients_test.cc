@@ -1,12 +1,10 @@
 // Gradients against differences of the functions in double, for every instruction set.
 #include "worker/kernels/gradients.h"
 
-#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <limits>
 #include <numbers>
-#include <utility>
 
 #include "worker/kernels/targets_test.h"
 
@@ -31,34 +29,6 @@ double Difference(const std::function<Values(const Values&)>& function, Values x
     for (size_t j = 0; j < out.size(); ++j) sums[side] += g[j] * out[j];
   }
   return (sums[1] - sums[0]) / (2 * kStep);
-}
-
-TEST_P(KernelsTest, TransposedProductsAreThoseOfDouble) {
-  for (const int64_t a : {1, 4, 8, 19}) {
-    for (const int64_t b : {1, 15, 16, 48, 49, 130}) {
-      for (const int64_t n : {0, 1, 7, 100}) {
-        const std::vector<float> x = Random(n * (a + 2) + 1, 1), y = Random(n * (b + 3) + 1, 2);
-        const bool add = n % 2 != 0;
-        std::vector<float> out(static_cast<size_t>(a * (b + 5)), 7);
-        for (const auto& [begin, end] :
-             {std::pair(int64_t{0}, std::min(b, kColumnBlock)), {std::min(b, kColumnBlock), b}}) {
-          MultiplyTransposed({x.data(), a + 2}, a, {y.data(), b + 3}, n, begin, end, add,
-                             {out.data(), b + 5});
-        }
-        for (int64_t r = 0; r < a; ++r) {
-          for (int64_t c = 0; c < b + 5; ++c) {
-            double expected = c < b && !add ? 0 : 7;  // beyond: untouched
-            for (int64_t i = 0; c < b && i < n; ++i) {
-              expected += static_cast<double>(x[static_cast<size_t>(i * (a + 2) + r)]) *
-                          y[static_cast<size_t>(i * (b + 3) + c)];
-            }
-            ASSERT_NEAR(out[static_cast<size_t>(r * (b + 5) + c)], expected, 1e-4)
-                << a << " " << b << " " << n;
-          }
-        }
-      }
-    }
-  }
 }
 
 Values Norm(const Values& x, const Values& weight) {

@@ -481,7 +481,11 @@ void PackedMatrix::Fill(const float* weight_OI, int64_t stride, double scale, in
         const float* row = weight_OI + (p * width + c) * stride + first;
         if (storage_ == Storage::kFloat32) {
           float* out = reinterpret_cast<float*>(panel) + first * width + c;
-          for (int64_t i = 0; i < count; ++i) out[i * width] = static_cast<float>(row[i] * scale);
+          if (scale == 1) {
+            for (int64_t i = 0; i < count; ++i) out[i * width] = row[i];
+          } else {
+            for (int64_t i = 0; i < count; ++i) out[i * width] = static_cast<float>(row[i] * scale);
+          }
           continue;
         }
         for (int64_t i = 0; i < count; ++i)
@@ -503,19 +507,36 @@ void PackedMatrix::FillTransposed(const float* weight_IO, int64_t stride, double
                                   int64_t begin, int64_t end) {
   const int64_t width = PanelWidth();
   std::vector<float> numbers(static_cast<size_t>(width));
-  std::vector<uint16_t> rounded(static_cast<size_t>(width) + 1);
+  std::vector<uint16_t> even(static_cast<size_t>(width) + 1), odd(even.size());
   for (int64_t p = begin; p < end; ++p) {
     uint8_t* panel = data_.get() + p * panel_bytes_;
     const int64_t columns = std::min(width, outputs_ - p * width);
-    for (int64_t i = 0; i < inputs_; ++i) {
+    const auto scaled = [&](int64_t i, float* out) {
       const float* row = weight_IO + i * stride + p * width;
-      float* out = storage_ == Storage::kFloat32 ? reinterpret_cast<float*>(panel) + i * width
-                                                 : numbers.data();
-      for (int64_t c = 0; c < columns; ++c) out[c] = static_cast<float>(row[c] * scale);
-      if (storage_ == Storage::kFloat32) continue;
-      HWY_DYNAMIC_DISPATCH(RoundToBfloat16)(numbers.data(), columns, rounded.data());
-      auto* pairs = reinterpret_cast<uint16_t*>(panel + i / 2 * width * 4);
-      for (int64_t c = 0; c < columns; ++c) pairs[2 * c + i % 2] = rounded[static_cast<size_t>(c)];
+      if (scale == 1) {
+        std::memcpy(out, row, static_cast<size_t>(columns) * sizeof(float));
+      } else {
+        for (int64_t c = 0; c < columns; ++c) out[c] = static_cast<float>(row[c] * scale);
+      }
+    };
+    if (storage_ == Storage::kFloat32) {
+      for (int64_t i = 0; i < inputs_; ++i) scaled(i, reinterpret_cast<float*>(panel) + i * width);
+      continue;
+    }
+    for (int64_t i = 0; i < inputs_; i += 2) {
+      scaled(i, numbers.data());
+      HWY_DYNAMIC_DISPATCH(RoundToBfloat16)(numbers.data(), columns, even.data());
+      if (i + 1 < inputs_) {
+        scaled(i + 1, numbers.data());
+        HWY_DYNAMIC_DISPATCH(RoundToBfloat16)(numbers.data(), columns, odd.data());
+      } else {
+        std::fill(odd.begin(), odd.end(), uint16_t{0});
+      }
+      auto* pairs = reinterpret_cast<uint32_t*>(panel) + i / 2 * width;
+      for (int64_t c = 0; c < columns; ++c) {
+        const auto at = static_cast<size_t>(c);
+        pairs[c] = even[at] | static_cast<uint32_t>(odd[at]) << 16;
+      }
     }
   }
 }

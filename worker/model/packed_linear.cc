@@ -61,11 +61,20 @@ PackedMatrix PackScaledTransposed(const at::Tensor& weight_IO, double scale) {
                                     Storage::kFloat32);
 }
 
-// X^T Y.
-at::Tensor TransposedProduct(const at::Tensor& x_NA, const at::Tensor& y_NB) {
+// out [A, B] = X^T Y, or added to it, for X [N, A] and Y [N, B].
+void TransposedProduct(const at::Tensor& x_NA, const at::Tensor& y_NB, Storage storage, bool add,
+                       at::Tensor* out_AB) {
+  at::Tensor x_AN = at::empty({x_NA.size(1), x_NA.size(0)}, x_NA.options());
+  Transpose(ReadRows(x_NA), x_NA.size(0), x_NA.size(1), WriteRows(x_AN));
+  const PackedMatrix y = PackTransposed(ReadRows(y_NB), y_NB.size(0), y_NB.size(1), storage);
+  const Rounded x16(x_AN, storage);
+  const Product product = {&y, WriteRows(*out_AB), add};
+  MultiplyAll(ReadRows(x_AN), x16.rows(), x_AN.size(0), {&product, 1});
+}
+
+at::Tensor TransposedProduct(const at::Tensor& x_NA, const at::Tensor& y_NB, Storage storage) {
   at::Tensor out_AB = at::empty({x_NA.size(1), y_NB.size(1)}, x_NA.options());
-  MultiplyTransposed(ReadRows(x_NA), x_NA.size(1), ReadRows(y_NB), y_NB.size(1), x_NA.size(0),
-                     /*add=*/false, WriteRows(out_AB));
+  TransposedProduct(x_NA, y_NB, storage, /*add=*/false, &out_AB);
   return out_AB;
 }
 
@@ -163,14 +172,16 @@ class AdaptedProduct : public torch::autograd::Function<AdaptedProduct> {
           low_begin += ups[p].outputs();
         }
       });
-      const at::Tensor d_a_RI = TransposedProduct(d_low_NR, x_NI);
+      const at::Tensor d_a_RI = TransposedProduct(d_low_NR, x_NI, Storage::kFloat32);
       int64_t low_begin = 0;
       for (size_t p = 0; p < ups.size(); ++p) {
         const int64_t rank = ups[p].outputs();
         gradients.push_back(d_a_RI.narrow(0, low_begin, rank));
         const at::Tensor part_NO = g_NO.narrow(1, plan->out_begins[p], factors[2 * p + 1].size(0));
         gradients.push_back(
-            TransposedProduct(low_NR.narrow(1, low_begin, rank), part_NO).t().mul(plan->scales[p]));
+            TransposedProduct(low_NR.narrow(1, low_begin, rank), part_NO, Storage::kFloat32)
+                .t()
+                .mul(plan->scales[p]));
         low_begin += rank;
       }
     }
@@ -247,7 +258,7 @@ class TrainedProduct : public torch::autograd::Function<TrainedProduct> {
       for (const at::Tensor& part : whole.split_with_sizes(plan->heights, 0))
         gradients.push_back(part);
     };
-    divide(TransposedProduct(g_NO, x_NI));
+    divide(TransposedProduct(g_NO, x_NI, plan->storage));
     if (plan->bias_O.defined()) divide(g_NO.sum(0));
     gradients.emplace_back();  // the plan's
     return gradients;
@@ -302,9 +313,9 @@ at::Tensor MultiplyTrained(const at::Tensor& weight_OI, const std::vector<at::Te
   return TrainedProduct::apply(x_NI, at::TensorList(all), plan);
 }
 
-void AddTransposedProduct(const at::Tensor& x_NA, const at::Tensor& y_NB, at::Tensor* out_AB) {
-  MultiplyTransposed(ReadRows(x_NA), x_NA.size(1), ReadRows(y_NB), y_NB.size(1), x_NA.size(0),
-                     /*add=*/true, WriteRows(*out_AB));
+void AddTransposedProduct(const at::Tensor& x_NA, const at::Tensor& y_NB, Storage storage,
+                          at::Tensor* out_AB) {
+  TransposedProduct(x_NA, y_NB, storage, /*add=*/true, out_AB);
 }
 
 void MultiplyInto(const PackedMatrix& weight, const at::Tensor& x, at::Tensor* out) {

@@ -60,7 +60,8 @@ at::Tensor MultiplyTrained(const at::Tensor& weight_OI, const std::vector<at::Te
 void MultiplyInto(const kernels::PackedMatrix& weight, const at::Tensor& x, at::Tensor* out);
 
 // out [A, B] += X^T Y for X [N, A] and Y [N, B], contiguous rows.
-void AddTransposedProduct(const at::Tensor& x_NA, const at::Tensor& y_NB, at::Tensor* out_AB);
+void AddTransposedProduct(const at::Tensor& x_NA, const at::Tensor& y_NB, kernels::Storage storage,
+                          at::Tensor* out_AB);
 
 }  // namespace jenner::model
 

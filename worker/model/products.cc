@@ -1,7 +1,5 @@
 #include "worker/model/products.h"
 
-#include "worker/kernels/gradients.h"
-
 namespace jenner::model {
 
 using kernels::kRowBlock;
@@ -24,10 +22,10 @@ void MultiplyAll(kernels::ConstRows x, kernels::ConstRows16 x16, int64_t num_row
         const int64_t row_begin = block * kRowBlock;
         const int64_t row_end = std::min(num_rows, (block + together) * kRowBlock);
         if (product.weight->storage() == kernels::Storage::kFloat32) {
-          Multiply(x, row_begin, row_end, *product.weight, panel, panel + 1, /*add=*/false,
+          Multiply(x, row_begin, row_end, *product.weight, panel, panel + 1, product.add,
                    product.out);
         } else {
-          Multiply(x16, row_begin, row_end, *product.weight, panel, panel + 1, /*add=*/false,
+          Multiply(x16, row_begin, row_end, *product.weight, panel, panel + 1, product.add,
                    product.out);
         }
         at += together;
@@ -37,12 +35,19 @@ void MultiplyAll(kernels::ConstRows x, kernels::ConstRows16 x16, int64_t num_row
   });
 }
 
-void MultiplyTransposed(kernels::ConstRows x, int64_t columns_of_x, kernels::ConstRows y,
-                        int64_t columns_of_y, int64_t num_rows, bool add, kernels::Rows out) {
-  constexpr int64_t kBlock = kernels::kColumnBlock;
-  at::parallel_for(0, (columns_of_y + kBlock - 1) / kBlock, 1, [&](int64_t begin, int64_t end) {
-    kernels::MultiplyTransposed(x, columns_of_x, y, num_rows, begin * kBlock,
-                                std::min(columns_of_y, end * kBlock), add, out);
+void Transpose(kernels::ConstRows x, int64_t num_rows, int64_t width, kernels::Rows out) {
+  constexpr int64_t kBlock = 32;  // squares that fit the innermost cache
+  at::parallel_for(0, (width + kBlock - 1) / kBlock, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t left = begin * kBlock; left < std::min(width, end * kBlock); left += kBlock) {
+      const int64_t right = std::min(width, left + kBlock);
+      for (int64_t top = 0; top < num_rows; top += kBlock) {
+        const int64_t bottom = std::min(num_rows, top + kBlock);
+        for (int64_t i = left; i < right; ++i) {
+          for (int64_t n = top; n < bottom; ++n)
+            out.data[i * out.stride + n] = x.data[n * x.stride + i];
+        }
+      }
+    }
   });
 }
 

@@ -20,6 +20,7 @@ namespace jenner::model {
 struct Product {
   const kernels::PackedMatrix* weight;
   kernels::Rows out;
+  bool add = false;  // to what is there
 };
 
 // Of all rows by each weight. `x` is read for weights in float32, `x16`, the same rounded, for
@@ -27,15 +28,14 @@ struct Product {
 void MultiplyAll(kernels::ConstRows x, kernels::ConstRows16 x16, int64_t num_rows,
                  std::span<const Product> products);
 
-// X^T Y, [A, B], for X [N, A] and Y [N, B]; added to `out` with `add`.
-void MultiplyTransposed(kernels::ConstRows x, int64_t columns_of_x, kernels::ConstRows y,
-                        int64_t columns_of_y, int64_t num_rows, bool add, kernels::Rows out);
-
 // A weight [O, I], or its transpose, that is given as [O, I] and becomes [I, O].
 kernels::PackedMatrix Pack(kernels::ConstRows weight_OI, int64_t outputs, int64_t inputs,
                            kernels::Storage storage);
 kernels::PackedMatrix PackTransposed(kernels::ConstRows weight_OI, int64_t outputs, int64_t inputs,
                                      kernels::Storage storage);
+
+// x [N, I] to out [I, N].
+void Transpose(kernels::ConstRows x, int64_t num_rows, int64_t width, kernels::Rows out);
 
 // Calls `function(begin, end)` for parts of the rows, divided at multiples of kRowBlock.
 template <typename Function>

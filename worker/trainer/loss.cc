@@ -46,7 +46,7 @@ class HeadProducts {
     if (packed_ == nullptr) {
       d_head_VD->addmm_(d_logits_CV.t(), h_CD);
     } else {
-      model::AddTransposedProduct(d_logits_CV, h_CD, d_head_VD);
+      model::AddTransposedProduct(d_logits_CV, h_CD, head_.storage, d_head_VD);
     }
   }
 
