@@ -1,42 +1,53 @@
 #!/usr/bin/env python3
-"""Makes the goldens of worker/text with transformers and tokenizers:
+"""Makes the goldens of worker/text from tests/golden/text/tokenizer and tests/golden/text/templates:
 
-    tools/golden/rendered_goldens.py MODEL_FOLDER    (pip install -r tools/golden/requirements.txt)
+    python3 -m venv /tmp/torch && /tmp/torch/bin/pip install -r tools/golden/requirements-torch.txt
+    /tmp/torch/bin/python tools/golden/rendered_goldens.py
 
-tests/golden/text/tokenizer/             the model's small files, copied
-tests/golden/text/rendered.jsonl    messages -> text, ids, supervised ranges; prompt text, ids
-tests/golden/text/templates.jsonl        template, variables -> text, or that Jinja2 refuses them
-tests/golden/text/strings.jsonl          text -> ids, and what the ids decode to
+tests/golden/text/rendered.jsonl, one conversation of text_corpus.py a line:
+  messages
+  whole, whole_ids     text and ids of SmolLM2's own template and tokenizer
+  prompt, prompt_ids   the same with the beginning of an assistant turn
+  supervised           [begin, end) of ids that transformers' mask has, if there is an assistant turn
+tests/golden/text/families.jsonl, the same conversations: template -> [whole, prompt]. null: transformers
+  refuses the conversation. Of most conversations 16 hex digits of the text's SHA-256 instead of it.
+tests/golden/text/unpaired.jsonl: rows with half a surrogate pair, which tokenizers refuses.
 
-The ids, masks and texts are the libraries' answers. Only the mask needs help: transformers marks what
-is inside {% generation %}, so the model's template is given that tag, and must render as before."""
+All answers are the library's. Only the mask needs help: it marks what is inside {% generation %}, so
+the template is given that tag, and must render as before."""
 
-import argparse
 import datetime
+import hashlib
 import json
 import pathlib
-import random
-import shutil
 
 import jinja2
-import transformers.utils.chat_template_utils as chat_utils
 from transformers import AutoTokenizer
+from transformers.utils import chat_template_utils
 
-from text_inputs import CONTENTS, SYSTEMS, TEMPLATES, conversations
+from text_corpus import conversations
 
-OUT = pathlib.Path(__file__).resolve().parents[2] / "tests" / "golden" / "text"
-FILES = ["tokenizer.json", "tokenizer_config.json", "generation_config.json"]
+FOLDER = pathlib.Path(__file__).resolve().parents[2] / "tests" / "golden" / "text"
+WITH_TEXT = 20  # of the families, each 20th conversation has its text in full
+UNPAIRED = ["\ud83d", "\ude00", "a\ud83d\u00e9", "\ude00\ud83d", "\ud800<|im_end|>", "\udfff\n"]
+
+
+class FixedClock(datetime.datetime):
+    """What strftime_now sees: kTemplateTimeUnixS of worker/text/chat_template.h."""
+    @classmethod
+    def now(cls, tz=None):
+        return cls(2024, 7, 26)
 
 
 def write_lines(name, rows):
-    with open(OUT / name, "w", encoding="utf-8") as file:
+    with open(FOLDER / name, "w", encoding="utf-8") as file:
         for row in rows:
-            file.write(json.dumps(row, ensure_ascii=True) + "\n")
-    print(f"{name}: {len(rows)} cases")
+            file.write(json.dumps(row) + "\n")
+    print(f"{name}: {len(rows)} lines")
 
 
 def with_generation_tags(template):
-    """The ChatML template of SmolLM2 with the assistant's content and end of turn inside the tag."""
+    """SmolLM2's template with the assistant's content and end of turn inside the tag."""
     old = "{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}"
     new = ("{{'<|im_start|>' + message['role'] + '\n'}}{% if message['role'] == 'assistant' %}"
            "{% generation %}{{message['content'] + '<|im_end|>'}}{% endgeneration %}{% else %}"
@@ -46,6 +57,7 @@ def with_generation_tags(template):
 
 
 def ranges(mask):
+    """[begin, end) of the ones in `mask`."""
     found, begin = [], None
     for position, value in enumerate(list(mask) + [0]):
         if value and begin is None:
@@ -56,74 +68,65 @@ def ranges(mask):
     return found
 
 
-def conversation_golden(tokenizer, tagged, messages):
+def rendered(tokenizer, tagged, messages):
     def apply(**options):
         return tokenizer.apply_chat_template(messages, **options)
 
-    row = {
-        "messages": messages,
-        "text": apply(tokenize=False),
-        "ids": apply(tokenize=True),
-        "prompt_text": apply(tokenize=False, add_generation_prompt=True),
-        "prompt_ids": apply(tokenize=True, add_generation_prompt=True),
-    }
-    assert apply(tokenize=False, chat_template=tagged) == row["text"]
+    row = {"messages": messages}
+    for key, generation in [("whole", False), ("prompt", True)]:
+        row[key] = apply(tokenize=False, add_generation_prompt=generation)
+        row[key + "_ids"] = apply(add_generation_prompt=generation)
     if any(message["role"] == "assistant" for message in messages):
-        answer = apply(tokenize=True, chat_template=tagged, return_dict=True,
-                       return_assistant_tokens_mask=True)
-        assert answer["input_ids"] == row["ids"]
+        answer = apply(chat_template=tagged, return_dict=True, return_assistant_tokens_mask=True)
+        assert apply(tokenize=False, chat_template=tagged) == row["whole"]
+        assert answer["input_ids"] == row["whole_ids"]
         row["supervised"] = ranges(answer["assistant_masks"])
     return row
 
 
-class FixedClock(datetime.datetime):
-    @classmethod
-    def now(cls, tz=None):
-        return cls(2024, 7, 26, 0, 0, 0)
+def special_tokens(folder):
+    config = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+    return {name: token["content"] if isinstance(token, dict) else token
+            for name, token in config.items() if token is not None}
 
 
-def template_golden(case):
-    row = dict(case)
-    chat_utils.datetime = FixedClock  # what strftime_now asks for the time
+def family_text(folder, messages, generation):
+    template = (folder / "chat_template.jinja").read_text(encoding="utf-8")
     try:
-        row["text"] = chat_utils._compile_jinja_template(case["template"]).render(**case["variables"])
-    except (jinja2.TemplateError, TypeError) as error:
-        row["error"] = f"{type(error).__name__}: {error}"
+        texts, _ = chat_template_utils.render_jinja_template(
+            [messages], chat_template=template, add_generation_prompt=generation, **special_tokens(folder))
+        return texts[0]
+    except (jinja2.TemplateError, TypeError):
+        return None
+
+
+def families(idx, messages):
+    row = {}
+    for folder in sorted((FOLDER / "templates").glob("*/")):
+        texts = [family_text(folder, messages, generation) for generation in (False, True)]
+        if idx % WITH_TEXT:
+            texts = [text and hashlib.sha256(text.encode()).hexdigest()[:16] for text in texts]
+        row[folder.name] = texts
     return row
 
 
-def string_golden(tokenizer, text):
-    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
-    backend = tokenizer.backend_tokenizer
-    return {"text": text, "ids": ids, "decoded": backend.decode(ids, skip_special_tokens=False),
-            "decoded_skip_special": backend.decode(ids, skip_special_tokens=True)}
-
-
-def random_strings(count, seed):
-    """Mixes of scripts, spaces, digits and marks that no hand would think of."""
-    rng = random.Random(seed)
-    pools = ["abc XYZ", "0123456789", " \t\n\r\u00a0\u3000", "\u00e1\u00e9\u00ed\u00f1\u00bf\u00a1",
-             "\u4f60\u597d\u4e16\u754c", "\u0645\u0631\u062d\u0628\u0627", "\u041f\u0440\u0438",
-             "\U0001f600\U0001f44d\U0001f3fd\u200d\ufe0f", "'s't're've'll.,;:!?-_/\\\"`~@#$%^&*()[]{}<>|",
-             "e\u0301n\u0303\u1e9b\u0323", "\u0000\u0001\u007f\u0085\u2028\ufeff"]
-    return ["".join(rng.choice(rng.choice(pools)) for _ in range(rng.randint(1, 40)))
-            for _ in range(count)]
+def unpaired(tokenizer, content):
+    messages = [{"role": "user", "content": content}, {"role": "assistant", "content": content}]
+    try:
+        tokenizer.apply_chat_template(messages)
+    except TypeError:
+        return {"messages": messages}
+    raise AssertionError(f"tokenizers takes {content!a}")
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("model", type=pathlib.Path)
-    model = parser.parse_args().model
-    (OUT / "tokenizer").mkdir(parents=True, exist_ok=True)
-    for name in FILES:
-        shutil.copyfile(model / name, OUT / "tokenizer" / name)
-    tokenizer = AutoTokenizer.from_pretrained(OUT / "tokenizer")
+    chat_template_utils.datetime = FixedClock
+    tokenizer = AutoTokenizer.from_pretrained(FOLDER / "tokenizer")
     tagged = with_generation_tags(tokenizer.chat_template)
-    write_lines("rendered.jsonl",
-                [conversation_golden(tokenizer, tagged, messages) for messages in conversations()])
-    write_lines("templates.jsonl", [template_golden(case) for case in TEMPLATES])
-    write_lines("strings.jsonl", [string_golden(tokenizer, text)
-                                  for text in CONTENTS + SYSTEMS + random_strings(200, seed=1)])
+    corpus = conversations()
+    write_lines("rendered.jsonl", [rendered(tokenizer, tagged, messages) for messages in corpus])
+    write_lines("families.jsonl", [families(idx, messages) for idx, messages in enumerate(corpus)])
+    write_lines("unpaired.jsonl", [unpaired(tokenizer, content) for content in UNPAIRED])
 
 
 if __name__ == "__main__":

@@ -156,6 +156,28 @@ TEST(ChatTemplateRenderTest, UndefinedPrintsNothingButHasNoFields) {
   }
 }
 
+TEST(ChatTemplateRenderTest, TextsAreTreatedAsPythonDoes) {
+  const auto of = [](const std::string& expression) {
+    return *RenderOf("{% set t = messages[0].content %}{{ " + expression + " }}",
+                     {{"user", "\x1c a\xc3\xa9<  b\x1f"}});
+  };
+  EXPECT_EQ(of("t.strip()"), "a\xc3\xa9<  b");
+  EXPECT_EQ(of("t|trim"), "a\xc3\xa9<  b");
+  EXPECT_EQ(of("t.rstrip('\x1f') == t[:-1]"), "True");
+  EXPECT_EQ(of("t.split()|length"), "2");
+  EXPECT_EQ(of("t.split(maxsplit=1)[1]"), "b\x1f");
+  EXPECT_EQ(of("t.split(sep='<', maxsplit=0)|length"), "1");
+  EXPECT_EQ(of("t.find('<')"), "4");
+  EXPECT_EQ(of("t.find('z')"), "-1");
+  EXPECT_EQ(of("t.count('')"), "10");
+  EXPECT_EQ(of("'a\\r\\nb\\x1cc'.splitlines()|tojson"), R"(["a", "b", "c"])");
+  EXPECT_EQ(of("''.isspace() or ''.isdigit()"), "False");
+  EXPECT_EQ(of("'a1'.islower() and not 'aB'.islower()"), "True");
+  EXPECT_EQ(of("t is sequence and messages is sequence and messages[0] is sequence"), "True");
+  EXPECT_EQ(of("'<\\'\"&'|e|e"), "&lt;&#39;&#34;&amp;");
+  ExpectInvalid(RenderOf("{{ 'a'.split('') }}").status(), "split: empty separator");
+}
+
 TEST(ChatTemplateRenderTest, LoopsHaveALimit) {
   const std::string inner = "{% for j in range(100000) %}{% endfor %}";
   ExpectFault(RenderOf("{% for i in range(100000) %}" + inner + "{% endfor %}").status(),

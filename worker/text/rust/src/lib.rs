@@ -7,5 +7,6 @@ mod ffi;
 mod forms;
 mod language;
 mod python_json;
+mod python_text;
 mod template;
 mod tokenizer;

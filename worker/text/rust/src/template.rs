@@ -4,6 +4,9 @@
 //!   - printing a bare True, None or float gives what Python prints (below); printing a list or a map
 //!     is an error, because its Python repr is not imitated; inside `~` and `join`, True, False and
 //!     None come out as minijinja writes them;
+//!   - the reverse of an empty text or list ([::-1]) is a fault; `title` and `capitalize` differ after
+//!     an apostrophe and on letters such as U+01C6; a tuple equals a list. What is not there at all
+//!     (`%` on texts, some filters and methods of str) is refused;
 //!   - `{% generation %}` only marks text for transformers and is read as `{% if true %}`;
 //!   - a template has a limit of bytes, a rendering of instructions, of nested macro calls and of bytes
 //!     written. None bounds the values that a template builds without writing them: doubling a string
@@ -21,6 +24,7 @@ use minijinja::{context, Environment, Error, ErrorKind, Output, State};
 use crate::clock::strftime;
 use crate::ffi::{caught, entry, invalid, text, Buffer, Fault, Outcome, INTERNAL, RESOURCE_EXHAUSTED};
 use crate::python_json::{dumps, python_float, Style};
+use crate::python_text;
 
 /// Bytes of a template; the largest in use have some 20,000.
 const MAX_SOURCE: usize = 256 * 1024;
@@ -175,7 +179,7 @@ fn compile(source: &str) -> Outcome<Handle> {
     environment.set_lstrip_blocks(true);
     environment.set_fuel(Some(FUEL));
     environment.set_recursion_limit(MAX_RECURSION);
-    environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+    python_text::install(&mut environment);
     environment.set_formatter(print);
     environment.add_filter("tojson", tojson);
     environment.add_function("raise_exception", raise_exception);
