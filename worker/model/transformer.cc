@@ -281,6 +281,26 @@ absl::StatusOr<LoraAdapter> Transformer::NewAdapter(const core::LoraSpec& spec,
   });
 }
 
+void Transformer::MergeAdapter() {
+  JENNER_CHECK(adapter_.has_value() && device_.is_cpu());
+  const at::NoGradGuard no_grad;
+  for (int64_t layer = 0; layer < config_.num_layers; ++layer) {
+    for (int t = 0; t < kNumTargets; ++t) {
+      const LoraPair& pair = adapter_->pair(layer, static_cast<Target>(t));
+      if (!pair.a_RI.defined()) continue;
+      at::Tensor weight_OI = WeightOf(layer, static_cast<Target>(t));
+      const at::Tensor factor_O =
+          pair.magnitude_O.defined() ? MagnitudeFactor(pair, weight_OI) : at::Tensor();
+      weight_OI.addmm_(pair.b_OR, pair.a_RI, 1, pair.scale);
+      if (factor_O.defined()) weight_OI.mul_(factor_O.unsqueeze(1));
+    }
+  }
+  adapter_.reset();
+  frozen_.clear();
+  Freeze();
+  ParametersChanged();
+}
+
 std::vector<NamedTensor> Transformer::TrainableParameters() const {
   if (adapter_) return adapter_->Parameters();
   return trains_all_ ? parameters_ : std::vector<NamedTensor>{};
@@ -536,12 +556,18 @@ at::Tensor Transformer::LogitsFromHidden(const at::Tensor& hidden_MD) const {
   return Softcap(at::linear(hidden_MD, head_VD_), config_.logit_softcap);
 }
 
-absl::Status Transformer::Save(const std::string& dir) const {
+absl::Status Transformer::Save(const std::string& dir, core::Dtype dtype) const {
   std::error_code error;
   std::filesystem::create_directories(dir, error);
   if (error) return absl::UnavailableError(dir + ": " + error.message());
-  RETURN_IF_ERROR(WriteTextFile(dir + "/config.json", FormatConfig(config_, "float32")));
-  return WriteSafetensors(dir + "/model.safetensors", parameters_, {{"format", "pt"}});
+  const bool is_float = dtype == core::Dtype::kFloat32;
+  RETURN_IF_ERROR(WriteTextFile(dir + "/config.json",
+                                FormatConfig(config_, is_float ? "float32" : "bfloat16")));
+  std::vector<NamedTensor> tensors = parameters_;
+  if (!is_float) {
+    for (NamedTensor& one : tensors) one.tensor = one.tensor.detach().to(at::kBFloat16);
+  }
+  return WriteSafetensors(dir + "/model.safetensors", tensors, {{"format", "pt"}});
 }
 
 }  // namespace jenner::model

@@ -124,6 +124,9 @@ class Transformer {
   // REQUIRES: the adapter was made for config().
   void AttachAdapter(LoraAdapter adapter);
   void DetachAdapter() { adapter_.reset(); }
+  // The frozen weights take the adapter in, and it is detached: W + scale B A, with a magnitude of
+  // its direction. REQUIRES: an adapter, on the CPU.
+  void MergeAdapter();
   // Null if there is none. The pointer is valid until Attach or Detach.
   const LoraAdapter* adapter() const { return adapter_ ? &*adapter_ : nullptr; }
   // A disabled adapter stays attached and is skipped by Forward and by generation: the base model.
@@ -162,10 +165,9 @@ class Transformer {
   // A frozen product without its adapter and bias; null if it is trained or not on the CPU.
   std::shared_ptr<const PackedLinear> packed(int64_t layer_idx, Linear linear) const;
 
-  // Writes config.json, generation_config.json and model.safetensors (float32; no head if tied)
-  // into `dir`, which is created. Tokenizer files are the caller's to copy. Errors as
-  // WriteSafetensors.
-  absl::Status Save(const std::string& dir) const;
+  // Writes config.json and model.safetensors (of `dtype`; no head if tied) into `dir`, which is
+  // created. Errors as WriteSafetensors.
+  absl::Status Save(const std::string& dir, core::Dtype dtype = core::Dtype::kFloat32) const;
 
  private:
   Transformer(ModelConfig config, core::Dtype dtype, at::Device device);

@@ -136,6 +136,14 @@ TEST_P(FamilyTest, AdapterOfPeftGivesItsLogitsAndGradients) {
   }
 }
 
+TEST_P(FamilyTest, AMergedAdapterGivesPeftsLogits) {
+  const Golden golden = Load(GetParam());
+  golden.transformer->AttachAdapter(Adapter(golden, GetParam()));
+  golden.transformer->MergeAdapter();
+  EXPECT_EQ(golden.transformer->adapter(), nullptr);
+  ExpectLogits(golden, "lora_logits", 1e-5);
+}
+
 TEST_P(FamilyTest, NewAdapterChangesNothingAndDisabledIsTheBase) {
   const Golden golden = Load(GetParam());
   golden.transformer->AttachAdapter(*golden.transformer->NewAdapter(core::LoraSpec{}, 1));

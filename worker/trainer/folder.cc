@@ -186,8 +186,4 @@ void RemoveTree(const std::string& path) {
   Guarded([&] { fs::remove_all(path); });
 }
 
-void CopyFileTo(const std::string& from, const std::string& to) {
-  Guarded([&] { fs::copy_file(from, to, fs::copy_options::overwrite_existing); });
-}
-
 }  // namespace jenner::trainer

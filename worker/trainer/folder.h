@@ -33,7 +33,6 @@ void MakeFolders(const std::string& path);
 // The names in a folder, sorted; none if there is no folder.
 std::vector<std::string> ListFolder(const std::string& path);
 void RemoveTree(const std::string& path);
-void CopyFileTo(const std::string& from, const std::string& to);
 
 }  // namespace jenner::trainer
 

@@ -13,6 +13,7 @@
 #include "absl/strings/str_format.h"
 #include "core/spec_json.h"
 #include "worker/model/lora.h"
+#include "worker/model/model_folder.h"
 #include "worker/model/peft.h"
 #include "worker/trainer/evaluation.h"
 #include "worker/trainer/failure.h"
@@ -30,9 +31,6 @@ using nlohmann::json;
 constexpr int kEventVersion = 1;
 // What may be written after a request to end, when little time is left.
 constexpr int64_t kCheapCheckpointBytes = int64_t{256} << 20;
-// Copied beside the weights of a full fine-tuning, so that the folder is a model folder.
-constexpr const char* kTokenizerFiles[] = {"tokenizer.json", "tokenizer_config.json",
-                                           "special_tokens_map.json", "chat_template.jinja"};
 
 }  // namespace
 
@@ -289,11 +287,9 @@ void Runner::WriteResult() {
                    ExitCode::kStorage);
       return;
     }
-    ThrowIfError(transformer_->Save(folder), ExitCode::kStorage);
-    for (const char* file : kTokenizerFiles) {
-      const std::string from = inputs_->model_dir + "/" + file;
-      if (std::filesystem::exists(from)) CopyFileTo(from, folder + "/" + file);
-    }
+    ThrowIfError(
+        model::WriteModelFolder(*transformer_, core::Dtype::kFloat32, inputs_->model_dir, folder),
+        ExitCode::kStorage);
   });
   for (const FileEntry& file : files) {
     events_->Write("artifact", {{"name", name + "/" + file.name},
