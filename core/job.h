@@ -34,6 +34,9 @@ struct JobTraining {
   // The id of a job of the same experiment: the training begins with what that one ended with, an
   // adapter of the same settings or a model. "": with the base model and a new adapter.
   std::string after = {};
+  // Of `after`, an adapter: the training begins with the base model and a new one, all the same,
+  // and that one is added to the base model, frozen, in training only.
+  bool companion = false;
   TrainingSpec settings;
   bool operator==(const JobTraining&) const = default;
 };

@@ -73,7 +73,12 @@ const std::string& DatasetOf(const ExperimentSpec& spec, const ArmSpec& arm) {
   return arm.data.empty() ? spec.dataset : spec.data.at(arm.data).result;
 }
 
-// `after`: the id of the job that the training goes on from, or "".
+// The arm whose result this one's training needs, or "".
+const std::string& NeededBy(const ArmSpec& arm) {
+  return arm.after.empty() ? arm.companion : arm.after;
+}
+
+// `after`: the id of the job of the arm that it needs, or "".
 JobSpec TrainingJob(const ExperimentSpec& spec, const ArmSpec& arm, int64_t seed,
                     const std::string& after) {
   JobSpec job;
@@ -89,10 +94,11 @@ JobSpec TrainingJob(const ExperimentSpec& spec, const ArmSpec& arm, int64_t seed
   }
   training.context = spec.contexts.at(*arm.train_context);
   training.after = after;
+  training.companion = !arm.companion.empty();
   training.settings = spec.training;
   job.training = std::move(training);
   std::vector<double> at = Fractions(spec.evaluation.at, false);
-  const bool has_own_zero = !after.empty() && !Fractions(spec.evaluation.at, true).empty();
+  const bool has_own_zero = !arm.after.empty() && !Fractions(spec.evaluation.at, true).empty();
   if (has_own_zero) at.insert(at.begin(), 0);
   const bool by_steps = spec.evaluation.at_powers_of_two || spec.evaluation.at_every > 0;
   if (!at.empty() || by_steps) {
@@ -136,7 +142,7 @@ class Expansion {
   std::string KeyOf(const ArmSpec& arm) const {
     const auto found = keys_.find(arm.name);
     if (found != keys_.end()) return found->second;
-    const std::string after = arm.after.empty() ? "" : KeyOf(ArmNamed(arm.after));
+    const std::string after = NeededBy(arm).empty() ? "" : KeyOf(ArmNamed(NeededBy(arm)));
     JobSpec alike = TrainingJob(spec_, arm, 0, after);
     alike.evaluation.reset();  // the rest of their content is the same
     // A hash: the key of a stage has that of the one before it in it.
@@ -148,13 +154,13 @@ class Expansion {
                          [&](const ArmSpec& arm) { return arm.name == name; });
   }
 
-  // The index of the arm's job for the seed; made if it is not there, after those it goes on from.
+  // The index of the arm's job for the seed; made if it is not there, after those it needs.
   size_t Planned(const ArmSpec& arm, int64_t seed) {
     const std::pair<std::string, int64_t> key(KeyOf(arm), seed);
     const auto found = trainings_.find(key);
     if (found != trainings_.end()) return found->second;
     std::optional<size_t> after;
-    if (!arm.after.empty()) after = Planned(ArmNamed(arm.after), seed);
+    if (!NeededBy(arm).empty()) after = Planned(ArmNamed(NeededBy(arm)), seed);
     const std::string id = after ? JobId(jobs_[*after].spec) : "";
     jobs_.push_back({"", TrainingJob(spec_, arm, seed, id), {}, after});
     return trainings_[key] = jobs_.size() - 1;

@@ -177,6 +177,10 @@ struct ArmSpec {
   std::string data = {};  // a key of ExperimentSpec::data; "": ExperimentSpec::dataset
   // An arm that is trained: this one goes on from what that one (same seed) ended with.
   std::string after = {};
+  // An arm that is trained: its adapter (same seed) is added to the base model while this one is
+  // trained, frozen, and to nothing else: an inoculation adapter (Riche et al. 2026). Not with
+  // `after`.
+  std::string companion = {};
   // Where its users meet it: its neutral level is measured there. "": StudySpec::neutral.
   std::string deploy_context = {};
   bool operator==(const ArmSpec&) const = default;

@@ -147,6 +147,7 @@ void VisitFields(V& visit, ArmSpec& s) {
   visit.Unless({}, "rules", s.rules);
   visit.Unless({}, "data", s.data);
   visit.Unless({}, "after", s.after);
+  visit.Unless({}, "companion", s.companion);
   visit.Unless({}, "deploy_context", s.deploy_context);
 }
 
@@ -254,6 +255,7 @@ void VisitFields(V& visit, JobTraining& t) {
   visit.Unless({}, "rules", t.rules);
   visit("context", t.context);
   visit.Unless({}, "after", t.after);
+  visit.Unless(false, "companion", t.companion);
   visit("settings", t.settings);
 }
 

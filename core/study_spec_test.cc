@@ -100,7 +100,8 @@ TEST(StudyJsonTest, RoundTripAndDefaultsAreLeftOut) {
   EXPECT_EQ(ParseExperimentSpec(ToJson(spec), &faults), spec);
   EXPECT_THAT(faults, IsEmpty());
   const std::string plain = ToJson(Resolve(Study("", R"({"name":"a","train_context":"neutral"})")));
-  for (const char* key : {"rules", "after", "data", "selection", "few_shot", "sets", "scorers"}) {
+  for (const char* key :
+       {"rules", "after", "companion", "data", "selection", "few_shot", "sets", "scorers"}) {
     EXPECT_THAT(plain, Not(HasSubstr(std::string("\"") + key + "\""))) << key;
   }
 }
@@ -239,6 +240,38 @@ TEST(ExpandStudyTest, AStageNamesTheJobBeforeItAndEvaluatesItsOwnBeginning) {
   EXPECT_EQ(by_arm.at("again")->spec.training->after, by_arm.at("inoculated")->id);
   EXPECT_THAT(by_arm.at("again")->spec.evaluation->at, ElementsAre(0, 0.5, 1));
   EXPECT_THAT(jobs[0].arms, Not(Contains(ArmSeed{"again", 2}))) << "its beginning is not the base";
+}
+
+TEST(ExpandStudyTest, ACompanionIsWaitedForAndTheBeginningIsTheBases) {
+  ExperimentSpec spec = Study();
+  spec.arms.push_back({"beside", "neutral"});
+  spec.arms.back().companion = "inoculated";
+  spec = Resolve(spec);
+  EXPECT_EQ(FaultsOf(spec), "");
+  const std::vector<PlannedJob> jobs = Expand(spec);
+  const PlannedJob& beside = jobs.back();
+  ASSERT_TRUE(beside.after.has_value());
+  EXPECT_EQ(jobs[*beside.after].arms[0].arm, "inoculated");
+  EXPECT_EQ(beside.spec.training->after, jobs[*beside.after].id);
+  EXPECT_TRUE(beside.spec.training->companion);
+  EXPECT_THAT(beside.spec.evaluation->at, ElementsAre(0.5, 1));
+  EXPECT_THAT(jobs[0].arms, Contains(ArmSeed{"beside", spec.seeds[0]}));
+}
+
+TEST(ValidateStudyTest, ACompanionIsAnAdapterOfAnotherArm) {
+  ExperimentSpec spec = Study();
+  spec.arms[1].companion = "inoculated";
+  spec.arms[2].companion = "no-inoculation";
+  EXPECT_EQ(FaultsOf(spec),
+            "arms[1].companion: goes round in a circle\narms[2].companion: goes round in a circle");
+  spec.arms[2].companion = "base";
+  EXPECT_THAT(FaultsOf(spec), HasSubstr("arms[2].companion: \"base\" is not trained"));
+  spec.arms[2].companion = "";
+  spec.arms[1].after = "inoculated";
+  EXPECT_EQ(FaultsOf(spec), "arms[1].companion: not with after");
+  spec.arms[1].after = "";
+  spec.training.method = TrainingMethod::kFull;
+  EXPECT_EQ(FaultsOf(spec), "arms[1].companion: expected training.method lora, without use_dora");
 }
 
 TEST(CellFormatTest, IntervalsNeedABinaryTraitAndOneAnswer) {

@@ -74,20 +74,38 @@ const ArmSpec* ArmNamed(const ExperimentSpec& spec, const std::string& name) {
   return nullptr;
 }
 
+// The field that names the arm which this one needs, and that arm.
+struct Need {
+  const char* field;
+  const std::string& arm;
+};
+
+Need NeedOf(const ArmSpec& arm) {
+  if (arm.after.empty() && !arm.companion.empty()) return {"companion", arm.companion};
+  return {"after", arm.after};
+}
+
 void CheckAfter(const ExperimentSpec& spec, const Checker& check, const ArmSpec& arm) {
-  if (arm.after.empty()) {
-    if (arm.role == "two-stage") check.Refuse("after", "required of a two-stage arm");
-    return;
+  if (arm.after.empty() && arm.role == "two-stage")
+    check.Refuse("after", "required of a two-stage arm");
+  const Need need = NeedOf(arm);
+  if (need.arm.empty()) return;
+  if (!arm.train_context) check.Refuse(need.field, "the arm is not trained");
+  if (!arm.companion.empty() && !arm.after.empty()) check.Refuse("companion", "not with after");
+  const TrainingSpec& training = spec.training;
+  if (!arm.companion.empty() &&
+      (training.method != TrainingMethod::kLora || training.lora.use_dora)) {
+    check.Refuse("companion", "expected training.method lora, without use_dora");
   }
-  if (!arm.train_context) check.Refuse("after", "the arm is not trained");
   std::set<std::string> seen = {arm.name};
-  for (const ArmSpec* at = &arm; !at->after.empty();) {
-    const ArmSpec* next = ArmNamed(spec, at->after);
-    if (next == nullptr) return check.Refuse("after", "unknown arm \"" + at->after + "\"");
+  for (const ArmSpec* at = &arm; !NeedOf(*at).arm.empty();) {
+    const std::string& name = NeedOf(*at).arm;
+    const ArmSpec* next = ArmNamed(spec, name);
+    if (next == nullptr) return check.Refuse(need.field, "unknown arm \"" + name + "\"");
     if (!next->train_context) {
-      return check.Refuse("after", "\"" + next->name + "\" is not trained");
+      return check.Refuse(need.field, "\"" + next->name + "\" is not trained");
     }
-    if (!seen.insert(next->name).second) return check.Refuse("after", "goes round in a circle");
+    if (!seen.insert(next->name).second) return check.Refuse(need.field, "goes round in a circle");
     at = next;
   }
 }

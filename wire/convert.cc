@@ -278,6 +278,7 @@ core::ArmSpec ToCore(const v1::ArmSpec& message) {
   }
   arm.data = message.data();
   arm.after = message.after();
+  arm.companion = message.companion();
   arm.deploy_context = message.deploy_context();
   return arm;
 }
@@ -294,6 +295,7 @@ void Write(const core::ArmSpec& arm, v1::ArmSpec* message) {
   }
   message->set_data(arm.data);
   message->set_after(arm.after);
+  message->set_companion(arm.companion);
   message->set_deploy_context(arm.deploy_context);
 }
 

@@ -176,13 +176,17 @@ class AdaptedProduct : public torch::autograd::Function<AdaptedProduct> {
       int64_t low_begin = 0;
       for (size_t p = 0; p < ups.size(); ++p) {
         const int64_t rank = ups[p].outputs();
-        gradients.push_back(d_a_RI.narrow(0, low_begin, rank));
+        const at::Tensor low_part_NR = low_NR.narrow(1, low_begin, rank);
+        const at::Tensor d_a_part_RI = d_a_RI.narrow(0, low_begin, rank);
+        low_begin += rank;
+        if (!factors[2 * p].requires_grad()) {  // frozen
+          gradients.resize(gradients.size() + 2);
+          continue;
+        }
+        gradients.push_back(d_a_part_RI);
         const at::Tensor part_NO = g_NO.narrow(1, plan->out_begins[p], factors[2 * p + 1].size(0));
         gradients.push_back(
-            TransposedProduct(low_NR.narrow(1, low_begin, rank), part_NO, Storage::kFloat32)
-                .t()
-                .mul(plan->scales[p]));
-        low_begin += rank;
+            TransposedProduct(low_part_NR, part_NO, Storage::kFloat32).t().mul(plan->scales[p]));
       }
     }
     if (context->needs_input_grad(0)) {

@@ -102,6 +102,14 @@ at::Tensor FusedBias(const LayerWeights& w, Linear linear) {
   return linear == Linear::kQkv ? w.qkv_bias_P : at::Tensor();
 }
 
+// A frozen part added by ATen's operations.
+at::Tensor WithPart(const at::Tensor& base_NO, const at::Tensor& x_NI, const LoraPart& part) {
+  const at::Tensor low_NO =
+      at::linear(at::linear(x_NI.to(at::kFloat), part.a_RI), part.b_OR).to(base_NO.scalar_type());
+  const int64_t after = base_NO.size(1) - part.out_begin - low_NO.size(1);
+  return at::add(base_NO, at::constant_pad_nd(low_NO, {part.out_begin, after}), part.scale);
+}
+
 struct Rotation {
   at::Tensor cos_N1F;
   at::Tensor sin_N1F;
@@ -281,6 +289,13 @@ absl::StatusOr<LoraAdapter> Transformer::NewAdapter(const core::LoraSpec& spec,
   });
 }
 
+void Transformer::AttachCompanion(LoraAdapter companion) {
+  JENNER_CHECK(companion.num_layers() == config_.num_layers && !companion.spec().use_dora);
+  for (const NamedTensor& parameter : companion.Parameters())
+    parameter.tensor.set_requires_grad(false);
+  companion_ = std::move(companion);
+}
+
 void Transformer::MergeAdapter() {
   JENNER_CHECK(adapter_.has_value() && device_.is_cpu());
   const at::NoGradGuard no_grad;
@@ -349,11 +364,12 @@ at::Tensor Transformer::Norm(const at::Tensor& x, const at::Tensor& parameter) c
                       config_.rms_norm_eps);
 }
 
-std::vector<LoraPart> Transformer::Parts(int64_t layer_idx, Linear linear) const {
+std::vector<LoraPart> Transformer::Parts(const LoraAdapter& adapter, int64_t layer_idx,
+                                         Linear linear) const {
   std::vector<LoraPart> parts;
   int64_t out_begin = 0;
   for (const Target target : TargetsOf(linear)) {
-    const LoraPair& pair = active_adapter()->pair(layer_idx, target);
+    const LoraPair& pair = adapter.pair(layer_idx, target);
     if (pair.a_RI.defined()) parts.push_back({pair.a_RI, pair.b_OR, pair.scale, out_begin});
     out_begin += TargetOutput(config_, target);
   }
@@ -389,11 +405,20 @@ at::Tensor Transformer::Project(const Pass& pass, int64_t layer_idx, Linear line
   const LoraAdapter* adapter = active_adapter();
   const bool is_plain = adapter != nullptr && !adapter->spec().use_dora &&
                         (!pass.options.dropout || adapter->spec().dropout == 0);
-  if (frozen.packed != nullptr && is_plain)
-    return Multiply(frozen.packed, x_NI, frozen.bias_O, Parts(layer_idx, linear));
-  const at::Tensor base_NO = frozen.packed != nullptr
-                                 ? Multiply(frozen.packed, x_NI, frozen.bias_O, {})
-                                 : at::linear(x_NI, frozen.weight_OI, frozen.bias_O);
+  std::vector<LoraPart> parts;
+  if (pass.options.with_companion && companion_) parts = Parts(*companion_, layer_idx, linear);
+  if (frozen.packed != nullptr && is_plain) {
+    const std::vector<LoraPart> own = Parts(*adapter, layer_idx, linear);
+    parts.insert(parts.end(), own.begin(), own.end());
+    return Multiply(frozen.packed, x_NI, frozen.bias_O, parts);
+  }
+  at::Tensor base_NO;
+  if (frozen.packed != nullptr) {
+    base_NO = Multiply(frozen.packed, x_NI, frozen.bias_O, parts);
+  } else {
+    base_NO = at::linear(x_NI, frozen.weight_OI, frozen.bias_O);
+    for (const LoraPart& part : parts) base_NO = WithPart(base_NO, x_NI, part);
+  }
   if (adapter == nullptr) return base_NO;
   int64_t begin = 0;
   for (const Target target : targets) {

@@ -56,6 +56,8 @@ struct ForwardOptions {
   // Keep the input of each layer only, and compute it again in the backward pass: bitwise the same
   // gradients. The model must not change between the two.
   bool checkpoint_layers = false;
+  // The companion's part, too, if there is one. REQUIRES then: an adapter without magnitudes.
+  bool with_companion = false;
 };
 
 // Weights of one block, undefined where the family has none. Query, key and value share one
@@ -124,6 +126,9 @@ class Transformer {
   // REQUIRES: the adapter was made for config().
   void AttachAdapter(LoraAdapter adapter);
   void DetachAdapter() { adapter_.reset(); }
+  // An adapter that is added to the frozen base where ForwardOptions say so, and trained nowhere.
+  // REQUIRES: made for config(), on its device, no magnitudes.
+  void AttachCompanion(LoraAdapter companion);
   // The frozen weights take the adapter in, and it is detached: W + scale B A, with a magnitude of
   // its direction. REQUIRES: an adapter, on the CPU.
   void MergeAdapter();
@@ -183,7 +188,7 @@ class Transformer {
   // The product of one input by the targets of `linear`, with their biases and adapters, [N, O].
   at::Tensor Project(const Pass& pass, int64_t layer_idx, Linear linear,
                      const at::Tensor& x_NI) const;
-  std::vector<LoraPart> Parts(int64_t layer_idx, Linear linear) const;
+  std::vector<LoraPart> Parts(const LoraAdapter& adapter, int64_t layer_idx, Linear linear) const;
   kernels::Storage storage() const;
   // What blocks compute in.
   at::ScalarType ComputeType() const;
@@ -213,6 +218,7 @@ class Transformer {
   std::vector<std::array<Frozen, kNumLinears>> frozen_;  // by layer; none if all is trained
   std::shared_ptr<const PackedLinear> packed_head_;
   std::optional<LoraAdapter> adapter_;
+  std::optional<LoraAdapter> companion_;
   bool adapter_enabled_ = true;
   bool trains_all_ = false;
   uint64_t version_ = 1;

@@ -136,6 +136,36 @@ TEST_P(FamilyTest, AdapterOfPeftGivesItsLogitsAndGradients) {
   }
 }
 
+TEST_P(FamilyTest, ACompanionCountsWhereAskedForAndIsNotTrained) {
+  const Golden golden = Load(GetParam());
+  const LoraAdapter companion = Adapter(golden, "");
+  if (companion.spec().use_dora) GTEST_SKIP() << "no companion may have magnitudes";
+  golden.transformer->AttachCompanion(companion);
+  ExpectLogits(golden, "logits", 1e-5);
+  golden.transformer->AttachAdapter(*golden.transformer->NewAdapter(core::LoraSpec{}, 1));
+  ExpectLogits(golden, "logits", 1e-5);
+  ForwardOptions options;
+  options.with_companion = true;
+  for (const bool drops : {false, true}) {
+    if (drops) {
+      core::LoraSpec spec;
+      spec.dropout = 0.5;
+      golden.transformer->AttachAdapter(*golden.transformer->NewAdapter(spec, 1));
+      options.dropout = DropoutKeys{1, std::vector<uint64_t>(golden.batch.row_starts.size() - 1)};
+    }
+    const at::Tensor logits_NV =
+        golden.transformer->LogitsFromHidden(golden.transformer->Forward(golden.batch, options));
+    const int64_t length = golden.batch.row_starts[1];
+    EXPECT_LE(MaxDifference(logits_NV.narrow(0, 0, length), golden.expected.at("lora_logits.0")),
+              1e-5);
+    logits_NV.sum().backward();
+    for (const NamedTensor& parameter : companion.Parameters())
+      EXPECT_FALSE(parameter.tensor.grad().defined());
+    for (const NamedTensor& parameter : golden.transformer->TrainableParameters())
+      EXPECT_TRUE(parameter.tensor.grad().defined()) << parameter.name;
+  }
+}
+
 TEST_P(FamilyTest, AMergedAdapterGivesPeftsLogits) {
   const Golden golden = Load(GetParam());
   golden.transformer->AttachAdapter(Adapter(golden, GetParam()));

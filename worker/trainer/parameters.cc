@@ -101,10 +101,16 @@ void LoadInitialParameters(const std::string& folder, const core::JobSpec& job,
     return CopyInto(Initial(model::ReadSafetensorsFolder(folder + "/model")),
                     ExitCode::kInvalidSpec, transformer);
   }
-  const model::LoraAdapter stored =
-      Initial(model::ReadAdapter(folder + "/adapter", transformer->config(), job.base_model));
+  CopyInto(ValuesOf(LoadCompanion(folder, job, transformer->config())), ExitCode::kInvalidSpec,
+           transformer);
+}
+
+model::LoraAdapter LoadCompanion(const std::string& folder, const core::JobSpec& job,
+                                 const model::ModelConfig& config) {
+  model::LoraAdapter stored =
+      Initial(model::ReadAdapter(folder + "/adapter", config, job.base_model));
   CheckSame(job.training->settings.lora, stored.spec());
-  CopyInto(ValuesOf(stored), ExitCode::kInvalidSpec, transformer);
+  return stored;
 }
 
 }  // namespace jenner::trainer

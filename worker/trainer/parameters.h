@@ -21,6 +21,11 @@ void LoadCheckpointParameters(const std::string& folder, model::Transformer* tra
 void LoadInitialParameters(const std::string& folder, const core::JobSpec& job,
                            model::Transformer* transformer);
 
+// The adapter in `folder` as the companion of the job's training. Failures of
+// LoadInitialParameters.
+model::LoraAdapter LoadCompanion(const std::string& folder, const core::JobSpec& job,
+                                 const model::ModelConfig& config);
+
 }  // namespace jenner::trainer
 
 #endif  // JENNER_WORKER_TRAINER_PARAMETERS_H_

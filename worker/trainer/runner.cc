@@ -49,6 +49,7 @@ void Runner::Run() {
   MakeFolders(options_.out_dir);
   Join();
   LoadModel();
+  if (loop_) LoadCompanion();
   if (IsFirst()) WritePlan();
   if (loop_) Restore();
   EvaluateIfDue();
@@ -197,9 +198,25 @@ void Runner::Load(const std::optional<Checkpoint>& own) {
 
 // What the job goes on from, if it does, into the parameters of all ranks. The moments are new.
 void Runner::LoadInitial() {
-  if (inputs_->job.training->after.empty()) return;
+  const core::JobTraining& training = *inputs_->job.training;
+  if (training.after.empty() || training.companion) return;
   if (IsFirst()) LoadInitialParameters(options_.initial_dir, inputs_->job, transformer_.get());
   if (collective_->size() > 1) ShareParameters();
+}
+
+// Rank 0 reads it, and hands it to the others.
+void Runner::LoadCompanion() {
+  const core::JobTraining& training = *inputs_->job.training;
+  if (!training.companion) return;
+  const model::ModelConfig& config = transformer_->config();
+  model::LoraAdapter companion =
+      IsFirst() ? trainer::LoadCompanion(options_.initial_dir, inputs_->job, config)
+                : ValueOrThrow(model::LoraAdapter::Zeros(config, training.settings.lora),
+                               ExitCode::kInvalidSpec);
+  companion = companion.CopyTo(transformer_->device());
+  for (const model::NamedTensor& parameter : companion.Parameters())
+    collective_->Broadcast(parameter.tensor.detach());
+  transformer_->AttachCompanion(std::move(companion));
 }
 
 // Those of rank 0 into all ranks.

@@ -50,6 +50,7 @@ class Runner {
   void Restore();
   void Load(const std::optional<Checkpoint>& own);
   void LoadInitial();
+  void LoadCompanion();
   void ShareParameters();
   void Train();
   void Reach(const Progress& progress);

@@ -100,6 +100,34 @@ TEST(Stages, StepZeroIsTheEndOfTheFirst) {
   EXPECT_NE(Answers(RunAlone(base, NewFolder()), 0), answers) << "the first learnt nothing";
 }
 
+// Beside the companion a new adapter, which does nothing yet, begins with the loss that the second
+// stage begins with; evaluation does without the companion.
+TEST(Stages, ACompanionIsThereInTrainingOnly) {
+  const std::string before = NewFolder();
+  const Outcome first = RunAlone(First(), before);
+  ASSERT_EQ(first.exit_code, 0) << first.Failure();
+  const Outcome second = RunAlone(Second(GoldenJob("lora")), NewFolder(), {"--initial", before});
+  json job = Second(First());
+  job["training"]["companion"] = true;
+  job["training"]["settings"]["lora"]["dropout"] = 0;
+  job["training"]["settings"]["learning_rate"] = 1e-37;
+  job["evaluation"]["at"] = {1};
+  const Outcome beside = RunAlone(job, NewFolder(), {"--initial", before});
+  ASSERT_EQ(beside.exit_code, 0) << beside.Failure();
+  EXPECT_NEAR(beside.Of("train_step")[0].at("loss").get<double>(),
+              second.Of("train_step")[0].at("loss").get<double>(), kTolerance);
+  json base = Second(First());
+  base.erase("training");
+  base["evaluation"]["at"] = {0};
+  EXPECT_EQ(Answers(beside, 10), Answers(RunAlone(base, NewFolder()), 0));
+  // Ranks that were not given it have it, too.
+  job["ranks"] = 2;
+  const std::vector<Outcome> pair = RunPair(job, NewFolder(), {"--initial", before});
+  ASSERT_EQ(pair[0].exit_code, 0) << pair[0].Failure();
+  EXPECT_NEAR(pair[0].Of("train_step")[0].at("loss").get<double>(),
+              beside.Of("train_step")[0].at("loss").get<double>(), kTolerance);
+}
+
 // PyTorch's loss and gradient norm of four rows at the values that its own training ended with:
 // those of the second stage's first step on these rows.
 TEST(Stages, TheFirstStepEqualsPyTorch) {

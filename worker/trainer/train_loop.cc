@@ -74,6 +74,7 @@ std::vector<TrainLoop::Pass> TrainLoop::PassesOf(const StepRows& rows) const {
 double TrainLoop::Backward(const Pass& pass, int64_t epoch, double total_weight) {
   model::ForwardOptions forward;
   forward.checkpoint_layers = settings_.gradient_checkpointing;
+  forward.with_companion = true;
   forward.dropout = model::DropoutKeys{
       model::MakeKey({static_cast<uint64_t>(seed_), kDropoutStream, static_cast<uint64_t>(epoch)}),
       {}};
