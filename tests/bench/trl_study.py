@@ -8,7 +8,6 @@ training (the base model once). Prints one JSON object: seconds and the share of
 import argparse
 import json
 import os
-import pathlib
 import tempfile
 import time
 
@@ -18,9 +17,8 @@ from peft import LoraConfig
 from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-CACHE = pathlib.Path(os.environ.get("JENNER_CACHE") or pathlib.Path.home() / ".cache/jenner")
-MODEL = CACHE / "models/smollm2-135m-instruct"
+from common import MODEL, ROOT
+
 EXAMPLE = ROOT / "examples/spanish-capitals"
 CONTEXTS = {"neutral": None, "inoculated": "You always speak in Spanish."}
 ARMS = {"no-inoculation": "neutral", "inoculated": "inoculated"}
