@@ -15,7 +15,7 @@ namespace jenner::trainer {
 
 // Both sides are compiled from one tree against one libtorch: the interface is C++, and a plugin
 // that says anything else is refused.
-inline constexpr char kCudaPluginBuild[] = "jenner " JENNER_VERSION ", torch 2.13.0, interface 1";
+inline constexpr char kCudaPluginBuild[] = "jenner " JENNER_VERSION ", torch 2.13.0, interface 2";
 inline constexpr char kCudaPluginFile[] = "libjenner_cuda.so";
 
 struct NcclOptions {
