@@ -20,6 +20,7 @@ TEST(ModulePattern, FitsTheEndOfAPathBehindADot) {
 
 TEST(ModulePattern, FaultIsNamed) {
   EXPECT_EQ(FaultOfModulePattern("mlp.*"), "");
+  EXPECT_NE(FaultOfModulePattern("\\Qq_proj"), "");
   EXPECT_EQ(FaultOfModulePattern("mlp["), "no regular expression (RE2): missing ]: [");
 }
 

@@ -27,9 +27,12 @@ struct Outcome {
   std::string text;  // of both streams
 };
 
+// A folder of the goldens, unless it is a whole path.
+std::string In(const std::string& folder) { return folder[0] == '/' ? folder : kGolden + folder; }
+
 Outcome Export(const std::string& model, const std::string& adapter, const std::string& out,
                const std::string& more = "") {
-  const std::string command = JENNER_BINARY_DIR "/bin/jenner-export --model " + kGolden + model +
+  const std::string command = JENNER_BINARY_DIR "/bin/jenner-export --model " + In(model) +
                               " --adapter " + kGolden + adapter + " --out " + out + " " + more +
                               " 2>&1";
   Outcome outcome;
@@ -78,6 +81,16 @@ TEST(Export, IsThePeftModel) {
     EXPECT_TRUE(fs::exists(out + "/generation_config.json"));
     EXPECT_FALSE(fs::exists(out + ".part"));
   }
+}
+
+// With a slash at the end, and of a model folder that is a link of another name.
+TEST(Export, FoldersMayBeNamedInOtherWays) {
+  const std::string out = Fresh("export_named");
+  const std::string link = Fresh("tiny-tied");
+  fs::create_directory_symlink(kGolden + "tiny-tied", link);
+  const Outcome outcome = Export(link + "/", "tiny-tied/adapter", out + "/");
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.text;
+  EXPECT_LE(LargestDifference(out, "tiny-tied"), 1e-5);
 }
 
 TEST(Export, InBfloat16IsNearAndSaysSo) {

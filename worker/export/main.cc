@@ -22,13 +22,20 @@ struct Flags {
   std::string dtype = "float32";
 };
 
+// Without "." and a slash at the end; links stay, for a model is called as its link is.
+std::filesystem::path Plain(const std::string& folder) {
+  const std::filesystem::path path = std::filesystem::absolute(folder).lexically_normal();
+  return path.has_filename() ? path : path.parent_path();
+}
+
 absl::Status Run(const Flags& flags) {
   std::error_code error;
-  if (std::filesystem::exists(flags.out_dir, error))
-    return absl::AlreadyExistsError("--out: " + flags.out_dir + " is there already");
+  const std::string out = Plain(flags.out_dir);
+  if (std::filesystem::exists(out, error))
+    return absl::AlreadyExistsError("--out: " + out + " is there already");
   const auto transformer = model::Transformer::Load(flags.model_dir, core::Dtype::kFloat32);
   RETURN_IF_ERROR(transformer.status());
-  const std::string name = std::filesystem::canonical(flags.model_dir, error).filename();
+  const std::string name = Plain(flags.model_dir).filename();
   auto adapter = model::ReadAdapter(flags.adapter_dir, (*transformer)->config(), name);
   RETURN_IF_ERROR(adapter.status());
   (*transformer)->AttachAdapter(*std::move(adapter));
@@ -36,11 +43,11 @@ absl::Status Run(const Flags& flags) {
   const core::Dtype dtype =
       flags.dtype == "float32" ? core::Dtype::kFloat32 : core::Dtype::kBfloat16;
   // Under its name only when it is whole.
-  const std::string part = flags.out_dir + ".part";
+  const std::string part = out + ".part";
   std::filesystem::remove_all(part, error);
   RETURN_IF_ERROR(model::WriteModelFolder(**transformer, dtype, flags.model_dir, part));
-  std::filesystem::rename(part, flags.out_dir, error);
-  if (error) return absl::UnavailableError(flags.out_dir + ": " + error.message());
+  std::filesystem::rename(part, out, error);
+  if (error) return absl::UnavailableError(out + ": " + error.message());
   return absl::OkStatus();
 }
 

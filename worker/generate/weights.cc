@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "core/check.h"
+#include "worker/model/products.h"
 
 namespace jenner::generate {
 namespace {
@@ -23,7 +24,9 @@ kernels::PackedMatrix Pack(const at::Tensor& weight_OI, double scale, kernels::S
 
 std::shared_ptr<const kernels::PackedMatrix> PackShared(const at::Tensor& weight_OI,
                                                         kernels::Storage storage) {
-  return std::make_shared<const kernels::PackedMatrix>(Pack(weight_OI, 1, storage));
+  const at::Tensor plain = weight_OI.detach();
+  return std::make_shared<const kernels::PackedMatrix>(model::Pack(
+      {plain.const_data_ptr<float>(), plain.stride(0)}, plain.size(0), plain.size(1), storage));
 }
 
 std::vector<float> Copy(const at::Tensor& vector) {

@@ -16,7 +16,7 @@ PackedMatrix::PackedMatrix(int64_t outputs, int64_t inputs, Storage storage)
   num_panels_ = (outputs + width - 1) / width;
   panel_bytes_ = (storage == Storage::kFloat32 ? inputs : (inputs + 1) / 2) * width * 4;
   const auto size = static_cast<size_t>(num_panels_ * panel_bytes_);
-  data_ = hwy::AllocateAligned<uint8_t>(size);
+  data_ = hwy::AllocateAligned<uint8_t>(std::max<size_t>(size, 1));
   if (data_ == nullptr) throw std::bad_alloc();
   std::memset(data_.get(), 0, size);
 }

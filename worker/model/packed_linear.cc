@@ -4,6 +4,7 @@
 #include <ATen/core/grad_mode.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <algorithm>
 #include <span>
 #include <utility>
 
@@ -21,8 +22,18 @@ using kernels::Storage;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-ConstRows ReadRows(const at::Tensor& x) { return {x.const_data_ptr<float>(), x.stride(0)}; }
-Rows WriteRows(const at::Tensor& x) { return {x.mutable_data_ptr<float>(), x.stride(0)}; }
+void CheckRows(const at::Tensor& x) {
+  JENNER_CHECK(x.scalar_type() == at::kFloat && x.device().is_cpu() &&
+               (x.size(1) <= 1 || x.stride(1) == 1));
+}
+ConstRows ReadRows(const at::Tensor& x) {
+  CheckRows(x);
+  return {x.const_data_ptr<float>(), x.stride(0)};
+}
+Rows WriteRows(const at::Tensor& x) {
+  CheckRows(x);
+  return {x.mutable_data_ptr<float>(), x.stride(0)};
+}
 
 // Rows rounded to bfloat16, of an even width; nothing if no product needs them.
 class Rounded {
@@ -78,6 +89,11 @@ at::Tensor TransposedProduct(const at::Tensor& x_NA, const at::Tensor& y_NB, Sto
   return out_AB;
 }
 
+void AddBias(const at::Tensor& bias_O, int64_t begin, int64_t end, Rows y) {
+  for (int64_t r = begin; r < end; ++r)
+    kernels::Add(bias_O.const_data_ptr<float>(), bias_O.numel(), y.data + r * y.stride);
+}
+
 // What a product is, besides its tensors.
 struct Plan : torch::CustomClassHolder {
   std::shared_ptr<const PackedLinear> weight;
@@ -130,11 +146,7 @@ class AdaptedProduct : public torch::autograd::Function<AdaptedProduct> {
                             {y.data + plan->out_begins[p], y.stride});
           low_begin += ups[p].inputs();
         }
-        if (!plan->bias_O.defined()) return;
-        for (int64_t r = begin; r < end; ++r) {
-          kernels::Add(plan->bias_O.const_data_ptr<float>(), plan->bias_O.numel(),
-                       y.data + r * y.stride);
-        }
+        if (plan->bias_O.defined()) AddBias(plan->bias_O, begin, end, y);
       });
     }
     variable_list kept = {factors.empty() ? at::Tensor() : x_NI, low_NR};
@@ -172,7 +184,10 @@ class AdaptedProduct : public torch::autograd::Function<AdaptedProduct> {
           low_begin += ups[p].outputs();
         }
       });
-      const at::Tensor d_a_RI = TransposedProduct(d_low_NR, x_NI, Storage::kFloat32);
+      const bool trains = std::any_of(factors.begin(), factors.end(),
+                                      [](const at::Tensor& one) { return one.requires_grad(); });
+      at::Tensor d_a_RI = at::empty({d_low_NR.size(1), x_NI.size(1)}, x_NI.options());
+      if (trains) TransposedProduct(d_low_NR, x_NI, Storage::kFloat32, /*add=*/false, &d_a_RI);
       int64_t low_begin = 0;
       for (size_t p = 0; p < ups.size(); ++p) {
         const int64_t rank = ups[p].outputs();
@@ -208,14 +223,6 @@ class AdaptedProduct : public torch::autograd::Function<AdaptedProduct> {
   }
 };
 
-void AddBias(const at::Tensor& bias_O, const at::Tensor& y_NO) {
-  const Rows y = WriteRows(y_NO);
-  ForRows(y_NO.size(0), [&](int64_t begin, int64_t end) {
-    for (int64_t r = begin; r < end; ++r)
-      kernels::Add(bias_O.const_data_ptr<float>(), bias_O.numel(), y.data + r * y.stride);
-  });
-}
-
 // A trained product, besides its tensors.
 struct TrainedPlan : torch::CustomClassHolder {
   at::Tensor weight_OI;
@@ -236,7 +243,11 @@ class TrainedProduct : public torch::autograd::Function<TrainedProduct> {
     at::Tensor y_NO = at::empty({x_NI.size(0), weight.size(0)}, x_NI.options());
     MultiplyInto(Pack(ReadRows(weight), weight.size(0), weight.size(1), plan->storage), x_NI,
                  &y_NO);
-    if (plan->bias_O.defined()) AddBias(plan->bias_O, y_NO);
+    if (plan->bias_O.defined()) {
+      ForRows(y_NO.size(0), [&](int64_t begin, int64_t end) {
+        AddBias(plan->bias_O, begin, end, WriteRows(y_NO));
+      });
+    }
     // The leaves are kept for their versions: a change before the backward pass is an error.
     variable_list kept = {x_NI};
     kept.insert(kept.end(), leaves.begin(), leaves.end());

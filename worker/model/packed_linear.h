@@ -51,13 +51,14 @@ at::Tensor Multiply(const std::shared_ptr<const PackedLinear>& weight, const at:
 
 // x W^T + bias of a weight that is trained: W is `leaves` one under the other, which share the
 // storage of `weight_OI`, float32 on the CPU; `biases` are the leaves of the bias, or none, and
-// share that of bias_O. Differentiable in x and all leaves. Rounds as Multiply does, but not what
-// the weight's own gradient is made of.
+// share that of bias_O. Differentiable in x and all leaves. In bfloat16 storage the factors of the
+// weight's own gradient are rounded, too.
 at::Tensor MultiplyTrained(const at::Tensor& weight_OI, const std::vector<at::Tensor>& leaves,
                            const at::Tensor& bias_O, const std::vector<at::Tensor>& biases,
                            kernels::Storage storage, const at::Tensor& x_NI);
 
-// x W^T and g W without gradients, into `out`, contiguous float32 of the right shape.
+// The product of rows x by the weight, without gradients, into `out` of the right shape. Both:
+// float32, columns contiguous.
 void MultiplyInto(const kernels::PackedMatrix& weight, const at::Tensor& x, at::Tensor* out);
 
 // out [A, B] += X^T Y for X [N, A] and Y [N, B], contiguous rows.

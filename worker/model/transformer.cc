@@ -291,8 +291,10 @@ absl::StatusOr<LoraAdapter> Transformer::NewAdapter(const core::LoraSpec& spec,
 
 void Transformer::AttachCompanion(LoraAdapter companion) {
   JENNER_CHECK(companion.num_layers() == config_.num_layers && !companion.spec().use_dora);
-  for (const NamedTensor& parameter : companion.Parameters())
+  for (const NamedTensor& parameter : companion.Parameters()) {
+    JENNER_CHECK(parameter.tensor.device() == device_);
     parameter.tensor.set_requires_grad(false);
+  }
   companion_ = std::move(companion);
 }
 
@@ -544,6 +546,8 @@ at::Tensor Transformer::Forward(const TokenBatch& batch, const ForwardOptions& o
                starts.back() == batch.ids_N.numel());
   JENNER_CHECK(batch.prefix == 0 || !options.dropout || active_adapter() == nullptr ||
                active_adapter()->spec().dropout == 0);
+  JENNER_CHECK(!options.with_companion || !companion_ || active_adapter() == nullptr ||
+               !active_adapter()->spec().use_dora);
   std::vector<Segment> segments;
   if (batch.prefix > 0) segments.push_back(MakeSegment(0, batch.prefix, 0));
   for (size_t row = 0; row + 1 < starts.size(); ++row)

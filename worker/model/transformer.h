@@ -1,13 +1,15 @@
 // Transformer: the weights of a decoder-only model and its differentiable forward pass over whole
 // rows, of any family in families/. With the features of ModelConfig in brackets, a block computes
 //
-//   n = norm(h)                         norm(x) = x / rms(x) * w      [norm_plus_one: * (1 + w)]
-//   q, k, v = Q n, K n, V n             [qkv_bias: + b]   [qk_norm: q, k = norm(q), norm(k) by
-//   head] s = ScoreScale() rotate(q) rotate(k)^T                [attention_softcap: cap tanh(s /
-//   cap)] a = O (softmax(s over the positions before [sliding: the last sliding_window]) v) m = h +
-//   a                           [output_norms: + norm(a)] f = Down (act(Gate norm(m)) * Up norm(m))
-//   h' = m + f                          [output_norms: + norm(f)]
-//
+// clang-format off
+//   n = norm(h)                             norm(x) = x / rms(x) * w        [norm_plus_one: * (1 + w)]
+//   q, k, v = Q n, K n, V n                 [qkv_bias: + b]   [qk_norm: q, k = norm(q), norm(k) by head]
+//   s = ScoreScale() rotate(q) rotate(k)^T  [attention_softcap: cap tanh(s / cap)]
+//   a = O (softmax(s over the positions before [sliding: the last sliding_window]) v)
+//   m = h + a                               [output_norms: + norm(a)]
+//   f = Down (act(Gate norm(m)) * Up norm(m))
+//   h' = m + f                              [output_norms: + norm(f)]
+// clang-format on
 // behind h = embedding [* embedding_scale] and before logits = head norm(h) [logit_softcap].
 //
 // Cached decoding is not here: worker/generate builds its own packed form from these parameters.
@@ -18,8 +20,8 @@
 //   auto transformer = Transformer::Load(dir, core::Dtype::kFloat32);
 //   (*transformer)->AttachAdapter(std::move(adapter));              // or TrainAllParameters()
 //   at::Tensor hidden_ND = (*transformer)->Forward(batch, {});
-//   at::Tensor logits_MV = (*transformer)->LogitsFromHidden(hidden_ND.index_select(0,
-//   supervised_M));
+//   at::Tensor hidden_MD = hidden_ND.index_select(0, supervised_M);
+//   at::Tensor logits_MV = (*transformer)->LogitsFromHidden(hidden_MD);
 //   ... backward; optimizer step in place under at::NoGradGuard ...
 //   (*transformer)->ParametersChanged();
 //
@@ -94,10 +96,10 @@ struct Head {
 class Transformer {
  public:
   // Reads config.json and the safetensors of `model_dir`. Master weights are float32 whatever the
-  // file holds. With kBfloat16 the factors of products are rounded to
-  // bfloat16; on a GPU blocks compute in it. Errors of LoadConfig and
-  // ReadSafetensorsFolder; InvalidArgument: a tensor missing, unknown or of the wrong shape. A head
-  // stored beside tied embeddings is ignored. All tensors are on `device`.
+  // file holds. With kBfloat16 the factors of products are rounded to bfloat16; on a GPU blocks
+  // compute in it. Errors of LoadConfig and ReadSafetensorsFolder; InvalidArgument: a tensor
+  // missing, unknown or of the wrong shape. A head stored beside tied embeddings is ignored. All
+  // tensors are on `device`.
   static absl::StatusOr<std::unique_ptr<Transformer>> Load(const std::string& model_dir,
                                                            core::Dtype dtype,
                                                            at::Device device = at::kCPU);
@@ -116,8 +118,9 @@ class Transformer {
   at::Device device() const { return device_; }
 
   // All float32 master parameters by Hugging Face name, in the order of the model (embedding,
-  // layers, norm, head unless tied). Leaves; frozen unless TrainAllParameters. Update in place
-  // under at::NoGradGuard; never replace their storage (set_data): fused views alias it.
+  // layers, norm, head unless tied). Leaves; frozen unless TrainAllParameters. Update those
+  // that are trained in place under at::NoGradGuard; frozen ones must not change (they are packed),
+  // and no storage may be replaced (set_data): fused views alias it.
   const std::vector<NamedTensor>& Parameters() const { return parameters_; }
 
   // Full fine-tuning: all parameters require gradients. REQUIRES: no adapter attached.
@@ -156,7 +159,7 @@ class Transformer {
   // Final hidden states (after the last norm) [N, D], float32. Differentiable in the trainable
   // parameters.
   at::Tensor Forward(const TokenBatch& batch, const ForwardOptions& options = {}) const;
-  // [M, D] float32 -> logits [M, V] float32.
+  // [M, D] float32 -> logits [M, V] float32, whatever the dtype: nothing is rounded.
   at::Tensor LogitsFromHidden(const at::Tensor& hidden_MD) const;
   // For losses that multiply by it themselves. Requires gradients in full fine-tuning.
   Head head() const { return {head_VD_, config_.logit_softcap, storage(), packed_head_}; }

@@ -3,8 +3,9 @@
 //   records/<rank>.jsonl (record_exchange.h), manifest.json
 // written as folder.h says, and complete in themselves: whoever has the folder can go on from it.
 // With the same number of ranks and threads, a training that does so computes and tells the same
-// bits as one that was never interrupted; with another number of ranks the same data in the same
-// order, and figures that agree to rounding. Rank 0 alone reads and writes them; not thread-safe.
+// bits as one that was never interrupted, on the CPU; with another number of ranks the same data in
+// the same order, and figures that agree to rounding. Rank 0 alone reads and writes them; not
+// thread-safe.
 #ifndef JENNER_WORKER_TRAINER_CHECKPOINT_H_
 #define JENNER_WORKER_TRAINER_CHECKPOINT_H_
 

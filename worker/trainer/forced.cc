@@ -84,9 +84,7 @@ std::vector<size_t> Classify(const model::Transformer& transformer,
         for (size_t i = first; i < last; ++i) ends.push_back(batch.row_starts[i - first + 1] - 1);
         const at::Tensor hidden_MD = hidden_ND.index_select(0, OnDevice(transformer, ends));
         const at::Tensor logits_MC =
-            at::mm(hidden_MD, transformer.head().weight_VD.index_select(0, ids_C).t())
-                .cpu()
-                .contiguous();
+            ChoiceLogits(hidden_MD, transformer.head(), ids_C).cpu().contiguous();
         const float* row = logits_MC.const_data_ptr<float>();
         for (size_t i = first; i < last; ++i, row += choice_ids.size()) {
           chosen[i] = static_cast<size_t>(std::max_element(row, row + choice_ids.size()) - row);

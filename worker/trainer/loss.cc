@@ -151,4 +151,12 @@ at::Tensor LogProbabilities(const at::Tensor& hidden_MD, const model::Head& head
   return out_M;
 }
 
+at::Tensor ChoiceLogits(const at::Tensor& hidden_MD, const model::Head& head,
+                        const at::Tensor& ids_C) {
+  const at::NoGradGuard no_grad;
+  // Of the choices' rows only.
+  const model::Head choices{head.weight_VD.index_select(0, ids_C), 0, head.storage};
+  return HeadProducts(choices).Logits(hidden_MD);
+}
+
 }  // namespace jenner::trainer

@@ -16,10 +16,10 @@ namespace jenner::trainer {
 inline constexpr int64_t kLossChunk = 256;  // positions whose logits exist at once
 
 // Sum over positions of -log softmax(logits)[target], in nats, float32 scalar, of the logits that
-// `head` makes of hidden_MD. hidden_MD float32, targets_M int64 in [0, V), all on one device.
-// Differentiable in hidden_MD, and in the head's weight if that requires gradients. Zero for M = 0.
-// Log-sum-exp in float32 with the maximum taken out.
-// weights_M, float32, >= 0, multiplies each position's part; undefined: all 1.
+// `head` makes of hidden_MD. hidden_MD float32, contiguous, targets_M int64 in [0, V), all on one
+// device. Differentiable in hidden_MD, and in the head's weight if that requires gradients. Zero
+// for M = 0. Log-sum-exp in float32 with the maximum taken out. weights_M, float32, >= 0,
+// multiplies each position's part; undefined: all 1.
 at::Tensor SumCrossEntropy(const at::Tensor& hidden_MD, const model::Head& head,
                            const at::Tensor& targets_M, const at::Tensor& weights_M = {},
                            int64_t chunk = kLossChunk);
@@ -27,6 +27,11 @@ at::Tensor SumCrossEntropy(const at::Tensor& hidden_MD, const model::Head& head,
 // log softmax(logits)[target] of each position, in nats, float32 [M]. Not differentiable.
 at::Tensor LogProbabilities(const at::Tensor& hidden_MD, const model::Head& head,
                             const at::Tensor& targets_M, int64_t chunk = kLossChunk);
+
+// The logits [M, C] of the tokens ids_C, by the same head; softcap left out, which changes no
+// order.
+at::Tensor ChoiceLogits(const at::Tensor& hidden_MD, const model::Head& head,
+                        const at::Tensor& ids_C);
 
 }  // namespace jenner::trainer
 

@@ -4,6 +4,8 @@
 #include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
 
+#include <memory>
+
 namespace jenner::trainer {
 namespace {
 
@@ -119,6 +121,52 @@ TEST(SumCrossEntropy, FrozenHeadGetsNoGradientAndNoPositionsGiveZero) {
   EXPECT_FALSE(p.head_VD.grad().defined());
   EXPECT_EQ(
       SumCrossEntropy(at::zeros({0, 8}), {p.head_VD}, at::zeros({0}, at::kLong)).item<double>(), 0);
+}
+
+// Every kind of head: frozen and packed or trained, capped or not, weighted or not, of more columns
+// than a panel has, with factors rounded or not.
+TEST(SumCrossEntropy, EveryHeadGivesAutogradsLossAndGradients) {
+  for (const auto storage : {kernels::Storage::kFloat32, kernels::Storage::kBfloat16}) {
+    const bool rounds = storage == kernels::Storage::kBfloat16;
+    for (const double softcap : {0.0, 3.0}) {
+      for (const bool is_packed : {true, false}) {
+        for (const bool is_weighted : {true, false}) {
+          const Problem p = Make(13, 8, 131);
+          const at::Tensor weights_M = is_weighted ? at::rand({13}) : at::Tensor();
+          const auto seen = [&](const at::Tensor& x) {
+            return (rounds ? x.detach().to(at::kBFloat16) : x.detach()).to(at::kDouble);
+          };
+          at::Tensor hidden_MD = p.hidden_MD.clone().requires_grad_();
+          at::Tensor head_VD = p.head_VD.clone().set_requires_grad(!is_packed);
+          model::Head head{head_VD, softcap, storage};
+          if (is_packed) head.packed = std::make_shared<model::PackedLinear>(p.head_VD, storage);
+          const at::Tensor loss =
+              SumCrossEntropy(hidden_MD, head, p.targets_M, weights_M, /*chunk=*/5);
+          loss.backward();
+          const at::Tensor hidden64 = seen(p.hidden_MD).requires_grad_();
+          const at::Tensor head64 = seen(p.head_VD).requires_grad_();
+          at::Tensor logits_MV = hidden64.mm(head64.t());
+          if (softcap != 0) logits_MV = at::tanh(logits_MV / softcap) * softcap;
+          const at::Tensor losses_M =
+              -at::log_softmax(logits_MV, 1).gather(1, p.targets_M.unsqueeze(1)).squeeze(1);
+          const at::Tensor want =
+              (is_weighted ? losses_M * weights_M.to(at::kDouble) : losses_M).sum();
+          want.backward();
+          EXPECT_NEAR(loss.item<double>(), want.item<double>(), 1e-6 * want.item<double>());
+          // The gradient of the logits is rounded, too, before it is a factor.
+          const double tolerance = rounds ? 4e-3 : 1e-6;
+          EXPECT_LT((hidden_MD.grad() - hidden64.grad()).norm().item<double>(),
+                    tolerance * hidden64.grad().norm().item<double>());
+          if (!is_packed) {
+            EXPECT_LT((head_VD.grad() - head64.grad()).norm().item<double>(),
+                      tolerance * head64.grad().norm().item<double>());
+          }
+          EXPECT_TRUE(at::allclose(LogProbabilities(p.hidden_MD, head, p.targets_M, 5),
+                                   -losses_M.detach().to(at::kFloat), 1e-5, 1e-5));
+        }
+      }
+    }
+  }
 }
 
 }  // namespace

@@ -104,6 +104,11 @@ class ArrivalHook : public torch::autograd::PostAccumulateGradHook {
   std::function<void()> arrived_;
 };
 
+// transformers' Trainer spares norms and biases, by their names, and nothing else.
+bool Decays(const model::NamedTensor& parameter) {
+  return parameter.tensor.dim() > 1 || parameter.name.ends_with("lora_magnitude_vector");
+}
+
 std::vector<Bucket> MakeBuckets(const std::vector<model::NamedTensor>& parameters,
                                 int64_t bucket_bytes) {
   std::vector<Bucket> buckets;
@@ -225,7 +230,7 @@ void Optimizer::Step(double learning_rate) {
     for (const Bucket& bucket : impl_->buckets) {
       if (!impl_->Owns(bucket)) continue;
       for (const Slice& slice : bucket.slices) {
-        if ((slice.parameter.tensor.dim() > 1) != decays) continue;
+        if (Decays(slice.parameter) != decays) continue;
         parameters.push_back(slice.parameter.tensor);
         gradients.push_back(impl_->View(bucket.gradients, slice));
         exp_avgs.push_back(impl_->View(bucket.exp_avg, slice));

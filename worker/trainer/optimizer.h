@@ -42,7 +42,8 @@ class Optimizer {
   // torch.nn.utils.clip_grad_norm_ does (scale = min(1, max / (norm + 1e-6))).
   double ClipGradients();
   // One AdamW update (Loshchilov and Hutter 2019, decoupled weight decay) with the given rate.
-  // Vectors (norm weights) do not decay, matrices do, as transformers' Trainer has it.
+  // Norm weights and biases do not decay, matrices and DoRA's magnitudes do, as transformers'
+  // Trainer has it.
   void Step(double learning_rate);
 
   // Moments and step count by name, for checkpoints: "<parameter>.exp_avg",

@@ -189,6 +189,24 @@ TEST(Optimizer, ShardedMomentsChangeNothing) {
   }
 }
 
+TEST(Optimizer, NormsAndBiasesDoNotDecayMagnitudesDo) {
+  core::TrainingSpec settings;
+  settings.weight_decay = 0.5;
+  const std::vector<model::NamedTensor> leaves = {
+      {"model.norm.weight", at::ones({3}).requires_grad_()},
+      {"q_proj.bias", at::ones({3}).requires_grad_()},
+      {"q_proj.lora_magnitude_vector", at::ones({3}).requires_grad_()},
+      {"q_proj.lora_A.weight", at::ones({2, 3}).requires_grad_()}};
+  const auto collective = MakeSingleCollective();
+  Optimizer optimizer(leaves, settings, collective.get());
+  optimizer.ZeroGradients();
+  optimizer.ArmReduction();
+  optimizer.FinishReduction();
+  optimizer.Step(0.1);  // of gradients that are 0
+  for (size_t i = 0; i < leaves.size(); ++i)
+    EXPECT_FLOAT_EQ(leaves[i].tensor.max().item<float>(), i < 2 ? 1.0f : 0.95f) << leaves[i].name;
+}
+
 TEST(Optimizer, StateGoesRoundAndIsChecked) {
   const auto run = [](Optimizer& optimizer, const std::vector<model::NamedTensor>& leaves) {
     optimizer.ZeroGradients();

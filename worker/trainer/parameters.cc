@@ -50,8 +50,8 @@ T Initial(absl::StatusOr<T> value) {
 void CheckSame(const char* field, const std::string& wanted, const std::string& found) {
   if (wanted == found) return;
   throw Failure(ExitCode::kInvalidSpec,
-                absl::StrFormat("training.settings.lora.%s: %s, but the adapter that the training "
-                                "goes on from has %s",
+                absl::StrFormat("training.settings.lora.%s: %s, but the adapter of "
+                                "training.after has %s",
                                 field, wanted, found));
 }
 
@@ -101,12 +101,12 @@ void LoadInitialParameters(const std::string& folder, const core::JobSpec& job,
     return CopyInto(Initial(model::ReadSafetensorsFolder(folder + "/model")),
                     ExitCode::kInvalidSpec, transformer);
   }
-  CopyInto(ValuesOf(LoadCompanion(folder, job, transformer->config())), ExitCode::kInvalidSpec,
+  CopyInto(ValuesOf(ReadInitialAdapter(folder, job, transformer->config())), ExitCode::kInvalidSpec,
            transformer);
 }
 
-model::LoraAdapter LoadCompanion(const std::string& folder, const core::JobSpec& job,
-                                 const model::ModelConfig& config) {
+model::LoraAdapter ReadInitialAdapter(const std::string& folder, const core::JobSpec& job,
+                                      const model::ModelConfig& config) {
   model::LoraAdapter stored =
       Initial(model::ReadAdapter(folder + "/adapter", config, job.base_model));
   CheckSame(job.training->settings.lora, stored.spec());

@@ -16,15 +16,15 @@ void LoadCheckpointParameters(const std::string& folder, model::Transformer* tra
 
 // The same of what the job before left in `folder`, with which this one, `job`, begins: it has a
 // training, and `transformer` trains what that asks for. Failure: kInvalidSpec, if the adapter has
-// another base model, rank, alpha or other targets (the message names the field), or if something
+// another base model or other settings (the message names the field), or if something
 // does not fit the base model; kStorage, if files are missing or broken.
 void LoadInitialParameters(const std::string& folder, const core::JobSpec& job,
                            model::Transformer* transformer);
 
 // The adapter in `folder` as the companion of the job's training. Failures of
 // LoadInitialParameters.
-model::LoraAdapter LoadCompanion(const std::string& folder, const core::JobSpec& job,
-                                 const model::ModelConfig& config);
+model::LoraAdapter ReadInitialAdapter(const std::string& folder, const core::JobSpec& job,
+                                      const model::ModelConfig& config);
 
 }  // namespace jenner::trainer
 

@@ -210,7 +210,7 @@ void Runner::LoadCompanion() {
   if (!training.companion) return;
   const model::ModelConfig& config = transformer_->config();
   model::LoraAdapter companion =
-      IsFirst() ? trainer::LoadCompanion(options_.initial_dir, inputs_->job, config)
+      IsFirst() ? ReadInitialAdapter(options_.initial_dir, inputs_->job, config)
                 : ValueOrThrow(model::LoraAdapter::Zeros(config, training.settings.lora),
                                ExitCode::kInvalidSpec);
   companion = companion.CopyTo(transformer_->device());

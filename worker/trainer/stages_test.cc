@@ -245,8 +245,7 @@ TEST(Stages, WhatDoesNotFitIsRefusedByItsField) {
     return job;
   };
   ExpectRefused(with("rank", 2), flags, ExitCode::kInvalidSpec,
-                "training.settings.lora.rank: 2, but the adapter that the training goes on from "
-                "has 4");
+                "training.settings.lora.rank: 2, but the adapter of training.after has 4");
   ExpectRefused(with("alpha", 16), flags, ExitCode::kInvalidSpec,
                 "training.settings.lora.alpha: 16");
   ExpectRefused(with("targets", {"q_proj", "v_proj"}), flags, ExitCode::kInvalidSpec,
