@@ -33,6 +33,8 @@ constexpr int kPanelVectors = 3;
 // Accumulators, a panel's row and a factor have to fit the registers: 32 with AVX-512, else 16.
 constexpr int kTileRows = HWY_TARGET <= HWY_AVX3 ? 8 : 4;
 constexpr int64_t kLineBytes = 64;
+// Terms that are summed up on their own: the rounding errors of one long sum grow with its length.
+constexpr int64_t kDepth = 192;
 
 int64_t PanelWidth() { return static_cast<int64_t>(kPanelVectors * hn::Lanes(Tag())); }
 
@@ -153,13 +155,18 @@ void MultiplyBy(const Element* x, int64_t x_stride, int64_t row_begin, int64_t r
     const uint8_t* next = static_cast<const uint8_t*>(weight.Panel(p + 1));
     int64_t lines_left =
         p + 1 < weight.num_panels() ? weight.panel_bytes() / kLineBytes : int64_t{0};
+    const auto* panel = static_cast<const float*>(weight.Panel(p));
     for (int64_t r = row_begin; r < row_end; r += kTileRows) {
       const int64_t rows = std::min<int64_t>(kTileRows, row_end - r);
-      TileOf(rows, x + r * x_stride, x_stride, static_cast<const float*>(weight.Panel(p)), size,
-             {next, lines_left}, add, columns, {out.data + r * out.stride + p * width, out.stride});
-      const int64_t asked = std::min(lines_left, size);
-      next += asked * kLineBytes;
-      lines_left -= asked;
+      const Rows to = {out.data + r * out.stride + p * width, out.stride};
+      for (int64_t i = 0; i < size; i += kDepth) {
+        const int64_t depth = std::min(kDepth, size - i);
+        TileOf(rows, x + r * x_stride + i, x_stride, panel + i * width, depth, {next, lines_left},
+               add || i > 0, columns, to);
+        const int64_t asked = std::min(lines_left, depth);
+        next += asked * kLineBytes;
+        lines_left -= asked;
+      }
     }
   }
 }
