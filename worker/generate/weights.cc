@@ -82,10 +82,8 @@ Weights::Weights(const model::Transformer& transformer)
     : config(transformer.config()),
       embedding_VD(transformer.embedding_VD().detach().contiguous()),
       final_norm(Copy(transformer.NormFactor(transformer.final_norm_D()))) {
-  const kernels::Storage storage = transformer.dtype() == core::Dtype::kBfloat16
-                                       ? kernels::Storage::kBfloat16
-                                       : kernels::Storage::kFloat32;
   const model::Head from_head = transformer.head();
+  const kernels::Storage storage = from_head.storage;
   head = from_head.packed != nullptr ? from_head.packed->Forward()
                                      : PackShared(from_head.weight_VD, storage);
   layers.resize(static_cast<size_t>(config.num_layers));

@@ -60,6 +60,13 @@ class Rounded {
   int64_t stride_ = 0;
 };
 
+// One product of all rows, into `out` or added to it.
+void MultiplyRows(const PackedMatrix& weight, const at::Tensor& x, bool add, at::Tensor* out) {
+  const Rounded x16(x, weight.storage());
+  const Product product = {&weight, WriteRows(*out), add};
+  MultiplyAll(ReadRows(x), x16.rows(), x.size(0), {&product, 1});
+}
+
 // Small ones.
 PackedMatrix PackScaled(const at::Tensor& weight_OI, double scale) {
   return PackedMatrix(weight_OI.const_data_ptr<float>(), weight_OI.size(0), weight_OI.size(1),
@@ -78,9 +85,7 @@ void TransposedProduct(const at::Tensor& x_NA, const at::Tensor& y_NB, Storage s
   at::Tensor x_AN = at::empty({x_NA.size(1), x_NA.size(0)}, x_NA.options());
   Transpose(ReadRows(x_NA), x_NA.size(0), x_NA.size(1), WriteRows(x_AN));
   const PackedMatrix y = PackTransposed(ReadRows(y_NB), y_NB.size(0), y_NB.size(1), storage);
-  const Rounded x16(x_AN, storage);
-  const Product product = {&y, WriteRows(*out_AB), add};
-  MultiplyAll(ReadRows(x_AN), x16.rows(), x_AN.size(0), {&product, 1});
+  MultiplyRows(y, x_AN, add, out_AB);
 }
 
 at::Tensor TransposedProduct(const at::Tensor& x_NA, const at::Tensor& y_NB, Storage storage) {
@@ -207,14 +212,11 @@ class AdaptedProduct : public torch::autograd::Function<AdaptedProduct> {
     if (context->needs_input_grad(0)) {
       const PackedMatrix& weight = plan->weight->Backward();
       gradients[0] = at::empty({rows, plan->weight->inputs()}, g_NO.options());
-      const Rows d_x = WriteRows(gradients[0]);
-      const Rounded g16(g_NO, weight.storage());
-      const Product product = {&weight, d_x};
-      MultiplyAll(ReadRows(g_NO), g16.rows(), rows, {&product, 1});
+      MultiplyInto(weight, g_NO, &gradients[0]);
       if (d_low_NR.defined()) {
         ForRows(rows, [&](int64_t begin, int64_t end) {
           kernels::Multiply(ReadRows(d_low_NR), begin, end, low, 0, low.num_panels(), /*add=*/true,
-                            d_x);
+                            WriteRows(gradients[0]));
         });
       }
     }
@@ -334,9 +336,7 @@ void AddTransposedProduct(const at::Tensor& x_NA, const at::Tensor& y_NB, Storag
 }
 
 void MultiplyInto(const PackedMatrix& weight, const at::Tensor& x, at::Tensor* out) {
-  const Rounded x16(x, weight.storage());
-  const Product product = {&weight, WriteRows(*out)};
-  MultiplyAll(ReadRows(x), x16.rows(), x.size(0), {&product, 1});
+  MultiplyRows(weight, x, /*add=*/false, out);
 }
 
 }  // namespace jenner::model

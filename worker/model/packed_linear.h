@@ -43,9 +43,9 @@ struct LoraPart {
 };
 
 // x W^T + bias + the parts, [N, O] float32. Differentiable in x and in the A and B of parts that
-// require gradients, both or none. x: [N,
-// I] float32 on the CPU; bias [O] frozen, or undefined. In bfloat16 storage the factors of the
-// products by W are rounded to it, of the gradient's, too; sums and adapters are float32.
+// require gradients, both or none. x: [N, I] float32 on the CPU; bias [O] frozen, or undefined. In
+// bfloat16 storage the factors of the products by W are rounded to it, of the gradient's, too; sums
+// and adapters are float32.
 at::Tensor Multiply(const std::shared_ptr<const PackedLinear>& weight, const at::Tensor& x_NI,
                     const at::Tensor& bias_O, const std::vector<LoraPart>& parts);
 
