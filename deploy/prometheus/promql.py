@@ -33,7 +33,7 @@ def known():
     return {**FOREIGN, **records(), **ours}
 
 
-def _children(node):
+def children(node):
     for name in ("lhs", "rhs", "expr", "param", "vector_selector", "args"):
         child = getattr(node, name, None)
         yield from child if isinstance(child, list) else [child] if isinstance(child, promql_parser.Expr) else []
@@ -43,7 +43,7 @@ def selectors(node):
     """The vector selectors below a node, itself included."""
     if isinstance(node, promql_parser.VectorSelector):
         return [node]
-    return [found for child in _children(node) for found in selectors(child)]
+    return [found for child in children(node) for found in selectors(child)]
 
 
 def check(expression, series):
@@ -67,7 +67,7 @@ def check(expression, series):
             labels |= set(getattr(modifier, "group_labels", None) or [])
         if labels - below:
             raise ValueError(f"no such label: {sorted(labels - below)}: {expression}")
-        for child in _children(node):
+        for child in children(node):
             walk(child)
 
     walk(tree)
