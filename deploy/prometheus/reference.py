@@ -57,8 +57,9 @@ ours to `exported_job`; rules and boards here expect that.
 
 ## How many series, and for how long
 - Metrics without a label `experiment` have a bounded number of series, which stay until the process ends. Those of
-  `jenner_job_requeues_total` and `jenner_grpc_handled_total` begin with the first reason, or call, of their kind: a
-  `rate` does not see that first one.
+  `jenner_job_requeues_total` and `jenner_grpc_handled_total` begin with the first of their kind, which `increase` does
+  not see; the recorded `job_reason:jenner_job_requeues:increase1h` and
+  `job_method_code:jenner_grpc_handled:increase15m` count it.
 - Metrics with a label `experiment` ({experiment}) have at most {series:,} series together; figures beyond are not
   shown and counted by `jenner_series_dropped_total`. Their series go away {grace} minutes after their job has ended,
   and at once when their experiment is deleted; those of a job that waits or is paused stay. Evaluation series follow

@@ -26,8 +26,8 @@ def make():
                                      first="neutral"))
              .with_variable(variable("inoculated", "Inoculated context", f"label_values({labels}, context)", multi=False,
                                      first="inoculated"))
-             .with_variable(variable("reference", "Reference arm", f"label_values({labels}, arm)", multi=False)
-                            .regex("/^(?!base$).*/"))
+             .with_variable(variable("reference", "Reference arm", f"label_values({labels}, arm)", multi=False,
+                                     first="no-inoculation"))
              .with_variable(variable("arm", "Arms", f"label_values({labels}, arm)"))
              .with_variable(variable("seed", "Seeds", f"label_values({labels}, seed)")))
     return filled(empty, *levels(), *over_time())

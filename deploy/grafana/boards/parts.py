@@ -7,6 +7,7 @@ from grafana_foundation_sdk.models import prometheus as prometheus_models
 
 SOURCE = models.DataSourceRef(type_val="prometheus", uid="${datasource}")
 _LETTERS = "ABCDEFGHIJKLMNOP"
+_LAST = ["lastNotNull"]
 
 
 def board(name, title, description):
@@ -63,7 +64,7 @@ def lines(title, description, unit, *queries, span=12, height=8, stacked=False):
                       .sort(common_models.SortOrder.DESCENDING))
              .axis_soft_min(0).fill_opacity(30 if stacked else 0))
     if stacked:
-        panel = panel.stacking(common.StackingConfig().mode(common_models.StackingMode.NORMAL))
+        panel = panel.stacking(common.StackingConfig().mode(common_models.StackingMode.NORMAL).group("A"))
     return _queries(panel, queries)
 
 
@@ -84,7 +85,8 @@ def number(title, description, unit, *queries, span=4, red_from=None, red_below=
         steps.append(models.Threshold(value=red_from, color="red"))
     if red_below is not None:
         steps = [models.Threshold(value=None, color="red"), models.Threshold(value=red_below, color="text")]
-    panel = (_common(stat.Panel(), title, description, unit, span, 4)
+    panel = (_common(stat.Panel(), title, description, unit, span, 4).decimals(0)
+             .reduce_options(common.ReduceDataOptions().calcs(_LAST))
              .graph_mode(common_models.BigValueGraphMode.NONE).color_mode(common_models.BigValueColorMode.VALUE)
              .thresholds(dashboard.ThresholdsConfig().mode(models.ThresholdsMode.ABSOLUTE).steps(steps)))
     return _queries(panel, queries, instant=True)
@@ -92,7 +94,8 @@ def number(title, description, unit, *queries, span=4, red_from=None, red_below=
 
 def bars(title, description, unit, *queries, span=12, height=8):
     """Now, as one bar a series."""
-    panel = (_common(bargauge.Panel(), title, description, unit, span, height)
+    panel = (_common(bargauge.Panel(), title, description, unit, span, height).decimals(2)
+             .reduce_options(common.ReduceDataOptions().calcs(_LAST))
              .orientation(common_models.VizOrientation.HORIZONTAL)
              .display_mode(common_models.BarGaugeDisplayMode.BASIC)
              .color_scheme(dashboard.FieldColor().mode(models.FieldColorModeId.PALETTE_CLASSIC)))
