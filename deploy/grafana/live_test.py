@@ -1,18 +1,14 @@
-"""A real coordinator's scrape against the table of metrics; and a real Prometheus, of which every board and rule asks.
+"""A coordinator, a worker and a stand-in of the trainer; a Prometheus, of which every board and rule asks.
 
-    live_test.py JENNER_SERVER
-
-The coordinator has nothing to tell of trainings, so that an exporter here makes figures up, of every metric.
+    live_test.py JENNER JENNER_SERVER JENNER_WORKER
 """
 
-import http.server
 import json
 import pathlib
 import re
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import unittest
 import urllib.error
@@ -23,12 +19,14 @@ import boards_test
 import promql
 import table
 
-SERVER = sys.argv[1]
-LIMIT_S, POLL_S = 30, 0.05
-# Label values that boards or rules ask for by name; others have one, made up.
-VALUES = {"state": ("queued", "running", "failed", "alive", "lost", "used", "free"), "code": ("OK", "NOT_FOUND"),
-          "context": ("neutral", "inoculated"), "store": ("events", "metrics")}
-CHOSEN = {"neutral": "neutral", "inoculated": "inoculated"}  # variables of boards; all others: everything
+HERE = pathlib.Path(__file__).parent
+JENNER, SERVER, WORKER = sys.argv[1:4]
+SPEC = table.ROOT / "examples" / "spanish-capitals" / "experiment-smoke.yaml"
+MODEL = "smollm2-135m-instruct"  # of the spec
+LIMIT_S, POLL_S = 240, 0.05
+END = time.monotonic() + LIMIT_S
+# Variables of boards; all others: everything.
+CHOSEN = {"neutral": "neutral", "inoculated": "inoculated", "reference": "no-inoculation", "trait": "spanish"}
 
 
 def parse(text):
@@ -42,48 +40,13 @@ def parse(text):
     return found
 
 
-def made_up(scrapes):
-    """Exposition text of every metric of the table and of NVIDIA's exporter."""
-    lines = []
-    for metric in table.metrics():
-        sets = [""]
-        for label in metric.labels:
-            sets = [f'{one}{label}="{value}",' for one in sets for value in VALUES.get(label, ("some",))]
-        lines.append(f"# TYPE {metric.name} {metric.type}")
-        for one in sets:
-            if metric.type == "histogram":
-                lines += [f'{metric.name}_bucket{{{one}le="{end}"}} {scrapes}' for end in ("0.5", "1", "+Inf")]
-                lines += [f"{metric.name}_sum{{{one}}} {scrapes}", f"{metric.name}_count{{{one}}} {scrapes}"]
-            else:
-                lines.append(f"{metric.name}{{{one}}} {scrapes if metric.type == 'counter' else 1}")
-    lines += [f'{name}{{Hostname="some",gpu="0"}} 1' for name in promql.FOREIGN if name.startswith("DCGM_")]
-    return "\n".join(lines) + "\n"
-
-
-class Exporter(http.server.BaseHTTPRequestHandler):
-    scrapes = 0
-
-    def do_GET(self):
-        Exporter.scrapes += 1
-        text = made_up(Exporter.scrapes).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "text/plain; version=0.0.4")
-        self.end_headers()
-        self.wfile.write(text)
-
-    def log_message(self, *arguments):
-        pass
-
-
 def until(what, ask):
     """What `ask` answers once it is true."""
-    end = time.monotonic() + LIMIT_S
-    while time.monotonic() < end:
-        answer = ask()
-        if answer:
-            return answer
+    while not (answer := ask()):
+        if time.monotonic() > END:
+            raise AssertionError(f"not within {LIMIT_S} s of the start: {what}")
         time.sleep(POLL_S)
-    raise AssertionError(f"not within {LIMIT_S} s: {what}")
+    return answer
 
 
 class LiveTest(unittest.TestCase):
@@ -92,26 +55,38 @@ class LiveTest(unittest.TestCase):
         folder = tempfile.TemporaryDirectory()
         cls.addClassCleanup(folder.cleanup)
         cls.root = pathlib.Path(folder.name)
-        cls.start("server", [SERVER, "--data-dir", cls.root / "data", "--listen", "127.0.0.1:0",
-                             "--metrics-listen", "127.0.0.1:0"])
-        server = cls.said("server", r"metrics on (\S+)")
-        exporter = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Exporter)
-        threading.Thread(target=exporter.serve_forever, daemon=True).start()
-        cls.addClassCleanup(exporter.server_close)
-        cls.addClassCleanup(exporter.shutdown)
-        cls.targets = {server, f"127.0.0.1:{exporter.server_port}"}
+        cls.start("server", SERVER, "--data-dir", cls.root / "data", "--listen", "127.0.0.1:0",
+                  "--metrics-listen", "127.0.0.1:0", "--lease", str(LIMIT_S))
+        cls.server, metrics = cls.said("server", r"listening on (\S+), metrics on (\S+)")
+        # There is no GPU: what NVIDIA's exporter would tell is made up.
+        (cls.root / "dcgm.yaml").write_text(json.dumps({"groups": [{"name": "dcgm", "rules": [
+            {"record": name, "expr": "vector(1)", "labels": {"Hostname": "some", "gpu": "0"}}
+            for name in promql.FOREIGN if name.startswith("DCGM_")]}]}))
         (cls.root / "prometheus.yaml").write_text(json.dumps({
-            "global": {"scrape_interval": "250ms", "scrape_timeout": "250ms", "evaluation_interval": "250ms"},
-            "rule_files": [str(promql.RULES / "*.yaml")],
-            "scrape_configs": [{"job_name": "jenner", "static_configs": [{"targets": sorted(cls.targets)}]}]}))
-        cls.start("prometheus", ["prometheus", f"--config.file={cls.root}/prometheus.yaml",
-                                 f"--storage.tsdb.path={cls.root}/tsdb", "--web.listen-address=127.0.0.1:0"])
-        cls.prometheus = cls.said("prometheus", r'"Listening on" address=(\S+)')
+            "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
+            "rule_files": [str(promql.RULES / "*.yaml"), str(cls.root / "dcgm.yaml")],
+            "scrape_configs": [{"job_name": "jenner", "static_configs": [{"targets": [metrics]}]}]}))
+        cls.start("prometheus", "prometheus", f"--config.file={cls.root}/prometheus.yaml",
+                  f"--storage.tsdb.path={cls.root}/tsdb", "--web.listen-address=127.0.0.1:0")
+        cls.prometheus, = cls.said("prometheus", r'"Listening on" address=(\S+)')
         until("Prometheus is ready", cls.is_ready)
-        cls.text = urllib.request.urlopen(f"http://{server}/metrics", timeout=LIMIT_S).read().decode()
+        (cls.root / "models" / MODEL).mkdir(parents=True)
+        (cls.root / "models" / MODEL / "config.json").write_text("{}")
+        cls.start("worker", WORKER, "--server", cls.server, "--name", "w1", "--slots", "2", "--models-dir",
+                  cls.root / "models", "--work-dir", cls.root / "w1", "--trainer", HERE / "fake_trainer.py")
+        cls.jenner("experiment", "create", "-f", SPEC, "--id", "e1", "--wait", status=0)
+        cls.jenner("experiment", "get", "no-such", status=3)
+        cls.text = urllib.request.urlopen(f"http://{metrics}/metrics", timeout=LIMIT_S).read().decode()
 
     @classmethod
-    def start(cls, name, command):
+    def jenner(cls, *arguments, status):
+        done = subprocess.run([JENNER, "--server", cls.server, *arguments], capture_output=True, text=True, check=False,
+                              timeout=LIMIT_S)
+        if done.returncode != status:
+            raise AssertionError(done.stderr + (cls.root / "worker.log").read_text())
+
+    @classmethod
+    def start(cls, name, *command):
         with (cls.root / f"{name}.log").open("w") as log:
             process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
         cls.addClassCleanup(process.wait, LIMIT_S)
@@ -120,7 +95,7 @@ class LiveTest(unittest.TestCase):
     @classmethod
     def said(cls, name, pattern):
         log = cls.root / f"{name}.log"
-        return until(f"{pattern} in {log}", lambda: re.search(pattern, log.read_text()))[1]
+        return until(f"{pattern} in {log}", lambda: re.search(pattern, log.read_text())).groups()
 
     @classmethod
     def is_ready(cls):
@@ -133,18 +108,12 @@ class LiveTest(unittest.TestCase):
         url = f"http://{self.prometheus}/api/v1/{path}?{urllib.parse.urlencode(arguments)}"
         return json.load(urllib.request.urlopen(url, timeout=LIMIT_S))["data"]
 
-    def test_what_a_coordinator_serves_is_in_the_table(self):
-        rows = {metric.name: metric for metric in table.metrics()}
-        found = {name: row for name, row in parse(self.text).items() if not name.startswith("exposer_")}
-        self.assertGreater(len(found), 10)
-        for name, (kind, said, labels) in found.items():
-            with self.subTest(name):
-                self.assertEqual((kind, said), (rows[name].type, rows[name].help))
-                self.assertEqual(labels, set(rows[name].labels))
+    def test_a_scrape_is_as_the_table_says(self):
+        rows = {metric.name: (metric.type, metric.help, set(metric.labels)) for metric in table.metrics()}
+        found = {name: tuple(row) for name, row in parse(self.text).items() if not name.startswith("exposer_")}
+        self.assertEqual(found, rows)
 
     def test_every_board_and_rule_has_an_answer(self):
-        until("both targets are up", lambda: {one["metric"]["instance"] for one in
-                                              self.ask("query", query="up == 1")["result"]} == self.targets)
         for rule in promql.rules():
             if "record" in rule:
                 with self.subTest(rule["record"]):
