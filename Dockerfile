@@ -1,7 +1,7 @@
 # Images: server, worker (CPU), worker-cuda (never built or run on a GPU, see docs/deploy.md), cli.
 #
 #   docker build --target server -t jenner-server:0.1.0 .
-#   tools/images/build                     # all but worker-cuda; with buildah too, and without a registry
+#   python3 tests/images [--base debootstrap]      # builds all but worker-cuda and runs docker-compose.yml once
 #
 # BASE is any Debian 12. Pin it by digest where it matters: --build-arg BASE=docker.io/library/debian@sha256:...
 ARG BASE=docker.io/library/debian:12.11-slim
@@ -21,7 +21,7 @@ FROM tools AS build
 RUN cmake --preset release && cmake --build --preset release
 RUN cd build/release/bin \
  && /src/deploy/docker/stage /stage/cli jenner \
- && /src/deploy/docker/stage /stage/server jenner jenner-server \
+ && /src/deploy/docker/stage /stage/server jenner-server \
  && /src/deploy/docker/stage /stage/worker jenner-worker jenner-trainer
 
 FROM tools AS build-cuda
@@ -48,13 +48,13 @@ COPY --from=build /stage/cli/packages /tmp/packages
 RUN apt-get update && xargs -a /tmp/packages apt-get install -y --no-install-recommends \
  && rm -rf /var/lib/apt/lists/* /tmp/packages
 COPY --from=build /stage/cli/root /
-COPY deploy/docker/jenner-ready /usr/local/bin/
 USER 10001:10001
 ENTRYPOINT ["jenner"]
 
 FROM runtime AS server
 COPY --from=build /stage/server/packages /tmp/packages
-RUN apt-get update && xargs -a /tmp/packages apt-get install -y --no-install-recommends \
+# curl, for jenner-ready.
+RUN apt-get update && xargs -a /tmp/packages apt-get install -y --no-install-recommends curl \
  && rm -rf /var/lib/apt/lists/* /tmp/packages
 COPY --from=build /stage/server/root /
 COPY deploy/docker/jenner-ready deploy/docker/jenner-pki /usr/local/bin/

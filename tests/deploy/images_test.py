@@ -1,6 +1,6 @@
 """What the images and docker-compose.yml run, without a container: flags, scripts, the Compose schema.
 
-JENNER_BINARIES has jenner-server, jenner-worker and jenner; JENNER_HELM is helm. tools/images builds and runs the
+JENNER_BINARIES has jenner-server, jenner-worker and jenner; JENNER_HELM is helm. tests/images builds and runs the
 images themselves.
 """
 
@@ -162,12 +162,15 @@ class Scripts(unittest.TestCase):
             self.assertEqual(run("jenner-ready"), 0)
             self.assertEqual(run("jenner", "experiment", "list"), 4)
             self.assertEqual(run("jenner", "experiment", "list", JENNER_TOKEN_FILE=str(tls / "client/token")), 0)
-            # In the clear to a server with TLS: no answer.
-            self.assertNotEqual(run("jenner-ready", "1", JENNER_CA=""), 0)
+            # In the clear to a server with TLS; with another's CA.
+            self.assertNotEqual(run("jenner-ready", JENNER_CA=""), 0)
+            subprocess.run([BIN / "jenner-server", "certs", "init", "--dir", self.folder / "other"], check=True,
+                           capture_output=True, timeout=60)
+            self.assertNotEqual(run("jenner-ready", JENNER_CA=str(self.folder / "other/ca.pem")), 0)
         finally:
             server.terminate()
             server.communicate(timeout=60)
-        self.assertNotEqual(run("jenner-ready", "1"), 0)
+        self.assertNotEqual(run("jenner-ready"), 0)
 
 
 if __name__ == "__main__":

@@ -53,7 +53,7 @@ securityContext:
   capabilities: {drop: [ALL]}
 {{- end -}}
 
-{{/* How `jenner` reaches the server: (dict "root" . "server" "host:port"). */}}
+{{/* How jenner-ready reaches the server: (dict "root" . "server" "host:port"). */}}
 {{- define "jenner.clientEnv" -}}
 - {name: JENNER_SERVER, value: {{ .server | quote }}}
 {{- if .root.Values.tls.enabled }}
