@@ -256,6 +256,26 @@ class Settings(unittest.TestCase):
                     and any(port["name"] == "metrics" for port in s["spec"].get("ports", []))]
         self.assertEqual([s["metadata"]["name"] for s in selected], ["lab-jenner-metrics"])
 
+    def test_rules_and_boards_are_those_of_deploy(self):
+        for value, kind, folder, pattern in [
+            ("rules", "PrometheusRule", "prometheus/rules", "*.yaml"),
+            ("dashboards", "ConfigMap", "grafana/dashboards", "*.json"),
+        ]:
+            files = sorted((ROOT / "deploy" / folder).glob(pattern))
+            if not files:
+                result = helm("template", "jenner", CHART, "--set", f"monitoring.{value}=true")
+                self.assertIn(f"monitoring.{value}", result.stderr)
+                continue
+            found = render(None, f"monitoring.{value}=true")[kind]
+            self.assertEqual(sorted(found), [f"jenner-{file.stem}" for file in files])
+            for file in files:
+                resource = found[f"jenner-{file.stem}"]
+                if kind == "ConfigMap":
+                    self.assertEqual(resource["data"], {file.name: file.read_text()})
+                    self.assertEqual(resource["metadata"]["labels"]["grafana_dashboard"], "1")
+                else:
+                    self.assertEqual(resource["spec"], yaml.safe_load(file.read_text()))
+
 
 class Refused(unittest.TestCase):
     def test_bad_values_are_named(self):
