@@ -18,7 +18,8 @@ RUN tools/setup --build
 COPY . .
 
 FROM tools AS build
-RUN cmake --preset release && cmake --build --preset release
+RUN cmake --preset release \
+ && cmake --build --preset release --target jenner jenner-server jenner-worker jenner-trainer
 RUN cd build/release/bin \
  && /src/deploy/docker/stage /stage/cli jenner \
  && /src/deploy/docker/stage /stage/server jenner-server \

@@ -5,6 +5,7 @@ against a schema: resources of others (cert-manager, KEDA, the Prometheus operat
 """
 
 import collections
+import functools
 import json
 import os
 import pathlib
@@ -29,8 +30,8 @@ def helm(*arguments):
             env={"HOME": home, "PATH": os.environ["PATH"]})
 
 
-def render(name=None, *sets, release="jenner"):
-    """Everything rendered for values/NAME.yaml, by kind and name."""
+@functools.lru_cache(maxsize=None)
+def text(name, sets, release):
     arguments = ["template", release, CHART, "--namespace", "lab"]
     if name:
         arguments += ["--values", VALUES / f"{name}.yaml"]
@@ -39,8 +40,13 @@ def render(name=None, *sets, release="jenner"):
     result = helm(*arguments)
     if result.returncode != 0:
         raise AssertionError(result.stderr)
+    return result.stdout
+
+
+def render(name=None, *sets, release="jenner"):
+    """Everything rendered for values/NAME.yaml, by kind and name."""
     found = collections.defaultdict(dict)
-    for document in yaml.safe_load_all(result.stdout):
+    for document in yaml.load_all(text(name, sets, release), yaml.CSafeLoader):
         if document is not None:
             found[document["kind"]][document["metadata"]["name"]] = document
     return found

@@ -26,8 +26,31 @@ COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SCHEMA = pathlib.Path(importlib.util.find_spec("check_jsonschema").origin).parent / "builtin_schemas/vendor/compose-spec.json"
 
 
-def targets():
-    return re.findall(r"^FROM \S+ AS (\S+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+def stages():
+    """Of the Dockerfile, by name: (what it is made FROM, its instructions)."""
+    found = re.split(r"^FROM (\S+) AS (\S+)\n", (ROOT / "Dockerfile").read_text(), flags=re.MULTILINE)
+    return {name: (base, text) for base, name, text in zip(found[1::3], found[2::3], found[3::3])}
+
+
+class Dockerfile(unittest.TestCase):
+    def test_what_is_shipped_runs_as_nobody_in_particular(self):
+        shipped = {name: text for name, (base, text) in stages().items() if base == "runtime"}
+        self.assertEqual(set(shipped), {"cli", "server", "worker", "worker-cuda"})
+        for name, text in shipped.items():
+            self.assertEqual(re.findall("^USER (.*)$", text, re.MULTILINE), ["10001:10001"], name)
+            self.assertRegex(text, r"(?m)^ENTRYPOINT \[\"jenner(-server|-worker)?\"\]$")
+            # Nothing of the sources or the compilers.
+            for source in re.findall("^COPY --from=build(?:-cuda)? (\\S+)", text, re.MULTILINE):
+                self.assertTrue(source.startswith(f"/stage/{name}/"), source)
+
+    def test_one_base(self):
+        self.assertEqual({base for base, _ in stages().values()}, {"${BASE}", "tools", "runtime"})
+
+    def test_what_it_copies_is_there(self):
+        for _, text in stages().values():
+            for paths in re.findall(r"^COPY (?!--)(.*)$", text, re.MULTILINE):
+                for path in paths.split()[:-1]:
+                    self.assertTrue((ROOT / path).exists(), path)
 
 
 class Compose(unittest.TestCase):
@@ -42,7 +65,7 @@ class Compose(unittest.TestCase):
     def test_targets_and_volumes_are_there(self):
         for name, service in self.services.items():
             if "build" in service:
-                self.assertIn(service["build"]["target"], targets(), name)
+                self.assertIn(service["build"]["target"], stages(), name)
             for volume in service["volumes"]:
                 source = volume.split(":")[0]
                 if source[0] not in "./$":
