@@ -120,6 +120,18 @@ class Rendered(unittest.TestCase):
         self.assertEqual(set(rendered["StatefulSet"]), {"lab-jenner", "lab-jenner-worker"})
         self.assertIn("--server=lab-jenner:7070", args(rendered["StatefulSet"]["lab-jenner-worker"]))
 
+    def test_notes(self):
+        def notes(*arguments):
+            return helm("install", "lab", CHART, "--namespace", "ns", "--dry-run=client", *arguments).stdout.split("NOTES:")[1]
+        default, full, plaintext = notes(), *[notes("--values", VALUES / f"{name}.yaml") for name in ("full", "plaintext")]
+        self.assertIn("lab-jenner:7070 in the namespace ns", default)
+        self.assertIn("workers.models is empty", default)
+        self.assertNotIn("workers.models is empty", full)
+        self.assertIn("never run", full)
+        self.assertIn("--cert", full)
+        self.assertIn("nothing is encrypted", plaintext)
+        self.assertNotIn("ca.pem", plaintext)
+
     def test_what_is_opt_in_is_not_there(self):
         self.assertLessEqual(set(render()), {
             "Service", "ServiceAccount", "StatefulSet", "PodDisruptionBudget", "NetworkPolicy", "Pod",
@@ -318,8 +330,8 @@ class Refused(unittest.TestCase):
 
     def test_every_object_of_the_schema_is_closed(self):
         # Of free form on purpose.
-        free = {"#/properties/global", "#/properties/workers/properties/models", "#/$defs/objects/items",
-                "#/$defs/scheduling/properties/affinity"}
+        free = {"#/properties/global", "#/properties/workers/properties/models", "#/definitions/objects/items",
+                "#/definitions/scheduling/properties/affinity"}
         found = set()
 
         def walk(node, path):
