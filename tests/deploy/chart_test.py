@@ -106,6 +106,7 @@ class Rendered(unittest.TestCase):
     def test_selectors_find_their_pods(self):
         rendered = render("full")
         for policy in rendered["NetworkPolicy"].values():
+            self.assertEqual(policy["spec"]["policyTypes"], ["Ingress", "Egress"])
             selected = policy["spec"]["podSelector"]["matchLabels"]
             self.assertEqual(sum(selected.items() <= s["spec"]["template"]["metadata"]["labels"].items()
                                  for s in rendered["StatefulSet"].values()), 1)

@@ -142,8 +142,11 @@ class Scripts(unittest.TestCase):
     def pki(self):
         for name in ("pki", "var/lib/jenner", "tls/coordinator", "tls/worker-1", "tls/worker-2", "tls/client"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
-        subprocess.run(["jenner-pki", "coordinator,other.example.org", "worker-1,worker-2"], check=True, timeout=60,
-                       capture_output=True, env={**self.environment, "JENNER_PKI_ROOT": str(self.folder)})
+        allowed = ",".join(f"+{name.lower()}" for name in COMPOSE["services"]["pki"]["cap_add"])
+        subprocess.run(
+            ["setpriv", f"--bounding-set=-all,{allowed}", "jenner-pki", "coordinator,other.example.org", "worker-1,worker-2"],
+            check=True, timeout=60, capture_output=True,
+            env={**self.environment, "JENNER_PKI_ROOT": str(self.folder)})
         return {str(path.relative_to(self.folder)): path.read_bytes()
                 for path in self.folder.rglob("*") if path.is_file()}
 
