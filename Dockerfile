@@ -1,4 +1,4 @@
-# Images: server, worker (CPU), worker-cuda (never built or run on a GPU, see docs/deploy.md), cli.
+# Images: server, worker (CPU), worker-cuda (never built, never on a GPU: docs/deploy.md), cli.
 #
 #   docker build --target server -t jenner-server:0.1.0 .
 #   python3 tests/images [--base debootstrap]      # builds all but worker-cuda and runs docker-compose.yml once
