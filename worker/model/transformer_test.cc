@@ -189,31 +189,57 @@ TEST_P(FamilyTest, Bfloat16IsNear) {
 }
 
 // Bitwise: the same is computed, only later.
-TEST_P(FamilyTest, CheckpointedLayersGiveTheSameGradients) {
-  for (const bool has_adapter : {true, false}) {
-    const Golden golden = Load(GetParam());
-    if (has_adapter) {
-      golden.transformer->AttachAdapter(Adapter(golden, GetParam()));
-    } else {
-      golden.transformer->TrainAllParameters();
-    }
-    std::vector<std::vector<at::Tensor>> gradients;
-    for (const bool is_checkpointed : {false, true}) {
-      ForwardOptions options;
-      options.checkpoint_layers = is_checkpointed;
-      for (const NamedTensor& parameter : golden.transformer->TrainableParameters())
-        parameter.tensor.mutable_grad() = at::Tensor();
-      const at::Tensor hidden_MD =
-          golden.transformer->Forward(golden.batch, options).index_select(0, golden.supervised_M);
-      at::cross_entropy_loss(golden.transformer->LogitsFromHidden(hidden_MD), golden.targets_M)
-          .backward();
-      gradients.emplace_back();
-      for (const NamedTensor& parameter : golden.transformer->TrainableParameters())
-        gradients.back().push_back(parameter.tensor.grad().clone());
-    }
-    for (size_t i = 0; i < gradients[0].size(); ++i)
-      EXPECT_TRUE(at::equal(gradients[0][i], gradients[1][i])) << i;
+void ExpectCheckpointingChangesNothing(const Golden& golden, ForwardOptions options) {
+  std::vector<std::vector<at::Tensor>> gradients;
+  for (const bool is_checkpointed : {false, true}) {
+    options.checkpoint_layers = is_checkpointed;
+    for (const NamedTensor& parameter : golden.transformer->TrainableParameters())
+      parameter.tensor.mutable_grad() = at::Tensor();
+    const at::Tensor hidden_MD =
+        golden.transformer->Forward(golden.batch, options).index_select(0, golden.supervised_M);
+    at::cross_entropy_loss(golden.transformer->LogitsFromHidden(hidden_MD), golden.targets_M)
+        .backward();
+    gradients.emplace_back();
+    for (const NamedTensor& parameter : golden.transformer->TrainableParameters())
+      gradients.back().push_back(parameter.tensor.grad().clone());
   }
+  ASSERT_FALSE(gradients[0].empty());
+  for (size_t i = 0; i < gradients[0].size(); ++i)
+    EXPECT_TRUE(at::equal(gradients[0][i], gradients[1][i])) << i;
+}
+
+TEST_P(FamilyTest, CheckpointedLayersGiveTheSameGradients) {
+  const Golden full = Load(GetParam());
+  full.transformer->TrainAllParameters();
+  ExpectCheckpointingChangesNothing(full, {});
+  const Golden golden = Load(GetParam());
+  golden.transformer->AttachAdapter(Adapter(golden, GetParam()));
+  ExpectCheckpointingChangesNothing(golden, {});
+}
+
+// What is computed again drops the same inputs.
+TEST_P(FamilyTest, CheckpointedLayersDropTheSame) {
+  const Golden golden = Load(GetParam());
+  ForwardOptions options;
+  options.dropout = DropoutKeys{1, {5, 6, 7, 8, 9}};
+  options.dropout->row_keys.resize(golden.batch.row_starts.size() - 1);
+  for (const bool use_dora : {true, false}) {
+    core::LoraSpec spec;
+    spec.dropout = 0.5;
+    spec.use_dora = use_dora;
+    const LoraAdapter adapter = *golden.transformer->NewAdapter(spec, 1);
+    {
+      at::NoGradGuard no_grad;
+      for (const NamedTensor& parameter : adapter.Parameters()) parameter.tensor.add_(0.03);
+    }
+    golden.transformer->AttachAdapter(adapter);
+    ExpectCheckpointingChangesNothing(golden, options);
+  }
+  const LoraAdapter companion = Adapter(golden, "");
+  if (companion.spec().use_dora) return;  // no companion may have magnitudes
+  golden.transformer->AttachCompanion(companion);
+  options.with_companion = true;
+  ExpectCheckpointingChangesNothing(golden, options);
 }
 
 // Rows with a common beginning give what they give apart, and so do the gradients.
