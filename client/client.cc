@@ -13,6 +13,7 @@
 #include "core/status.h"
 #include "wire/channel.h"
 #include "wire/status.h"
+#include "wire/trace.h"
 
 namespace jenner::client {
 namespace {
@@ -69,11 +70,17 @@ absl::Status Client::Check(const ClientOptions& options) {
       "encrypted: the token is not sent there (--ca makes it TLS)");
 }
 
-void Client::Authorize(grpc::ClientContext* context) const {
+void Client::Sign(grpc::ClientContext* context) const {
   if (!options_.token.empty()) context->AddMetadata("authorization", "Bearer " + options_.token);
+  context->AddMetadata(wire::kTraceparent, wire::Traceparent(trace_id_));
 }
 
-Client::Client(ClientOptions options) : options_(std::move(options)) {
+absl::Status Client::WithTrace(absl::Status status) const {
+  return status.ok() ? status : wire::WithMetadata(std::move(status), "trace_id", trace_id_);
+}
+
+Client::Client(ClientOptions options)
+    : options_(std::move(options)), trace_id_(wire::NewTraceId()) {
   channel_ = wire::MakeClientChannel(options_.server, options_.tls);
   experiments_ = v1::Experiments::NewStub(channel_);
   datasets_ = v1::Datasets::NewStub(channel_);
@@ -90,14 +97,14 @@ absl::Status Client::Retry(Call call) const {
   for (int attempt = 0;; ++attempt) {
     grpc::ClientContext context;
     context.set_deadline(absl::ToChronoTime(deadline));
-    Authorize(&context);
+    Sign(&context);
     const grpc::Status status = call(&context);
     const absl::Status result = wire::FromGrpcStatus(status);
     const absl::Duration asked = wire::RetryDelayOf(result);
     const absl::Duration wait = std::max(asked, Backoff(attempt));
     const bool is_worth_it = absl::IsUnavailable(result) || asked > absl::ZeroDuration();
     if (result.ok() || !is_worth_it || absl::Now() + wait >= deadline) {
-      return Named(result, options_.server, options_.timeout);
+      return WithTrace(Named(result, options_.server, options_.timeout));
     }
     if (!is_told && absl::Now() - start > kSilence) {
       options_.on_silence(result);
@@ -369,7 +376,7 @@ bool Watch::Connect() {
   }
   auto context = std::make_unique<grpc::ClientContext>();
   grpc::ClientContext* raw = context.get();
-  client_->Authorize(raw);
+  client_->Sign(raw);
   {
     std::lock_guard<std::mutex> lock(stream_->mutex);
     if (stream_->cancelled) return false;
@@ -408,7 +415,7 @@ bool Watch::Next(v1::WatchExperimentResponse* response) {
     const absl::Duration patience = stream_->is_answered ? kMaxSilence : options.timeout;
     const absl::Duration silence = absl::Now() - stream_->last_heard;
     if (!again || silence > patience) {
-      status_ = Named(status_, options.server, patience);
+      status_ = client_->WithTrace(Named(status_, options.server, patience));
       return false;
     }
     if (!stream_->is_told && stream_->failures > 0 && silence > kSilence && options.on_silence) {

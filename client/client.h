@@ -3,6 +3,8 @@
 // the request_id, which is made once per call if the caller gave none); so is what the server asks
 // to repeat later (RetryInfo). Thread-safe. Errors are absl::Status with the server's code and
 // details (wire/status.h); one without an answer (UNAVAILABLE, DEADLINE_EXCEEDED) names the server.
+// All calls of a Client are one trace; its id is sent with each, for the server's log, and is with
+// each error as the metadata "trace_id".
 #ifndef JENNER_CLIENT_CLIENT_H_
 #define JENNER_CLIENT_CLIENT_H_
 
@@ -82,11 +84,14 @@ class Client {
 
  private:
   friend class Watch;
-  void Authorize(grpc::ClientContext* context) const;
+  // The token and the trace.
+  void Sign(grpc::ClientContext* context) const;
+  absl::Status WithTrace(absl::Status status) const;
   template <typename Call>
   absl::Status Retry(Call call) const;
 
   ClientOptions options_;
+  const std::string trace_id_;  // of all its calls (wire/trace.h)
   std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<v1::Experiments::Stub> experiments_;
   std::unique_ptr<v1::Datasets::Stub> datasets_;

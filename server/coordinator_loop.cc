@@ -5,16 +5,16 @@
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
 #include "core/status.h"
+#include "logging/log.h"
 #include "server/coordinator/decide.h"
 #include "server/store/event_codec.h"
-#include "server/telemetry/log.h"
 
 namespace jenner::server {
 namespace {
 
 using coordinator::Event;
-using telemetry::Level;
-using telemetry::Log;
+using logging::Level;
+using logging::Log;
 
 constexpr int kReplayPage = 1000;
 // Each round of ticks ends something or starts an attempt; more than this is a fault of ours.
@@ -143,7 +143,10 @@ absl::Status CoordinatorLoop::Handle(const std::vector<rpc::Request>& group, abs
     if (group[i].answer) group[i].answer(decided[i], view);
   }
   for (const std::string& experiment : changed_) hub_.NotifyEvent(experiment);
-  if (has_tick) metrics_.Observe(state_, now);
+  if (has_tick) {
+    metrics_.Observe(state_, now);
+    metrics_.LookAtQueue(state_, now);
+  }
   return absl::OkStatus();
 }
 

@@ -9,6 +9,7 @@ namespace jenner::server {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 
 core::ExperimentSpec Spec() {
   const std::string ref = "sha256:" + std::string(64, 'a');
@@ -75,6 +76,28 @@ TEST_F(LoopTest, AReplayGivesTheSameState) {
   EXPECT_GT(log.LastSeq(), 3);
   CoordinatorLoop again(log, hub, metrics, absl::Seconds(15));
   EXPECT_EQ(*again.Replay(), log.LastSeq());
+  EXPECT_TRUE(again.state().SameDurable(loop.state()));
+}
+
+TEST_F(LoopTest, APauseIsNoWaiting) {
+  const auto after = [this](absl::Duration passed, const coordinator::Command& command) {
+    now += passed;
+    ASSERT_TRUE(loop.Handle({Ask(command), Ask(coordinator::Tick{})}, now).ok());
+  };
+  core::ExperimentSpec spec = Spec();
+  spec.arms.resize(1);
+  after(absl::ZeroDuration(), coordinator::CreateExperiment{"e1", "", "f", spec});
+  after(absl::Seconds(10), coordinator::PauseExperiment{"e1"});
+  ASSERT_EQ(loop.state().experiments.at("e1").state, coordinator::RunState::kPaused);
+  after(absl::Hours(5), coordinator::ResumeExperiment{"e1"});
+  after(absl::Seconds(20), coordinator::PauseExperiment{"e1"});
+  after(absl::Hours(5), coordinator::ResumeExperiment{"e1"});
+  after(absl::Seconds(3), coordinator::WorkerSync{"w1", "boot", 4, {"tiny"}, "127.0.0.1", "1", {}});
+  ASSERT_EQ(loop.state().experiments.at("e1").state, coordinator::RunState::kRunning);
+  EXPECT_THAT(metrics.Text(), HasSubstr("jenner_job_queue_wait_seconds_count 1\n"));
+  EXPECT_THAT(metrics.Text(), HasSubstr("jenner_job_queue_wait_seconds_sum 33\n"));
+  CoordinatorLoop again(log, hub, metrics, absl::Seconds(15));
+  ASSERT_TRUE(again.Replay().ok());
   EXPECT_TRUE(again.state().SameDurable(loop.state()));
 }
 

@@ -13,15 +13,16 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_format.h"
 #include "core/status.h"
+#include "logging/log.h"
 #include "server/commands.h"
 #include "server/server.h"
 #include "server/standby.h"
-#include "server/telemetry/log.h"
+#include "wire/log_sink.h"
 
 namespace {
 
-using jenner::telemetry::Level;
-using jenner::telemetry::Log;
+using jenner::logging::Level;
+using jenner::logging::Log;
 
 constexpr rlim_t kWantedFiles = 65'536;
 constexpr rlim_t kFewFiles = 4'096;
@@ -56,6 +57,7 @@ struct Flags {
   double leader_lease_seconds = 8;
   std::string event_log_file;
   std::string port_file;
+  std::string log_format = "text";
   std::string metrics_port_file;
 };
 
@@ -132,7 +134,7 @@ void Declare(CLI::App& app, Flags& flags) {
   app.add_option("--listen", options.listen, "host:port of the API; port 0 picks one")
       ->capture_default_str();
   app.add_option("--metrics-listen", options.metrics_listen,
-                 "host:port of /metrics for Prometheus; empty: none")
+                 "host:port of /metrics for Prometheus, /healthz and /readyz; empty: none")
       ->capture_default_str();
   app.add_option("--port-file", flags.port_file, "Write the API's port here once it is open");
   app.add_option("--metrics-port-file", flags.metrics_port_file, "Write the metrics port here");
@@ -177,6 +179,11 @@ void Declare(CLI::App& app, Flags& flags) {
   app.add_option("--max-blob-bytes", options.limits.max_blob_bytes, "Largest result file")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 40))
       ->capture_default_str();
+  app.add_option("--log-format", flags.log_format, "Of the log, on standard error: text or json")
+      ->check(CLI::IsMember({"text", "json"}))
+      ->capture_default_str();
+  app.add_flag("--log-calls", options.limits.log_calls,
+               "Tell every call in the log, not only those that failed or changed something");
   app.set_version_flag("--version", std::string("jenner-server ") + JENNER_VERSION);
 }
 
@@ -195,7 +202,11 @@ std::string WithPort(const std::string& address, int port) {
 }
 
 int Fail(const std::string& message) {
-  std::cerr << "jenner-server: " << message << '\n';
+  if (jenner::logging::CurrentFormat() == jenner::logging::Format::kJson) {
+    Log(Level::kError, message);
+  } else {
+    std::cerr << "jenner-server: " << message << '\n';
+  }
   return 1;
 }
 
@@ -213,6 +224,9 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }
+  jenner::logging::Configure(flags.log_format == "json" ? jenner::logging::Format::kJson
+                                                        : jenner::logging::Format::kText);
+  jenner::wire::LogLibraries();
   flags.options.limits.lease = absl::Seconds(flags.lease_seconds);
   flags.options.min_run_time = absl::Seconds(flags.min_run_seconds);
 
@@ -231,6 +245,10 @@ int main(int argc, char** argv) {
   RaiseFileLimit();
   umask(0077);  // specs, prompts and answers are nobody else's business
 
+  bool is_metrics_port_written = true;
+  flags.options.on_metrics_listen = [&](int port) {
+    is_metrics_port_written = WritePort(flags.metrics_port_file, port);
+  };
   auto server = jenner::server::Server::Start(flags.options);
   if (absl::IsCancelled(server.status())) {
     Log(Level::kInfo, "ended", {{"why", std::string(server.status().message())}});
@@ -239,9 +257,7 @@ int main(int argc, char** argv) {
   if (!server.ok()) return Fail(std::string(server.status().message()));
   if (!WritePort(flags.port_file, (*server)->port()))
     return Fail(flags.port_file + " cannot be written");
-  if (!WritePort(flags.metrics_port_file, (*server)->metrics_port())) {
-    return Fail(flags.metrics_port_file + " cannot be written");
-  }
+  if (!is_metrics_port_written) return Fail(flags.metrics_port_file + " cannot be written");
   std::cout << "listening on " << WithPort(flags.options.listen, (*server)->port());
   if ((*server)->metrics_port() != 0) {
     std::cout << ", metrics on "

@@ -7,14 +7,14 @@
 #include "absl/strings/str_format.h"
 #include "core/dataset_refs.h"
 #include "core/sha256.h"
-#include "server/telemetry/log.h"
+#include "logging/log.h"
 
 namespace jenner::server {
 namespace {
 
 using coordinator::RunState;
-using telemetry::Level;
-using telemetry::Log;
+using logging::Level;
+using logging::Log;
 
 void Complain(const char* what, const std::string& whose, const absl::Status& status) {
   Log(Level::kWarning, what, {{"of", whose}, {"status", status.ToString()}});
@@ -154,6 +154,7 @@ void Retention::End(const Look& look) {
   for (const auto& [name, path] : files_) {
     backend_.metrics->SetStoreBytes(name, FileBytes(path) + FileBytes(path + "-wal"));
   }
+  backend_.metrics->RetentionEnded(backend_.clock());
   is_looking_ = false;
 }
 

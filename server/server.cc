@@ -20,8 +20,10 @@
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
 #include "core/status.h"
+#include "logging/log.h"
 #include "server/coordinator_loop.h"
 #include "server/feed/mutex.h"
+#include "server/readiness.h"
 #include "server/rpc/datasets.h"
 #include "server/rpc/experiments.h"
 #include "server/rpc/study.h"
@@ -32,14 +34,14 @@
 #include "server/store/quota_file.h"
 #include "server/store/sqlite_event_log.h"
 #include "server/store/token_file.h"
-#include "server/telemetry/log.h"
+#include "server/telemetry/exposer.h"
 #include "wire/channel.h"
 
 namespace jenner::server {
 namespace {
 
-using telemetry::Level;
-using telemetry::Log;
+using logging::Level;
+using logging::Log;
 
 constexpr size_t kTaskGroup = 64;
 const char* const kServices[] = {"", "jenner.v1.Experiments", "jenner.v1.Datasets",
@@ -88,6 +90,24 @@ bool IsEncrypted(const ServerOptions& options) {
          options.require_client_certificate;
 }
 
+// What operators see of a server, whether it leads or not.
+struct Shown {
+  Shown() { metrics.StandsBy(std::nullopt); }
+  // Does nothing if it is open, or not wanted.
+  absl::Status Listen(const ServerOptions& options) {
+    if (exposer != nullptr || options.metrics_listen.empty()) return absl::OkStatus();
+    ASSIGN_OR_RETURN(exposer, telemetry::Exposer::Start(options.metrics_listen, metrics));
+    if (options.on_metrics_listen) options.on_metrics_listen(exposer->port());
+    return absl::OkStatus();
+  }
+  void SetReady(telemetry::Exposer::Ready ready) const {
+    if (exposer != nullptr) exposer->SetReady(std::move(ready));
+  }
+
+  telemetry::Metrics metrics{JENNER_VERSION};
+  std::unique_ptr<telemetry::Exposer> exposer;
+};
+
 // That wait to be computed; more are told to come back.
 constexpr size_t kMaxStudies = 16;
 
@@ -104,7 +124,8 @@ void RunTasks(feed::TaskQueue& queue) {
 // Members in the order in which they are made; they go the other way round.
 struct Server::Impl {
   // `log`: none is events.db.
-  Impl(ServerOptions given, store::DataDir dir, std::unique_ptr<store::PostgresEventLog> log)
+  Impl(ServerOptions given, store::DataDir dir, std::unique_ptr<store::PostgresEventLog> log,
+       std::unique_ptr<Shown> operators_view)
       : options(std::move(given)),
         data_dir(std::move(dir)),
         shared_events(log.get()),
@@ -115,13 +136,14 @@ struct Server::Impl {
         study_tasks(kMaxStudies),
         token_file(data_dir.TokensPath()),
         hub(options.max_watch_streams),
-        metrics(JENNER_VERSION) {}
+        shown(std::move(operators_view)),
+        metrics(shown->metrics) {}
 
   absl::Status OpenStores();
   absl::Status OpenGate();
   void PollTokens();
   absl::Status Replay();
-  absl::Status ShowCells();
+  absl::Status ShowFigures();
   absl::Status Listen();
   void FillBackend();
   void KeepLead();
@@ -129,6 +151,7 @@ struct Server::Impl {
   void RunCoordinator();
   void RunTicker();
   void Tick();
+  void TickOthers();  // but the coordinator's thread
   void SetServing(bool is_serving);
   void Shutdown();
 
@@ -146,7 +169,8 @@ struct Server::Impl {
   std::atomic<int> num_studies = 0;
   store::TokenFileWatch token_file;
   feed::Hub hub;
-  telemetry::Metrics metrics;
+  std::unique_ptr<Shown> shown;
+  telemetry::Metrics& metrics;  // of `shown`
   std::unique_ptr<store::MetricStore> metric_store;
   std::unique_ptr<store::BlobStore> blobs;
   std::unique_ptr<store::DatasetStore> datasets;
@@ -154,7 +178,7 @@ struct Server::Impl {
   std::unique_ptr<CoordinatorLoop> loop;
   rpc::Backend backend;
   std::unique_ptr<Retention> retention;
-  std::unique_ptr<telemetry::Exposer> exposer;
+  std::unique_ptr<Readiness> readiness;
   std::unique_ptr<rpc::ExperimentsService> experiments_service;
   std::unique_ptr<rpc::DatasetsService> datasets_service;
   std::unique_ptr<rpc::StudiesService> studies_service;
@@ -249,16 +273,19 @@ absl::Status Server::Impl::Replay() {
   return absl::OkStatus();
 }
 
-// The evaluation gauges as they were, of experiments that have not ended.
-absl::Status Server::Impl::ShowCells() {
+// The gauges as they were, of what has not ended.
+absl::Status Server::Impl::ShowFigures() {
+  metrics.ShowJobs(loop->state());
+  metrics.Observe(loop->state(), options.clock());
   for (const auto& [id, experiment] : loop->state().experiments) {
     if (coordinator::IsTerminal(experiment.state)) continue;
     ASSIGN_OR_RETURN(const std::vector<store::Cell> cells, metric_store->Cells(id));
     for (const store::Cell& cell : cells) {
       const coordinator::Job* job = experiment.Find(cell.job);
-      if (job != nullptr) rpc::ShowCell(rpc::OwnerOf(experiment, *job), cell, &metrics);
+      if (job != nullptr) rpc::ShowCell(telemetry::OwnerOf(experiment, *job), cell, &metrics);
     }
   }
+  metrics.Leads(shared_events == nullptr ? 0 : shared_events->epoch());
   return absl::OkStatus();
 }
 
@@ -281,6 +308,7 @@ void Server::Impl::FillBackend() {
   std::vector<std::pair<std::string, std::string>> files = {{"metrics", data_dir.MetricsPath()}};
   if (shared_events == nullptr) files.emplace_back("events", data_dir.EventsPath());
   retention = std::make_unique<Retention>(backend, options.retention, std::move(files));
+  readiness = std::make_unique<Readiness>(backend, data_dir.BlobsPath() + "/tmp/probe");
   experiments_service = std::make_unique<rpc::ExperimentsService>(backend);
   datasets_service = std::make_unique<rpc::DatasetsService>(backend);
   studies_service = std::make_unique<rpc::StudiesService>(backend);
@@ -288,9 +316,6 @@ void Server::Impl::FillBackend() {
 }
 
 absl::Status Server::Impl::Listen() {
-  if (!options.metrics_listen.empty()) {
-    ASSIGN_OR_RETURN(exposer, telemetry::Exposer::Start(options.metrics_listen, metrics));
-  }
   grpc::EnableDefaultHealthCheckService(true);
   // Does nothing the second time, but keeps a static library's object in the program.
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
@@ -311,6 +336,7 @@ absl::Status Server::Impl::Listen() {
                         options.listen));
   }
   SetServing(true);
+  shown->SetReady([this] { return readiness->Check(); });
   return absl::OkStatus();
 }
 
@@ -351,7 +377,12 @@ void Server::Impl::Tick() {
   request.command = coordinator::Tick{};
   // A full mailbox ticks anyway: each group of commands does.
   (void)requests.Push(std::move(request));
+  TickOthers();
+}
+
+void Server::Impl::TickOthers() {
   hub.Tick(options.clock());
+  metrics.SetWatchStall(hub.LongestStall());
   retention->Tick(options.clock());
   PollTokens();
 }
@@ -365,6 +396,7 @@ void Server::Impl::SetServing(bool is_serving) {
 void Server::Impl::Shutdown() {
   if (is_shut_down) return;
   is_shut_down = true;
+  shown->SetReady([] { return absl::UnavailableError("shutting down"); });
   if (grpc_server != nullptr) {
     SetServing(false);
     hub.Close();
@@ -382,7 +414,7 @@ void Server::Impl::Shutdown() {
   if (file_thread.joinable()) file_thread.join();
   study_tasks.Close();
   if (study_thread.joinable()) study_thread.join();
-  exposer.reset();
+  shown->exposer.reset();
   stop_lead.Notify();
   if (lead_thread.joinable()) lead_thread.join();
   if (shared_events != nullptr) shared_events->Resign();
@@ -396,7 +428,9 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(ServerOptions options) {
   if (IsEncrypted(options)) RETURN_IF_ERROR(wire::ReadTls(options.tls).status());
   if (!options.clock) options.clock = [] { return absl::Now(); };
   if (!options.on_fatal) options.on_fatal = Die;
-  const StandbyOptions standby = StandbyOf(options);
+  auto shown = std::make_unique<Shown>();
+  StandbyOptions standby = StandbyOf(options);
+  standby.metrics = &shown->metrics;
   std::unique_ptr<store::PostgresEventLog> log;
   if (!options.event_log.empty()) {
     if (TakeoverTime(options.leader_lease) > options.limits.lease) {
@@ -405,7 +439,12 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(ServerOptions options) {
           {{"lease", absl::FormatDuration(options.limits.lease)},
            {"takeover", absl::FormatDuration(TakeoverTime(options.leader_lease))}});
     }
+    if (const absl::Status open = shown->Listen(options); !open.ok()) {
+      Log(Level::kWarning, "not before this server leads", {{"status", open.ToString()}});
+    }
+    shown->SetReady([] { return absl::UnavailableError("stands by: another server leads"); });
     ASSIGN_OR_RETURN(log, WaitToLead(standby));
+    shown->SetReady([] { return absl::UnavailableError("leads, and has not replayed yet"); });
   }
   absl::StatusOr<store::DataDir> dir = log == nullptr
                                            ? store::DataDir::Open(options.data_dir)
@@ -414,14 +453,15 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(ServerOptions options) {
     if (log != nullptr) log->Resign();
     return dir.status();
   }
-  std::unique_ptr<Server> server(
-      new Server(std::make_unique<Impl>(std::move(options), *std::move(dir), std::move(log))));
+  std::unique_ptr<Server> server(new Server(std::make_unique<Impl>(
+      std::move(options), *std::move(dir), std::move(log), std::move(shown))));
   Impl& impl = *server->impl_;
   impl.KeepLead();
+  RETURN_IF_ERROR(impl.shown->Listen(impl.options));
   RETURN_IF_ERROR(impl.OpenGate());
   RETURN_IF_ERROR(impl.OpenStores());
   RETURN_IF_ERROR(impl.Replay());
-  RETURN_IF_ERROR(impl.ShowCells());
+  RETURN_IF_ERROR(impl.ShowFigures());
   impl.FillBackend();
   // Before the port is open, so that no call finds nobody to answer it.
   impl.StartThreads();
@@ -435,7 +475,9 @@ Server::~Server() { Shutdown(); }
 
 int Server::port() const { return impl_->port; }
 
-int Server::metrics_port() const { return impl_->exposer == nullptr ? 0 : impl_->exposer->port(); }
+int Server::metrics_port() const {
+  return impl_->shown->exposer == nullptr ? 0 : impl_->shown->exposer->port();
+}
 
 void Server::Tick() {
   feed::Signal done;
@@ -444,9 +486,7 @@ void Server::Tick() {
   request.answer = [&done](const absl::Status&, const rpc::View&) { done.Notify(); };
   if (!impl_->requests.Push(std::move(request))) return;
   done.Wait();
-  impl_->hub.Tick(impl_->options.clock());
-  impl_->retention->Tick(impl_->options.clock());
-  impl_->PollTokens();
+  impl_->TickOthers();
 }
 
 void Server::Shutdown() { impl_->Shutdown(); }

@@ -50,6 +50,9 @@ struct ServerOptions {
   RetentionOptions retention;
   // How Start waits for its turn to lead; false: it gives up. null: sleeps.
   std::function<bool(absl::Duration)> pause;
+  // Told the port of the metrics listener once it is open, which may be long before Start returns:
+  // a standby has one, too.
+  std::function<void(int port)> on_metrics_listen;
   // For tests.
   absl::Duration tick = absl::Milliseconds(500);      // zero: no ticker, Server::Tick() instead
   std::function<absl::Time()> clock;                  // null: the system's
@@ -59,6 +62,7 @@ struct ServerOptions {
 class Server {
  public:
   // With `event_log` first waits until this server leads (standby.h), for as long as that takes.
+  // The metrics listener is open meanwhile, if its port is free.
   // Then replays the log and listens. FailedPrecondition, one line: the data directory or a port is
   // not usable, or plaintext would leave this machine. Unavailable: another process has the data
   // directory. DataLoss: a file is corrupt. InvalidArgument: the file of quotas says what it may

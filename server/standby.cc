@@ -10,13 +10,13 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_format.h"
 #include "core/status.h"
-#include "server/telemetry/log.h"
+#include "logging/log.h"
 
 namespace jenner::server {
 namespace {
 
-using telemetry::Level;
-using telemetry::Log;
+using logging::Level;
+using logging::Log;
 
 constexpr size_t kMaxConnectionBytes = size_t{16} << 10;
 constexpr absl::Duration kSlowestLook = absl::Seconds(1);
@@ -107,6 +107,7 @@ absl::StatusOr<std::unique_ptr<store::PostgresEventLog>> WaitToLead(const Standb
     if (leads.ok() && *leads) break;
     if (leads.ok()) {
       reporter.Waits(log->leader());
+      if (options.metrics != nullptr) options.metrics->StandsBy(log->leader().epoch);
     } else {
       reporter.Away(leads.status());
       log.reset();

@@ -1,5 +1,6 @@
 // What a server does before it leads, if its event log is one that several servers share
-// (store/postgres_event_log.h): it waits, without a port, without a look into the data directory.
+// (store/postgres_event_log.h): it waits, without a port but that for metrics, without a look into
+// the data directory.
 #ifndef JENNER_SERVER_STANDBY_H_
 #define JENNER_SERVER_STANDBY_H_
 
@@ -12,6 +13,7 @@
 #include "absl/time/time.h"
 #include "server/store/data_dir.h"
 #include "server/store/postgres_event_log.h"
+#include "server/telemetry/metrics.h"
 
 namespace jenner::server {
 
@@ -21,6 +23,7 @@ inline constexpr absl::Duration kDataDirLimit = absl::Minutes(5);
 struct StandbyOptions {
   std::string event_log;  // connection string
   store::LeaderOptions leader;
+  telemetry::Metrics* metrics = nullptr;  // told the epoch that is waited for; null: nobody is
   // Waits so long; false: give up. Never null.
   std::function<bool(absl::Duration)> pause;
 };

@@ -13,6 +13,7 @@
 #include "wire/convert.h"
 #include "wire/status.h"
 #include "wire/tls.h"
+#include "wire/trace.h"
 
 namespace jenner::wire {
 namespace {
@@ -316,6 +317,41 @@ TEST(Channel, AwaitsAServerThatComesLate) {
   ASSERT_NE(server, nullptr);
   EXPECT_TRUE(AwaitConnection(channel.get(), absl::Seconds(30)));
   EXPECT_EQ(channel->GetState(false), GRPC_CHANNEL_READY);
+}
+
+TEST(Trace, IdsComeBackAndDiffer) {
+  const std::string id = NewTraceId();
+  EXPECT_EQ(id.size(), 32U);
+  EXPECT_NE(id, NewTraceId());
+  EXPECT_EQ(TraceIdOf(Traceparent(id)), id);
+  EXPECT_NE(Traceparent(id), Traceparent(id)) << "each call has an id of its own";
+}
+
+// The cases of the specification, https://www.w3.org/TR/trace-context/#versioning-of-traceparent.
+TEST(Trace, WhatIsMalformedCountsAsNone) {
+  const std::string id = "4bf92f3577b34da6a3ce929d0e0e4736";
+  const std::string good = "00-" + id + "-00f067aa0ba902b7-01";
+  EXPECT_EQ(TraceIdOf(good), id);
+  EXPECT_EQ(TraceIdOf("cc" + good.substr(2)), id);
+  EXPECT_EQ(TraceIdOf("cc" + good.substr(2) + "-what-comes-later"), id);
+  const std::string no_span(16, '0');
+  const std::string no_trace(32, '0');
+  const std::vector<std::string> malformed = {
+      "",
+      good.substr(1),
+      good.substr(0, 54),
+      good + "-more",
+      good + ".",
+      "ff" + good.substr(2),
+      "cc" + good.substr(2) + ".more",
+      "00-" + no_trace + "-00f067aa0ba902b7-01",
+      "00-" + id + "-" + no_span + "-01",
+      "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
+      "00_" + good.substr(3),
+      "0x" + good.substr(2)};
+  for (const std::string& bad : malformed) {
+    EXPECT_EQ(TraceIdOf(bad), std::nullopt) << bad;
+  }
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
 #include <iostream>
+#include <map>
 #include <sstream>
 
 #include "client/cli/output.h"
@@ -105,17 +106,7 @@ int PrintWorker(const Globals& globals, const absl::StatusOr<v1::Worker>& worker
   return kExitOk;
 }
 
-}  // namespace
-
-int Report(const absl::Status& status) {
-  // The message has the first faults, the details have all.
-  const core::Faults faults = wire::FaultsOf(status);
-  std::istringstream lines{
-      std::string(faults.empty() ? status.message() : core::ToStatus(faults).message())};
-  for (std::string line; std::getline(lines, line);) std::cerr << "jenner: " << line << "\n";
-  if (absl::IsUnavailable(status)) {
-    std::cerr << "jenner: is jenner-server running there? --server or JENNER_SERVER names it\n";
-  }
+int ExitCodeOf(const absl::Status& status) {
   switch (status.code()) {
     case absl::StatusCode::kInvalidArgument:
     case absl::StatusCode::kAlreadyExists:
@@ -135,6 +126,27 @@ int Report(const absl::Status& status) {
     default:
       return kExitFailed;
   }
+}
+
+}  // namespace
+
+int Report(const absl::Status& status) {
+  // The message has the first faults, the details have all.
+  const core::Faults faults = wire::FaultsOf(status);
+  std::istringstream lines{
+      std::string(faults.empty() ? status.message() : core::ToStatus(faults).message())};
+  for (std::string line; std::getline(lines, line);) std::cerr << "jenner: " << line << "\n";
+  if (absl::IsUnavailable(status)) {
+    std::cerr << "jenner: is jenner-server running there? --server or JENNER_SERVER names it\n";
+  }
+  const int code = ExitCodeOf(status);
+  // For the server's log. Where the input is at fault the message says it all.
+  const std::map<std::string, std::string> metadata = wire::MetadataOf(status);
+  const auto trace = metadata.find("trace_id");
+  if (trace != metadata.end() && code != kExitUsage && code != kExitNotFound) {
+    std::cerr << "jenner: trace " << trace->second << "\n";
+  }
+  return code;
 }
 
 void PrintNext(const Globals& globals, const std::vector<std::vector<std::string>>& commands) {

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """Stands in for jenner-trainer in live_test.py: tells four steps of a training, and answers that it makes up.
 
-The first attempt of a training runs out of memory, so that there is a second.
+The first attempt of a training runs out of memory, so that there is a second; that goes on only once there is a file
+"seen" in the worker's folder, so that what is shown of running jobs can be looked at. Trainings of the experiment
+"diverges" do so.
 """
 
 import argparse
@@ -9,6 +11,9 @@ import json
 import os
 import pathlib
 import sys
+import time
+
+POLL_S = 0.05
 
 parser = argparse.ArgumentParser()
 for flag in ("--spec", "--data-dir", "--out"):
@@ -45,9 +50,15 @@ for step in range(1, steps + 1):
          supervised_tokens=40, tokens=100, step_seconds=0.1, tokens_per_second=1000)
 if steps:
     first = flags.out / "first"
+    if flags.out.parent.name == "diverges":
+        tell("failed", code="NON_FINITE_LOSS", message="made up", step=steps)
+        sys.exit(13)
     if not first.exists():
         first.touch()
         tell("failed", code="OUT_OF_MEMORY", message="made up", step=steps)
         sys.exit(14)
+    # The agent ends a trainer that waits for ever.
+    while not (flags.data_dir.parent / "seen").exists():
+        time.sleep(POLL_S)
 evaluate(steps)
 tell("finished", steps=steps)

@@ -11,7 +11,10 @@ PAGE = table.ROOT / "docs" / "metrics.md"
 UNITS = {"jenner_build_info": "1", "jenner_train_loss": "nats/token", "jenner_train_tokens_per_second": "tokens/s",
          "jenner_eval_trait_ratio": "score", "jenner_eval_trait_ratio_ci_low": "score",
          "jenner_eval_trait_ratio_ci_high": "score", "jenner_eval_trait_not_measurable": "answers",
-         "jenner_series_dropped_total": "figures", "jenner_watch_streams": "streams",
+         "jenner_train_gradient_norm": "norm", "jenner_train_learning_rate": "1", "jenner_arm_info": "1",
+         "jenner_leader": "1", "jenner_train_last_step_timestamp_seconds": "Unix seconds",
+         "jenner_retention_last_run_timestamp_seconds": "Unix seconds",
+         "jenner_series_dropped_total": "figures", "jenner_watch_streams": "streams", "jenner_watch_cut_total": "streams",
          "jenner_removed_total": "of `what`", "jenner_grpc_handled_total": "calls"}
 # Every label, with what bounds the number of its values. One that is not here stops this script: think of it first.
 LABELS = {
@@ -20,13 +23,15 @@ LABELS = {
               "cancelled), of a worker (alive, lost), of places (used, free)", "8, all there from the start"),
     "store": ("events, metrics, blobs", "3, all there from the start"),
     "what": ("experiments, rows, blobs", "3, all there from the start"),
-    "reason": ("a code of [failures.md](failures.md)", "{reasons}, then OTHER: agents could make codes up"),
+    "reason": ("a code of [failures.md](failures.md): of an attempt or job that failed, or what a queued job waits for",
+               "{reasons}, then OTHER: agents could make codes up; of what jobs wait for {waits}, all there from the start"),
     "method": ("Service/Method, as in server/auth/rules.cc", "one a method of the API"),
     "code": ("of the answer, as in NOT_FOUND", "17"),
     "experiment": ("id", "experiments that have not ended, see below"),
     "arm": ("name in the spec", "of the spec"),
     "seed": ("number in the spec", "of the spec"),
-    "job": ("id of the training; **in Prometheus `exported_job`**, see below", "of the experiment"),
+    "role": ("of an arm ([spec.md](spec.md))", "11"),
+    "job_id": ("id of the job; `job` is Prometheus's own label, the name of the scrape job", "of the experiment"),
     "prompt_set": ("main, or a name of `evaluation.sets`", "of the spec"),
     "context": ("name of the evaluation context", "of the spec"),
     "trait": ("name in the spec", "of the spec"),
@@ -35,36 +40,35 @@ TEXT = """\
 # Metrics
 
 The coordinator serves them at `http://HOST:PORT/metrics` (`jenner-server --metrics-listen`, by default
-127.0.0.1:9464): plain HTTP, without a password. A standby serves nothing until it leads
-([failover.md](failover.md)). Alerts on them: [runbook.md](runbook.md); rules and boards:
-[monitoring.md](monitoring.md). This page is made from the table in `server/telemetry/metrics.cc` by
+127.0.0.1:9464): plain HTTP, without a password. A standby ([failover.md](failover.md)), and a server that has not
+replayed its events yet, tell only who they are: `jenner_build_info`, `jenner_leader`, `jenner_leader_epoch`. Beside
+it are `/healthz` and `/readyz` ([monitoring.md](monitoring.md)). Alerts on them: [runbook.md](runbook.md); rules and boards:
+[monitoring.md](monitoring.md). This page is made from the table in `server/telemetry/metric_table.cc` by
 `deploy/prometheus/reference.py`.
 
 | name | type | labels | unit | meaning |
 | --- | --- | --- | --- | --- |
 {rows}
 
-A histogram has `_bucket` (with the label `le`), `_sum` and `_count`. Counters begin at 0 with the process. The
-library also counts its own scrapes (`exposer_...`).
+A histogram has `_bucket` (with the label `le`), `_sum` and `_count`. Counters begin at 0 with the process.
 
 ## Labels
 | label | values | how many |
 | --- | --- | --- |
 {labels}
 
-Prometheus has a label `job` of its own, the name of the scrape job. Unless the scrape says `honor_labels`, it renames
-ours to `exported_job`; rules and boards here expect that.
-
 ## How many series, and for how long
 - Metrics without a label `experiment` have a bounded number of series, which stay until the process ends. Those of
-  `jenner_job_requeues_total` and `jenner_grpc_handled_total` begin with the first of their kind, which `increase` does
-  not see; the recorded `job_reason:jenner_job_requeues:increase1h` and
-  `job_method_code:jenner_grpc_handled:increase15m` count it.
+  `jenner_job_requeues_total`, `jenner_job_failures_total` and `jenner_grpc_handled_total` begin with the first of their
+  kind, which `increase` does not see; the recorded `job_reason:jenner_job_requeues:increase1h`,
+  `job_reason:jenner_job_failures:increase1h` and `job_method_code:jenner_grpc_handled:increase15m` count it.
 - Metrics with a label `experiment` ({experiment}) have at most {series:,} series together; figures beyond are not
   shown and counted by `jenner_series_dropped_total`. Their series go away {grace} minutes after their job has ended,
   and at once when their experiment is deleted; those of a job that waits or is paused stay. Evaluation series follow
-  the job of the latest evaluated step. After a restart of the server evaluation series of experiments that have not
-  ended are there again; training series come back with their next step.
+  the job of the latest evaluated step; `jenner_arm_info` follows its experiment;
+  `jenner_train_last_step_timestamp_seconds` is there only while the job has ranks. After a restart of the server
+  evaluation series, attempts and roles of what has not ended are there again; other training series come back with
+  their next step.
 - So what an ended job left is in the history of Prometheus only: ask with `last_over_time(...[1d])`.
 - Steps of an attempt that was lost are counted again by `jenner_train_tokens_total`, and loss and step go back: that
   is what was computed. What is told of a job after all is in `jenner experiment get` and `jenner experiment results`.
@@ -77,7 +81,8 @@ def unit(metric):
 
 def page():
     metrics = table.metrics()
-    limits = {"reasons": table.constant(table.SOURCE, r"kMaxReasons = ([\d']+)")}
+    waits = table.re.search(r"kWaits = \{(.*?)\}", table.SOURCE.read_text(), table.re.DOTALL)[1].count(",") + 1
+    limits = {"reasons": table.constant(table.SOURCE, r"kMaxReasons = ([\d']+)"), "waits": waits}
     used = {label for metric in metrics for label in metric.labels}
     if used != set(LABELS):
         raise ValueError(f"labels of the table and of LABELS differ: {sorted(used ^ set(LABELS))}")

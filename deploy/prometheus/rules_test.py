@@ -69,7 +69,7 @@ class RulesTest(unittest.TestCase):
         series = promql.known()
         for wrong in ("jenner_no_such_total", 'jenner_jobs{stat="x"}', "sum by (method) (jenner_jobs)",
                       "jenner_jobs - on (code) jenner_jobs", "rate(jenner_job_queue_wait_seconds[5m])",
-                      'jenner_train_loss{exported_jobs="x"}', "jenner_jobs * on (job) group_left (code) up"):
+                      'jenner_train_loss{job_ids="x"}', "jenner_jobs * on (job) group_left (code) up"):
             with self.subTest(wrong), self.assertRaises(ValueError):
                 promql.check(wrong, series)
         self.assertEqual(promql.check("sum by (job) (jenner_jobs) / on (job) up", series), {"jenner_jobs", "up"})

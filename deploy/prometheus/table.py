@@ -1,4 +1,4 @@
-"""The metrics of the coordinator, read from the one table that declares them (server/telemetry/metrics.cc).
+"""The metrics of the coordinator, read from the one table that declares them (server/telemetry/metric_table.cc).
 
 telemetry_test.cc holds the table against a scrape: names and types. live_test.py does so with a running server.
 """
@@ -8,10 +8,10 @@ import pathlib
 import re
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+TABLE = ROOT / "server" / "telemetry" / "metric_table.cc"
 SOURCE = ROOT / "server" / "telemetry" / "metrics.cc"
 HEADER = ROOT / "server" / "telemetry" / "metrics.h"
-# A label of ours of this name is taken by Prometheus for the scrape job, and ours renamed (honor_labels: false).
-RENAMED = {"job": "exported_job"}
+# Labels that Prometheus gives each series; one of ours must not have their name, or it is renamed.
 OF_TARGET = ("job", "instance")
 
 _ROW = re.compile(r'\{\s*"(?P<name>\w+)",\s*k(?P<type>Gauge|Counter|Histogram),\s*'
@@ -27,7 +27,7 @@ class Metric:
 
     def series(self):
         """Names of its time series, with the labels of each as Prometheus stores them."""
-        labels = {RENAMED.get(label, label) for label in self.labels} | set(OF_TARGET)
+        labels = {*self.labels, *OF_TARGET}
         if self.type != "histogram":
             return {self.name: labels}
         return {f"{self.name}_bucket": labels | {"le"}, f"{self.name}_sum": labels, f"{self.name}_count": labels}
@@ -35,15 +35,14 @@ class Metric:
 
 def metrics():
     """The rows of the table, in its order."""
-    text = SOURCE.read_text()
-    begin = text.index("new std::vector<MetricRow>{") + len("new std::vector<MetricRow>{")
-    body = text[begin:text.index("\n  };", begin)]
+    text = TABLE.read_text()
+    body = "".join(re.findall(r"^constexpr MetricRow k\w+\[\] = \{(.*?)^\};", text, re.MULTILINE | re.DOTALL))
     rows = [Metric(row["name"], row["type"].lower(), "".join(re.findall(r'"([^"]*)"', row["help"])),
                    tuple(filter(None, row["labels"].split(","))))
             for row in _ROW.finditer(body)]
     rest = _ROW.sub("", body).replace(",", "").strip()
     if rest:
-        raise ValueError(f"{SOURCE}: a row that this script cannot read: {rest[:200]}")
+        raise ValueError(f"{TABLE}: a row that this script cannot read: {rest[:200]}")
     return rows
 
 

@@ -20,6 +20,11 @@ Job& JobOf(State* state, const std::string& experiment, const std::string& job) 
   return whole.jobs[NumberOf(whole, job)];
 }
 
+void BeginWait(absl::Time time, Job* job) {
+  job->queue_time = time;
+  job->waited = absl::ZeroDuration();
+}
+
 void EndGang(Job* job) {
   job->ranks.clear();
   job->store_address.clear();
@@ -138,7 +143,7 @@ struct Applier {
     const bool is_paused = whole == RunState::kPausing || whole == RunState::kPaused;
     job.state = is_paused ? RunState::kPaused : RunState::kQueued;
     job.reason = e.reason;
-    job.queue_time = time;
+    BeginWait(time, &job);
     job.artifacts.clear();
   }
   void operator()(const JobEnded& e) {
@@ -152,7 +157,7 @@ struct Applier {
     if (e.state != RunState::kSucceeded) return;
     for (const size_t number : job.successors) {
       Job& successor = state->experiments.at(e.experiment).jobs[number];
-      if (!IsTerminal(successor.state)) successor.queue_time = time;  // from now on it may run
+      if (!IsTerminal(successor.state)) BeginWait(time, &successor);  // from now on it may run
     }
   }
   void operator()(const CancelRequested& e) {
@@ -171,6 +176,7 @@ struct Applier {
     for (Job& job : experiment.jobs) {
       if (job.state == RunState::kQueued) {
         job.state = RunState::kPaused;
+        job.waited = WaitOf(job, time);
       } else if (job.state == RunState::kRunning && job.stop == StopCause::kNone) {
         job.stop = StopCause::kPaused;
         job.reason = experiment.reason;
@@ -186,7 +192,9 @@ struct Applier {
     experiment.state = has_started ? RunState::kRunning : RunState::kQueued;
     experiment.reason = {};
     for (Job& job : experiment.jobs) {
-      if (job.state == RunState::kPaused) job.state = RunState::kQueued;
+      if (job.state != RunState::kPaused) continue;
+      job.state = RunState::kQueued;
+      job.queue_time = time;
     }
   }
   void operator()(const WorkerCordoned& e) { state->cordons[e.worker] = e.cordon; }

@@ -127,6 +127,7 @@ struct Job {
   int32_t step = 0;         // at which rank 0 of the last ended attempt stood; see StepOf()
   int32_t total_steps = 0;  // 0: not known yet, or there is no training
   absl::Time queue_time = absl::InfinitePast();  // since when it waits or waited
+  absl::Duration waited = absl::ZeroDuration();  // before that and a pause: pauses are no waiting
   absl::Time start_time = absl::InfinitePast();  // of the current or last attempt
   absl::Time end_time = absl::InfinitePast();
   bool operator==(const Job&) const = default;
@@ -235,6 +236,11 @@ bool IsStopping(const Job& job);
 
 bool IsAlive(const State& state, const std::string& worker, absl::Time now);
 bool IsAlive(const WorkerInfo& worker, absl::Time now);
+
+// How long the job has waited, or waited before its last attempt, by `now`; a pause does not count.
+inline absl::Duration WaitOf(const Job& job, absl::Time now) {
+  return job.waited + (now - job.queue_time);
+}
 
 // The step at which rank 0 of the current or last attempt is known to be.
 int32_t StepOf(const State& state, const std::string& experiment, const Job& job);

@@ -258,6 +258,7 @@ TEST(Watcher, ASlowReaderIsEndedWithItsCursorAndThenCutOff) {
   world.now += absl::Seconds(29);
   world.watcher->Tick(world.now);
   EXPECT_FALSE(world.end.has_value());
+  EXPECT_EQ(world.watcher->Stall(), absl::Seconds(29));
   world.now += absl::Seconds(1);
   world.watcher->Tick(world.now);
   ASSERT_TRUE(world.end.has_value());

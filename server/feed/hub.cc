@@ -1,5 +1,6 @@
 #include "server/feed/hub.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_format.h"
@@ -51,6 +52,12 @@ void Hub::NotifyRows(const std::string& experiment) {
 
 void Hub::Tick(absl::Time now) {
   for (const auto& watcher : Of(nullptr)) watcher->Tick(now);
+}
+
+absl::Duration Hub::LongestStall() const {
+  absl::Duration longest = absl::ZeroDuration();
+  for (const auto& watcher : Of(nullptr)) longest = std::max(longest, watcher->Stall());
+  return longest;
 }
 
 void Hub::Close() {

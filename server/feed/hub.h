@@ -28,6 +28,8 @@ class Hub {
   void NotifyEvent(const std::string& experiment);
   void NotifyRows(const std::string& experiment);
   void Tick(absl::Time now);
+  // Of the watcher whose reader has taken nothing for longest.
+  absl::Duration LongestStall() const;
   // Ends every stream, and every later one at once, with Unavailable.
   void Close();
   int NumWatchers() const;

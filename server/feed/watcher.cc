@@ -69,6 +69,12 @@ void Watcher::Tick(absl::Time now) {
   Run(action);
 }
 
+absl::Duration Watcher::Stall() {
+  const MutexLock lock(&mutex_);
+  const bool is_writing = wait_ == Wait::kWrite && is_handed_;
+  return is_writing ? now_ - last_write_ : absl::ZeroDuration();
+}
+
 void Watcher::WriteDone(bool ok, absl::Time now) {
   Action action;
   {

@@ -82,6 +82,8 @@ class Watcher : public std::enable_shared_from_this<Watcher> {
   // Time went on: heartbeats; another look at what waits; a write that is under way for kWriteLimit
   // ends the stream with ResourceExhausted, twice that aborts it.
   void Tick(absl::Time now);
+  // For how long the reader has not taken what was written; zero: nothing is under way.
+  absl::Duration Stall();
   void WriteDone(bool ok, absl::Time now);
   // The reader went away, or the server ends: finishes with `status` as soon as it may.
   void End(const absl::Status& status);

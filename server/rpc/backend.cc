@@ -5,7 +5,7 @@
 
 #include "absl/strings/str_format.h"
 #include "core/names.h"
-#include "server/telemetry/log.h"
+#include "logging/log.h"
 #include "wire/status.h"
 
 namespace jenner::rpc {
@@ -14,17 +14,62 @@ absl::Status Busy() {
   return absl::UnavailableError("the server is busy or shutting down; try again");
 }
 
+namespace {
+
+using logging::Level;
+using logging::Log;
+
+bool IsToldInLog(const Caller& caller, const absl::Status& status) {
+  if (!caller.status.ok()) return absl::IsPermissionDenied(caller.status);
+  if (status.ok()) return caller.rule->audited;
+  return !absl::IsCancelled(status);  // the client went away
+}
+
+Level LevelOf(const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kInternal:
+    case absl::StatusCode::kUnknown:
+    case absl::StatusCode::kDataLoss:
+      return Level::kError;
+    case absl::StatusCode::kUnavailable:
+    case absl::StatusCode::kResourceExhausted:
+    case absl::StatusCode::kDeadlineExceeded:
+      return Level::kWarning;
+    default:
+      return Level::kInfo;
+  }
+}
+
+}  // namespace
+
 void CountCall(Backend& backend, const char* method, const absl::Status& status) {
   backend.metrics->CallHandled(method, absl::StatusCodeToString(status.code()));
 }
 
-std::shared_ptr<const Caller> Admit(Backend& backend, const grpc::CallbackServerContext& context,
+void CallEnded(Backend& backend, const char* method, const Caller& caller, const Resource& resource,
+               const absl::Status& status) {
+  CountCall(backend, method, status);
+  if (!backend.limits.log_calls && !IsToldInLog(caller, status)) return;
+  logging::Fields fields = {
+      {"method", method},
+      {"code", absl::StatusCodeToString(status.code())},
+      {"trace", caller.trace_id},
+      {"caller", caller.principal.Id()},
+      {"peer", caller.peer},
+      {"seconds", absl::StrFormat("%.3f", absl::ToDoubleSeconds(backend.clock() - caller.begin))}};
+  if (!resource.name.empty()) fields.emplace_back("resource", resource.name);
+  if (!caller.request_id.empty()) fields.emplace_back("request", caller.request_id);
+  if (!status.ok()) fields.emplace_back("error", std::string(status.message()));
+  Log(LevelOf(status), "call", fields);
+}
+
+std::shared_ptr<const Caller> Admit(Backend& backend, grpc::CallbackServerContext& context,
                                     const char* method, CallKind kind, const Resource& resource,
                                     const std::string& request_id) {
   std::shared_ptr<Caller> caller = backend.gate->Admit(context, method, kind, backend.clock());
   caller->request_id = request_id;
   if (!caller->status.ok()) {
-    CountCall(backend, method, caller->status);
+    CallEnded(backend, method, *caller, resource, caller->status);
     Audit(backend, *caller, resource, caller->status);
   }
   return caller;
@@ -49,12 +94,12 @@ void Audit(Backend& backend, const Caller& caller, const Resource& resource,
       backend.file_tasks->Push([audit = backend.audit, entry = std::move(entry)] {
         const absl::Status written = audit->Append(entry);
         if (!written.ok()) {
-          Log(telemetry::Level::kError, "an audit entry is lost",
+          Log(Level::kError, "an audit entry is lost",
               {{"entry", store::AuditLine(entry)}, {"status", written.ToString()}});
         }
       });
   if (!is_posted) {
-    Log(telemetry::Level::kError, "an audit entry is lost: the server is busy or ends",
+    Log(Level::kError, "an audit entry is lost: the server is busy or ends",
         {{"method", method}, {"principal", caller.principal.Id()}, {"resource", resource.name}});
   }
 }
@@ -87,8 +132,12 @@ absl::Status Call::Permit(const coordinator::State& state) const {
 
 void Call::Finish(const absl::Status& status) const {
   if (IsRefused()) return;
-  CountCall(*backend, method, status);
-  if (!is_preview) Audit(*backend, *caller, resource, status);
+  if (is_preview) {
+    CountCall(*backend, method, status);
+  } else {
+    CallEnded(*backend, method, *caller, resource, status);
+    Audit(*backend, *caller, resource, status);
+  }
   const bool is_about = !status.ok() && !resource.type.empty();
   reactor->Finish(wire::ToGrpcStatus(
       is_about ? wire::WithResource(status, resource.type, resource.name) : status));
@@ -134,14 +183,6 @@ void Call::OnStoreThread(feed::Task task) const {
 void Call::OnFileThread(feed::Task task) const {
   if (IsRefused()) return;
   if (!backend->file_tasks->Push(std::move(task))) Finish(Busy());
-}
-
-telemetry::SeriesOwner OwnerOf(const coordinator::Experiment& experiment,
-                               const coordinator::Job& job) {
-  telemetry::SeriesOwner owner{
-      experiment.id, job.plan.id, {}, core::CellFormat(experiment.spec.evaluation)};
-  for (const core::ArmSeed& arm : job.plan.arms) owner.arms.emplace_back(arm.arm, arm.seed);
-  return owner;
 }
 
 void ShowCell(const telemetry::SeriesOwner& owner, const store::Cell& cell,

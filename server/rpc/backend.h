@@ -62,6 +62,7 @@ struct Limits {
   int64_t max_dataset_bytes = int64_t{1} << 30;
   absl::Duration lease = coordinator::kLease;  // as agents are told it
   absl::Duration next_synchronize = absl::Milliseconds(500);
+  bool log_calls = false;  // all of them
 };
 
 // All pointers are set and outlive the services.
@@ -96,7 +97,7 @@ struct Resource {
 
 // May a call go on: asks the gate, as every handler does first. A refusal is counted and audited
 // here; the caller ends the call with it. The caller lives as long as the call.
-std::shared_ptr<const Caller> Admit(Backend& backend, const grpc::CallbackServerContext& context,
+std::shared_ptr<const Caller> Admit(Backend& backend, grpc::CallbackServerContext& context,
                                     const char* method, CallKind kind, const Resource& resource,
                                     const std::string& request_id = "");
 
@@ -137,12 +138,14 @@ struct Call {
   absl::Status Permit(const coordinator::State& state) const;
 };
 
-// The code's name, as in "NOT_FOUND"; counts a finished call.
+// Counts a finished call.
 void CountCall(Backend& backend, const char* method, const absl::Status& status);
 
-// Whose figures those of a job are.
-telemetry::SeriesOwner OwnerOf(const coordinator::Experiment& experiment,
-                               const coordinator::Job& job);
+// An ended call: counted, and told in the log if it failed or was one that the audit log has, or
+// with Limits::log_calls. Refusals of nobody, or for being one too many, are not: there may be any
+// number.
+void CallEnded(Backend& backend, const char* method, const Caller& caller, const Resource& resource,
+               const absl::Status& status);
 
 void ShowCell(const telemetry::SeriesOwner& owner, const store::Cell& cell,
               telemetry::Metrics* metrics);

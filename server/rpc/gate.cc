@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_format.h"
 #include "wire/status.h"
+#include "wire/trace.h"
 
 namespace jenner::rpc {
 namespace {
@@ -34,6 +35,15 @@ auth::Credentials CredentialsOf(const grpc::CallbackServerContext& context) {
   return credentials;
 }
 
+std::string TraceOf(const grpc::CallbackServerContext& context) {
+  const auto found = context.client_metadata().find(wire::kTraceparent);
+  const std::optional<std::string> given =
+      found == context.client_metadata().end()
+          ? std::nullopt
+          : wire::TraceIdOf({found->second.data(), found->second.size()});
+  return given.has_value() ? *given : wire::NewTraceId();
+}
+
 }  // namespace
 
 Caller::~Caller() {
@@ -52,11 +62,14 @@ bool Gate::TokensRequired() const {
   return tokens_required_;
 }
 
-std::shared_ptr<Caller> Gate::Admit(const grpc::CallbackServerContext& context, const char* method,
+std::shared_ptr<Caller> Gate::Admit(grpc::CallbackServerContext& context, const char* method,
                                     CallKind kind, absl::Time now) {
   auto caller = std::make_shared<Caller>();
   caller->rule = auth::FindRule(method);
   caller->peer = context.peer();
+  caller->trace_id = TraceOf(context);
+  caller->begin = now;
+  context.AddTrailingMetadata(wire::kTraceresponse, wire::Traceparent(caller->trace_id));
   if (caller->rule == nullptr) {
     caller->status = absl::PermissionDeniedError(absl::StrFormat("no rule permits %s", method));
     return caller;

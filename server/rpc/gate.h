@@ -38,6 +38,8 @@ struct Caller {
   auth::Principal principal;
   std::string peer;
   std::string request_id;     // that the request gave, if any
+  std::string trace_id;       // that the client gave, or made here (wire/trace.h)
+  absl::Time begin;           // of the call
   absl::Status status;        // not OK: the call is refused
   Gate* stream_of = nullptr;  // counted there until this ends
 };
@@ -58,8 +60,8 @@ class Gate {
   // Never null. Its status, with a reason and, where waiting helps, RetryInfo:
   // Unauthenticated, PermissionDenied: see auth::Authorize. ResourceExhausted: too many calls or
   // streams of one client; of a worker Unavailable, so that its agent tries again. A principal
-  // without a name has no limit of its own.
-  std::shared_ptr<Caller> Admit(const grpc::CallbackServerContext& context, const char* method,
+  // without a name has no limit of its own. The answer's metadata will name the trace.
+  std::shared_ptr<Caller> Admit(grpc::CallbackServerContext& context, const char* method,
                                 CallKind kind, absl::Time now);
 
  private:

@@ -98,8 +98,12 @@ class UploadReactor final : public grpc::ServerReadReactor<Request> {
   }
   // Nothing touches the reactor afterwards.
   void End(const absl::Status& status) {
-    CountCall(backend_, method_, status);
-    if (!status.ok() || !is_recorded_) Audit(backend_, *caller_, resource_, status);
+    if (status.ok() && is_recorded_) {
+      CountCall(backend_, method_, status);
+    } else {
+      CallEnded(backend_, method_, *caller_, resource_, status);
+      Audit(backend_, *caller_, resource_, status);
+    }
     this->Finish(wire::ToGrpcStatus(status));
   }
 
@@ -120,17 +124,18 @@ template <typename Response>
 class DownloadReactor final : public grpc::ServerWriteReactor<Response> {
  public:
   DownloadReactor(
-      Backend& backend, const char* method, const grpc::CallbackServerContext& context,
+      Backend& backend, const char* method, grpc::CallbackServerContext& context,
       const std::string& sha256, const Resource& resource,
       std::function<absl::Status()> check = [] { return absl::OkStatus(); })
       : backend_(backend),
         method_(method),
+        resource_(resource),
         caller_(Admit(backend, context, method, CallKind::kStream, resource)) {
     if (!caller_->status.ok()) {
       this->Finish(wire::ToGrpcStatus(caller_->status));
       return;
     }
-    OnFileThread([this, sha256, resource, check = std::move(check)] {
+    OnFileThread([this, sha256, check = std::move(check)] {
       absl::Status status = check();
       absl::StatusOr<std::unique_ptr<store::BlobReader>> opened = nullptr;
       if (status.ok()) {
@@ -138,7 +143,7 @@ class DownloadReactor final : public grpc::ServerWriteReactor<Response> {
         status = opened.status();
       }
       if (absl::IsNotFound(status)) {
-        return End(wire::WithResource(status, resource.type, resource.name));
+        return End(wire::WithResource(status, resource_.type, resource_.name));
       }
       if (!status.ok()) return End(status);
       reader_ = *std::move(opened);
@@ -165,12 +170,13 @@ class DownloadReactor final : public grpc::ServerWriteReactor<Response> {
     if (!backend_.file_tasks->Push(std::move(task))) End(Busy());
   }
   void End(const absl::Status& status) {
-    CountCall(backend_, method_, status);
+    CallEnded(backend_, method_, *caller_, resource_, status);
     this->Finish(wire::ToGrpcStatus(status));
   }
 
   Backend& backend_;
   const char* const method_;
+  const Resource resource_;
   const std::shared_ptr<const Caller> caller_;
   std::unique_ptr<store::BlobReader> reader_;
   Response response_;

@@ -153,6 +153,7 @@ class WatchReactor final : public Reactor {
     };
     hooks.write = [this](const feed::Update& update) { Write(update); };
     hooks.finish = [this](const absl::Status& status, const feed::Cursor& last) {
+      if (absl::IsResourceExhausted(status)) backend_.metrics->WatchCut();  // a slow reader
       Refuse(WithCursor(status, last));
     };
     hooks.abort = [cutter = cutter_] { cutter->Cut(); };
@@ -160,11 +161,12 @@ class WatchReactor final : public Reactor {
   }
 
   void Refuse(const absl::Status& status) {
-    CountCall(backend_, kMethod, status);
+    Resource about;
+    if (!experiment_.empty()) about = {"experiment", core::ExperimentName(experiment_)};
+    CallEnded(backend_, kMethod, *caller_, about, status);
     const bool is_about = !status.ok() && !experiment_.empty();
-    Finish(wire::ToGrpcStatus(
-        is_about ? wire::WithResource(status, "experiment", core::ExperimentName(experiment_))
-                 : status));
+    Finish(
+        wire::ToGrpcStatus(is_about ? wire::WithResource(status, about.type, about.name) : status));
   }
 
   void Write(const feed::Update& update) {

@@ -188,8 +188,9 @@ void ShowFigures(Backend& backend, const telemetry::SeriesOwner& owner,
                  const std::vector<store::FeedRow>& rows) {
   for (const store::FeedRow& row : rows) {
     if (const auto* point = std::get_if<store::TrainPoint>(&row.value)) {
-      backend.metrics->Train(owner, {point->step.step, point->step.loss, point->step.tokens,
-                                     point->step.tokens_per_second});
+      const store::TrainStep& step = point->step;
+      backend.metrics->Train(owner, {step.step, step.loss, step.tokens, step.tokens_per_second,
+                                     step.gradient_norm, step.learning_rate, backend.clock()});
     } else if (const auto* cell = std::get_if<store::Cell>(&row.value)) {
       ShowCell(owner, *cell, backend.metrics);
     }
@@ -355,9 +356,10 @@ grpc::ServerUnaryReactor* WorkersService::UploadTelemetry(grpc::CallbackServerCo
     batch.log = request->log();
     batch.log_offset = request->log_offset();
     batch.time = view.now;
-    call.OnStoreThread([call, batch = std::move(batch), owner = OwnerOf(experiment, job)] {
-      StoreBatch(call, batch, owner);
-    });
+    call.OnStoreThread(
+        [call, batch = std::move(batch), owner = telemetry::OwnerOf(experiment, job)] {
+          StoreBatch(call, batch, owner);
+        });
   });
   return call.reactor;
 }

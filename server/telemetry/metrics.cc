@@ -1,7 +1,6 @@
 #include "server/telemetry/metrics.h"
 
 #include <prometheus/counter.h>
-#include <prometheus/exposer.h>
 #include <prometheus/family.h>
 #include <prometheus/gauge.h>
 #include <prometheus/histogram.h>
@@ -10,21 +9,28 @@
 
 #include <algorithm>
 #include <array>
-#include <exception>
+#include <atomic>
 #include <map>
 #include <mutex>
+#include <string_view>
 #include <tuple>
 #include <utility>
 
 #include "absl/strings/str_format.h"
 #include "core/check.h"
 #include "core/statistics/wilson.h"
+#include "server/coordinator/pending.h"
 
 namespace jenner::telemetry {
 namespace {
 
 using coordinator::RunState;
 using prometheus::Labels;
+
+constexpr char kOtherReason[] = "OTHER";
+constexpr char kLastStep[] = "jenner_train_last_step_timestamp_seconds";
+// Who this is, whether it leads or not.
+constexpr std::array kIdentity = {"jenner_build_info", "jenner_leader", "jenner_leader_epoch"};
 
 constexpr std::array<std::pair<RunState, const char*>, 8> kStates = {
     {{RunState::kQueued, "queued"},
@@ -42,74 +48,30 @@ const prometheus::Histogram::BucketBoundaries kWaitBuckets = {1,   2,   5,    10
 const prometheus::Histogram::BucketBoundaries kCommitBuckets = {
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 10};
 
+// What a queued job may wait for (coordinator/pending.h).
+constexpr std::array kWaits = {"WAITS_FOR_JOB",   "NO_WORKERS",  "WORKERS_CORDONED",
+                               "MODEL_NOT_FOUND", "NO_GPU",      "BACK_OFF",
+                               "QUOTA_SLOTS",     "NO_CAPACITY", kOtherReason};
+
 std::string Number(int64_t value) { return absl::StrFormat("%d", value); }
 
-}  // namespace
+double UnixSeconds(absl::Time time) { return absl::ToDoubleSeconds(time - absl::UnixEpoch()); }
 
-const std::vector<MetricRow>& MetricTable() {
-  using enum MetricType;
-  static const auto* const kTable = new std::vector<MetricRow>{
-      {"jenner_build_info", kGauge, "Always 1; the label tells the version of the server.",
-       "version"},
-      {"jenner_experiments", kGauge, "Experiments known, by state.", "state"},
-      {"jenner_jobs", kGauge, "Jobs of all experiments known, by state.", "state"},
-      {"jenner_job_queue_wait_seconds", kHistogram,
-       "Time from being queued to the start of an attempt.", ""},
-      {"jenner_job_attempts_total", kCounter, "Attempts started.", ""},
-      {"jenner_job_requeues_total", kCounter,
-       "Attempts that failed and were queued again, by the reason's code.", "reason"},
-      {"jenner_workers", kGauge, "Workers known, alive or lost (their lease ran out).", "state"},
-      {"jenner_slots", kGauge, "Slots of live workers, used or free.", "state"},
-      {"jenner_gpus", kGauge, "GPUs of live workers, used or free.", "state"},
-      {"jenner_train_loss", kGauge,
-       "Mean negative log-likelihood of the last optimizer step, nats per supervised token.",
-       "experiment,arm,seed,job"},
-      {"jenner_train_step", kGauge, "The last optimizer step heard of.", "experiment,arm,seed,job"},
-      {"jenner_train_tokens_total", kCounter, "Tokens trained on, padding excluded.",
-       "experiment,arm,seed,job"},
-      {"jenner_train_tokens_per_second", kGauge, "Throughput of the last optimizer step.",
-       "experiment,arm,seed,job"},
-      {"jenner_eval_trait_ratio", kGauge,
-       "Mean score of the measured answers at the latest evaluated step; of a binary trait its "
-       "share.",
-       "experiment,arm,seed,prompt_set,context,trait"},
-      {"jenner_eval_trait_ratio_ci_low", kGauge,
-       "Lower end of Wilson's 95 % interval of it; none with several answers a prompt.",
-       "experiment,arm,seed,prompt_set,context,trait"},
-      {"jenner_eval_trait_ratio_ci_high", kGauge,
-       "Upper end of Wilson's 95 % interval of it; none with several answers a prompt.",
-       "experiment,arm,seed,prompt_set,context,trait"},
-      {"jenner_eval_trait_not_measurable", kGauge,
-       "Answers at that step in which the trait cannot be measured; they are in no ratio.",
-       "experiment,arm,seed,prompt_set,context,trait"},
-      {"jenner_eval_step", kGauge, "The latest evaluated step.",
-       "experiment,arm,seed,prompt_set,context"},
-      {"jenner_series_dropped_total", kCounter,
-       "Figures not exposed because there are too many series with an experiment label.", ""},
-      {"jenner_watch_streams", kGauge, "Watch streams open.", ""},
-      {"jenner_events_total", kCounter, "Events decided by the coordinator since the start.", ""},
-      {"jenner_schedule_seconds", kHistogram,
-       "Time that it took to decide what follows from a group of commands: ends, placements, "
-       "preemptions.",
-       ""},
-      {"jenner_store_commit_seconds", kHistogram,
-       "Time that a durable write took; store is events or metrics.", "store"},
-      {"jenner_store_bytes", kGauge,
-       "Bytes on disk, as retention saw them last; store is events, metrics or blobs.", "store"},
-      {"jenner_removed_total", kCounter,
-       "What retention threw away; what is experiments, rows or blobs.", "what"},
-      {"jenner_removed_bytes_total", kCounter, "Bytes of the blobs that retention threw away.", ""},
-      {"jenner_grpc_handled_total", kCounter, "Calls answered, by method and status code.",
-       "method,code"},
-  };
-  return *kTable;
+Labels TrainLabels(const SeriesOwner& owner, const SeriesOwner::Arm& arm) {
+  return {{"experiment", owner.experiment},
+          {"arm", arm.name},
+          {"seed", Number(arm.seed)},
+          {"job_id", owner.job}};
 }
+
+}  // namespace
 
 struct Metrics::Impl {
   template <typename T>
   using Families = std::map<std::string, prometheus::Family<T>*>;
 
-  // A series that ends with its experiment or some time after its job.
+  // A series that ends with its experiment, or some time after its job or, if `job` is empty, after
+  // its experiment has ended.
   struct Series {
     prometheus::Gauge* gauge = nullptr;
     prometheus::Counter* counter = nullptr;
@@ -119,20 +81,25 @@ struct Metrics::Impl {
   };
   using SeriesKey = std::pair<std::string, Labels>;  // metric name and labels
 
-  explicit Impl(const std::string& version) : registry(std::make_shared<prometheus::Registry>()) {
+  explicit Impl(const std::string& version) {
     for (const MetricRow& row : MetricTable()) {
+      const bool is_identity = std::find(kIdentity.begin(), kIdentity.end(),
+                                         std::string_view(row.name)) != kIdentity.end();
+      prometheus::Registry& registry = is_identity ? identity : figures;
       if (row.type == MetricType::kGauge) {
         gauges[row.name] =
-            &prometheus::BuildGauge().Name(row.name).Help(row.help).Register(*registry);
+            &prometheus::BuildGauge().Name(row.name).Help(row.help).Register(registry);
       } else if (row.type == MetricType::kCounter) {
         counters[row.name] =
-            &prometheus::BuildCounter().Name(row.name).Help(row.help).Register(*registry);
+            &prometheus::BuildCounter().Name(row.name).Help(row.help).Register(registry);
       } else {
         histograms[row.name] =
-            &prometheus::BuildHistogram().Name(row.name).Help(row.help).Register(*registry);
+            &prometheus::BuildHistogram().Name(row.name).Help(row.help).Register(registry);
       }
     }
     Gauge("jenner_build_info", {{"version", version}}).Set(1);
+    Gauge("jenner_leader", {});
+    for (const char* reason : kWaits) Gauge("jenner_queued_jobs", {{"reason", reason}});
     for (const auto& [state, name] : kStates) {
       Gauge("jenner_experiments", {{"state", name}});
       Gauge("jenner_jobs", {{"state", name}});
@@ -142,8 +109,9 @@ struct Metrics::Impl {
       Gauge("jenner_slots", {{"state", state}});
       Gauge("jenner_gpus", {{"state", state}});
     }
-    for (const char* name : {"jenner_job_attempts_total", "jenner_series_dropped_total",
-                             "jenner_events_total", "jenner_removed_bytes_total"}) {
+    for (const char* name :
+         {"jenner_job_attempts_total", "jenner_series_dropped_total", "jenner_events_total",
+          "jenner_removed_bytes_total", "jenner_watch_cut_total"}) {
       Counter(name, {});
     }
     for (const char* store : {"events", "metrics", "blobs"}) {
@@ -152,7 +120,10 @@ struct Metrics::Impl {
     for (const char* what : {"experiments", "rows", "blobs"}) {
       Counter("jenner_removed_total", {{"what", what}});
     }
-    Gauge("jenner_watch_streams", {});
+    for (const char* name : {"jenner_watch_streams", "jenner_watch_stall_seconds",
+                             "jenner_retention_last_run_timestamp_seconds"}) {
+      Gauge(name, {});
+    }
     queue_wait = &histograms.at("jenner_job_queue_wait_seconds")->Add({}, kWaitBuckets);
     schedule = &histograms.at("jenner_schedule_seconds")->Add({}, kCommitBuckets);
     for (const char* store : {"events", "metrics"}) {
@@ -173,7 +144,7 @@ struct Metrics::Impl {
   std::string Bounded(const std::string& reason) {
     constexpr size_t kMaxReasons = 64;
     const std::lock_guard<std::mutex> lock(mutex);
-    if (reasons.count(reason) == 0 && reasons.size() >= kMaxReasons) return "OTHER";
+    if (reasons.count(reason) == 0 && reasons.size() >= kMaxReasons) return kOtherReason;
     reasons.insert(reason);
     return reason;
   }
@@ -208,7 +179,7 @@ struct Metrics::Impl {
   template <typename Predicate>
   void RemoveIf(Predicate predicate) {
     for (auto at = series.begin(); at != series.end();) {
-      if (!predicate(at->second)) {
+      if (!predicate(at->first.first, at->second)) {
         ++at;
         continue;
       }
@@ -218,7 +189,40 @@ struct Metrics::Impl {
     }
   }
 
-  std::shared_ptr<prometheus::Registry> registry;
+  // The arms of a job: their roles and, of a training, its attempts. REQUIRES: mutex is held.
+  void ShowJob(const coordinator::Experiment& experiment, const coordinator::Job& job) {
+    const SeriesOwner owner = OwnerOf(experiment, job);
+    SeriesOwner whole = owner;
+    whole.job.clear();
+    for (const SeriesOwner::Arm& arm : owner.arms) {
+      if (!arm.role.empty()) {
+        SetGauge("jenner_arm_info",
+                 {{"experiment", owner.experiment}, {"arm", arm.name}, {"role", arm.role}}, whole,
+                 1);
+      }
+      if (!job.plan.spec.training.has_value()) continue;
+      SetGauge("jenner_train_attempts", TrainLabels(owner, arm), owner, job.attempt);
+    }
+  }
+
+  // Whether a series is to go.
+  static bool IsOver(const std::string& name, const Series& one, const coordinator::State& state,
+                     absl::Time now) {
+    const auto found = state.experiments.find(one.experiment);
+    if (found == state.experiments.end()) return true;
+    const coordinator::Experiment& experiment = found->second;
+    const auto ended = [now](RunState run_state, absl::Time end) {
+      return IsTerminal(run_state) && now - end > kGrace;
+    };
+    if (one.job.empty()) return ended(experiment.state, experiment.end_time);
+    const coordinator::Job* job = experiment.Find(one.job);
+    if (job == nullptr || ended(job->state, job->end_time)) return true;
+    return name == kLastStep && job->ranks.empty();  // nobody trains
+  }
+
+  prometheus::Registry identity;
+  prometheus::Registry figures;
+  std::atomic<bool> stands_by = false;
   Families<prometheus::Gauge> gauges;
   Families<prometheus::Counter> counters;
   Families<prometheus::Histogram> histograms;
@@ -226,11 +230,24 @@ struct Metrics::Impl {
   prometheus::Histogram* schedule = nullptr;
   std::map<std::string, prometheus::Histogram*, std::less<>> commits;
 
-  // Guards series and reasons; the registry guards itself.
+  // Of the thread that calls Observe: when it looked what jobs wait for.
+  absl::Time last_look = absl::InfinitePast();
+
+  // Guards series and reasons; the registries guard themselves.
   std::mutex mutex;
   std::map<SeriesKey, Series> series;
   std::set<std::string> reasons;
 };
+
+SeriesOwner OwnerOf(const coordinator::Experiment& experiment, const coordinator::Job& job) {
+  SeriesOwner owner{experiment.id, job.plan.id, {}, core::CellFormat(experiment.spec.evaluation)};
+  for (const core::ArmSeed& one : job.plan.arms) {
+    const auto arm = std::find_if(experiment.spec.arms.begin(), experiment.spec.arms.end(),
+                                  [&](const core::ArmSpec& spec) { return spec.name == one.arm; });
+    owner.arms.push_back({one.arm, one.seed, arm == experiment.spec.arms.end() ? "" : arm->role});
+  }
+  return owner;
+}
 
 Metrics::Metrics(const std::string& version) : impl_(std::make_unique<Impl>(version)) {}
 
@@ -273,12 +290,48 @@ void Metrics::Observe(const coordinator::State& state, absl::Time now) {
       .Set(static_cast<double>(std::max<int64_t>(gpus - gpus_used, 0)));
 
   const std::lock_guard<std::mutex> lock(impl_->mutex);
-  impl_->RemoveIf([&](const Impl::Series& one) {
-    const auto experiment = state.experiments.find(one.experiment);
-    if (experiment == state.experiments.end()) return true;
-    const coordinator::Job* job = experiment->second.Find(one.job);
-    return job == nullptr || (IsTerminal(job->state) && now - job->end_time > kGrace);
+  impl_->RemoveIf([&](const std::string& name, const Impl::Series& one) {
+    return Impl::IsOver(name, one, state, now);
   });
+}
+
+void Metrics::LookAtQueue(const coordinator::State& state, absl::Time now) {
+  if (now - impl_->last_look < kQueueLook) return;
+  impl_->last_look = now;
+  coordinator::PendingReasons reasons(state, now);
+  std::map<std::string, int> counts;
+  for (const auto& [id, experiment] : state.experiments) {
+    for (const coordinator::Job& job : experiment.jobs) {
+      if (job.state != RunState::kQueued) continue;
+      const std::string code = reasons.ReasonOf(experiment, job).code;
+      const bool is_known = std::find(kWaits.begin(), kWaits.end(), code) != kWaits.end();
+      ++counts[is_known ? code : kOtherReason];
+    }
+  }
+  for (const char* reason : kWaits) {
+    impl_->Gauge("jenner_queued_jobs", {{"reason", reason}}).Set(counts[reason]);
+  }
+}
+
+void Metrics::ShowJobs(const coordinator::State& state) {
+  const std::lock_guard<std::mutex> lock(impl_->mutex);
+  for (const auto& [id, experiment] : state.experiments) {
+    for (const coordinator::Job& job : experiment.jobs) {
+      if (job.attempt > 0 && !IsTerminal(job.state)) impl_->ShowJob(experiment, job);
+    }
+  }
+}
+
+void Metrics::StandsBy(std::optional<int64_t> epoch) {
+  impl_->stands_by = true;
+  impl_->Gauge("jenner_leader", {}).Set(0);
+  if (epoch) impl_->Gauge("jenner_leader_epoch", {}).Set(static_cast<double>(*epoch));
+}
+
+void Metrics::Leads(int64_t epoch) {
+  impl_->Gauge("jenner_leader", {}).Set(1);
+  impl_->Gauge("jenner_leader_epoch", {}).Set(static_cast<double>(epoch));
+  impl_->stands_by = false;
 }
 
 void Metrics::CountEvent(const coordinator::Event& event, const coordinator::State& state) {
@@ -288,24 +341,34 @@ void Metrics::CountEvent(const coordinator::Event& event, const coordinator::Sta
     const auto experiment = state.experiments.find(started->experiment);
     if (experiment == state.experiments.end()) return;
     if (const coordinator::Job* job = experiment->second.Find(started->job)) {
-      impl_->queue_wait->Observe(absl::ToDoubleSeconds(event.time - job->queue_time));
+      impl_->queue_wait->Observe(absl::ToDoubleSeconds(coordinator::WaitOf(*job, event.time)));
+      const std::lock_guard<std::mutex> lock(impl_->mutex);
+      impl_->ShowJob(experiment->second, *job);
     }
   } else if (const auto* requeued = std::get_if<coordinator::JobRequeued>(&event.body)) {
     impl_->Counter("jenner_job_requeues_total", {{"reason", impl_->Bounded(requeued->reason.code)}})
         .Increment();
+  } else if (const auto* ended = std::get_if<coordinator::JobEnded>(&event.body)) {
+    if (ended->state != RunState::kFailed) return;
+    impl_->Counter("jenner_job_failures_total", {{"reason", impl_->Bounded(ended->reason.code)}})
+        .Increment();
   } else if (const auto* deleted = std::get_if<coordinator::ExperimentDeleted>(&event.body)) {
     const std::lock_guard<std::mutex> lock(impl_->mutex);
-    impl_->RemoveIf([&](const Impl::Series& one) { return one.experiment == deleted->experiment; });
+    impl_->RemoveIf([&](const std::string&, const Impl::Series& one) {
+      return one.experiment == deleted->experiment;
+    });
   }
 }
 
 void Metrics::Train(const SeriesOwner& owner, const TrainFigures& figures) {
   const std::lock_guard<std::mutex> lock(impl_->mutex);
-  for (const auto& [arm, seed] : owner.arms) {
-    const Labels labels = {
-        {"experiment", owner.experiment}, {"arm", arm}, {"seed", Number(seed)}, {"job", owner.job}};
+  for (const SeriesOwner::Arm& arm : owner.arms) {
+    const Labels labels = TrainLabels(owner, arm);
     impl_->SetGauge("jenner_train_loss", labels, owner, figures.loss);
     impl_->SetGauge("jenner_train_step", labels, owner, figures.step);
+    impl_->SetGauge("jenner_train_gradient_norm", labels, owner, figures.gradient_norm);
+    impl_->SetGauge("jenner_train_learning_rate", labels, owner, figures.learning_rate);
+    impl_->SetGauge(kLastStep, labels, owner, UnixSeconds(figures.time));
     impl_->SetGauge("jenner_train_tokens_per_second", labels, owner, figures.tokens_per_second);
     if (Impl::Series* tokens = impl_->Find("jenner_train_tokens_total", labels, owner)) {
       tokens->counter->Increment(static_cast<double>(figures.tokens));
@@ -316,10 +379,10 @@ void Metrics::Train(const SeriesOwner& owner, const TrainFigures& figures) {
 void Metrics::Cell(const SeriesOwner& owner, int32_t step, const std::string& prompt_set,
                    const std::string& context, const std::vector<TraitFigures>& traits) {
   const std::lock_guard<std::mutex> lock(impl_->mutex);
-  for (const auto& [arm, seed] : owner.arms) {
+  for (const SeriesOwner::Arm& arm : owner.arms) {
     Labels labels = {{"experiment", owner.experiment},
-                     {"arm", arm},
-                     {"seed", Number(seed)},
+                     {"arm", arm.name},
+                     {"seed", Number(arm.seed)},
                      {"prompt_set", prompt_set},
                      {"context", context}};
     Impl::Series* latest = impl_->Find("jenner_eval_step", labels, owner);
@@ -343,6 +406,16 @@ void Metrics::Cell(const SeriesOwner& owner, int32_t step, const std::string& pr
 }
 
 void Metrics::SetWatchStreams(int count) { impl_->Gauge("jenner_watch_streams", {}).Set(count); }
+
+void Metrics::SetWatchStall(absl::Duration duration) {
+  impl_->Gauge("jenner_watch_stall_seconds", {}).Set(absl::ToDoubleSeconds(duration));
+}
+
+void Metrics::WatchCut() { impl_->Counter("jenner_watch_cut_total", {}).Increment(); }
+
+void Metrics::RetentionEnded(absl::Time time) {
+  impl_->Gauge("jenner_retention_last_run_timestamp_seconds", {}).Set(UnixSeconds(time));
+}
 
 void Metrics::StoreCommitted(std::string_view store, absl::Duration duration) {
   const auto found = impl_->commits.find(store);
@@ -368,31 +441,10 @@ void Metrics::CallHandled(const std::string& method, const std::string& code) {
 }
 
 std::string Metrics::Text() const {
-  return prometheus::TextSerializer().Serialize(impl_->registry->Collect());
-}
-
-struct Exposer::Impl {
-  explicit Impl(const std::string& address) : exposer(address, /*num_threads=*/2) {}
-  prometheus::Exposer exposer;
-};
-
-Exposer::Exposer(std::unique_ptr<Impl> impl, int port) : impl_(std::move(impl)), port_(port) {}
-
-Exposer::~Exposer() = default;
-
-absl::StatusOr<std::unique_ptr<Exposer>> Exposer::Start(const std::string& address,
-                                                        const Metrics& metrics) {
-  try {
-    auto impl = std::make_unique<Impl>(address);
-    impl->exposer.RegisterCollectable(metrics.impl_->registry);
-    const std::vector<int> ports = impl->exposer.GetListeningPorts();
-    const int port = ports.empty() ? 0 : ports.front();
-    return std::unique_ptr<Exposer>(new Exposer(std::move(impl), port));
-  } catch (const std::exception&) {
-    return absl::FailedPreconditionError(absl::StrFormat(
-        "metrics cannot be served at %s: the port is taken or the address is not of this machine",
-        address));
-  }
+  const prometheus::TextSerializer serializer;
+  std::string text = serializer.Serialize(impl_->identity.Collect());
+  if (!impl_->stands_by) text += serializer.Serialize(impl_->figures.Collect());
+  return text;
 }
 
 }  // namespace jenner::telemetry

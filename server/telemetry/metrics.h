@@ -36,15 +36,24 @@ const std::vector<MetricRow>& MetricTable();
 struct SeriesOwner {
   std::string experiment;
   std::string job;
-  std::vector<std::pair<std::string, int64_t>> arms;  // (arm, seed)
-  core::CellFormat format = {};                       // of its cells
+  struct Arm {
+    std::string name;
+    int64_t seed = 0;
+    std::string role = {};  // core/roles.h; "": none
+  };
+  std::vector<Arm> arms;         // that share the job
+  core::CellFormat format = {};  // of its cells
 };
+SeriesOwner OwnerOf(const coordinator::Experiment& experiment, const coordinator::Job& job);
 
 struct TrainFigures {
   int32_t step = 0;
   double loss = 0;
   int64_t tokens = 0;  // of this step
   double tokens_per_second = 0;
+  double gradient_norm = 0;  // before clipping
+  double learning_rate = 0;
+  absl::Time time = absl::UnixEpoch();  // when it was heard of
 };
 
 struct TraitFigures {
@@ -59,13 +68,25 @@ class Metrics {
  public:
   // After this long the train and evaluation series of an ended job are no longer exposed.
   static constexpr absl::Duration kGrace = absl::Minutes(5);
+  // What queued jobs wait for costs a walk through the queue.
+  static constexpr absl::Duration kQueueLook = absl::Seconds(10);
   static constexpr int kMaxSeries = 20'000;  // with an experiment label; later ones are dropped
 
   explicit Metrics(const std::string& version);
   ~Metrics();
 
-  // Gauges of states, workers and slots; drops series of jobs that ended kGrace ago.
+  // From now on only who this is is exposed; `epoch` of the lead that it waits for, once known.
+  void StandsBy(std::optional<int64_t> epoch);
+  // From now on all is. `epoch` 0: the event log is not shared.
+  void Leads(int64_t epoch);
+
+  // Gauges of states, workers and slots; drops series of jobs that ended kGrace ago. One thread
+  // calls this and LookAtQueue.
   void Observe(const coordinator::State& state, absl::Time now);
+  // What queued jobs wait for; does nothing within kQueueLook of the last time.
+  void LookAtQueue(const coordinator::State& state, absl::Time now);
+  // Attempts and roles as a replay left them, of jobs that have not ended.
+  void ShowJobs(const coordinator::State& state);
   // Counts `event`, given the State after it; drops the series of a deleted experiment.
   void CountEvent(const coordinator::Event& event, const coordinator::State& state);
   void Train(const SeriesOwner& owner, const TrainFigures& figures);
@@ -73,6 +94,10 @@ class Metrics {
   void Cell(const SeriesOwner& owner, int32_t step, const std::string& prompt_set,
             const std::string& context, const std::vector<TraitFigures>& traits);
   void SetWatchStreams(int count);
+  // For how long the slowest reader has taken nothing.
+  void SetWatchStall(absl::Duration duration);
+  // A stream ended for that.
+  void WatchCut();
   void StoreCommitted(std::string_view store, absl::Duration duration);
   // What follows from a group of commands was decided: ends, placements, preemptions.
   void Scheduled(absl::Duration duration);
@@ -80,6 +105,8 @@ class Metrics {
   void SetStoreBytes(const std::string& store, int64_t bytes);
   // What retention threw away; `what` is experiments, rows or blobs.
   void Removed(const std::string& what, int64_t count, int64_t bytes);
+  // A look of retention came to its end.
+  void RetentionEnded(absl::Time time);
   // `method` as in "Experiments/GetExperiment", `code` as in "NOT_FOUND".
   void CallHandled(const std::string& method, const std::string& code);
 
@@ -87,26 +114,8 @@ class Metrics {
   std::string Text() const;
 
  private:
-  friend class Exposer;
   struct Impl;
   std::unique_ptr<Impl> impl_;
-};
-
-// Serves GET /metrics over plain HTTP on threads of its own.
-class Exposer {
- public:
-  // `address` "host:port"; port 0 picks one. FailedPrecondition: the port is taken, or the address
-  // is none of this machine's. `metrics` must outlive it.
-  static absl::StatusOr<std::unique_ptr<Exposer>> Start(const std::string& address,
-                                                        const Metrics& metrics);
-  ~Exposer();
-  int port() const { return port_; }
-
- private:
-  struct Impl;
-  Exposer(std::unique_ptr<Impl> impl, int port);
-  std::unique_ptr<Impl> impl_;
-  int port_;
 };
 
 }  // namespace jenner::telemetry

@@ -485,6 +485,7 @@ TEST_F(CliTest, NoServerIsCodeFiveInTime) {
     EXPECT_EQ(process.Wait(), 5);
     EXPECT_THAT(errors, HasSubstr("jenner: no answer from " + address + " within 300ms: "));
     EXPECT_THAT(errors, HasSubstr("is jenner-server running there?"));
+    EXPECT_THAT(errors, HasSubstr("\njenner: trace "));
   }
   EXPECT_EQ(Run({"--server", "", "experiment", "list"}).code, 2);
   EXPECT_EQ(Run({"--server", "localhost", "experiment", "list"}).code, 2);

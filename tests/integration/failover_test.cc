@@ -10,6 +10,7 @@
 
 #include "server/store/postgres_instance.h"
 #include "server/store/sqlite_event_log.h"
+#include "tests/integration/http.h"
 #include "tests/integration/process.h"
 #include "tests/integration/server_fixture.h"
 #include "tests/integration/server_process.h"
@@ -107,6 +108,47 @@ TEST_F(FailoverTest, AStandbyTakesOverFromAKilledLeaderAndTheExperimentEnds) {
   const std::string log = standby.Errors();
   EXPECT_THAT(log, HasSubstr("msg=leads epoch=2"));
   EXPECT_THAT(log, HasSubstr("msg=replayed"));
+}
+
+TEST_F(FailoverTest, AStandbyTellsOperatorsThatItStandsBy) {
+  Process leader(kProgram, Flags());
+  ASSERT_FALSE(AddressIn(leader.Line()).empty());
+  const std::string port_file = dir_.path() + "/metrics-port";
+  std::vector<std::string> flags = Flags();
+  flags[5] = "127.0.0.1:0";
+  flags.insert(flags.end(), {"--metrics-port-file", port_file});
+  Process standby(kProgram, flags);
+  (void)standby.ErrorsUntil("standing by: another");
+  int port = 0;
+  std::ifstream(port_file) >> port;
+  ASSERT_GT(port, 0);
+  EXPECT_THAT(HttpGet(port, "/healthz"), HasSubstr("200 OK"));
+  EXPECT_THAT(HttpGet(port, "/readyz"), HasSubstr("not ready: stands by"));
+  EXPECT_THAT(HttpGet(port, "/metrics"), HasSubstr("\njenner_leader 0\n"));
+  EXPECT_THAT(HttpGet(port, "/metrics"), Not(HasSubstr("jenner_jobs")));
+  leader.Kill(SIGTERM);
+  EXPECT_EQ(leader.Wait(), 0);
+  EXPECT_THAT(standby.Line(), HasSubstr(absl::StrFormat("metrics on 127.0.0.1:%d", port)));
+  EXPECT_THAT(HttpGet(port, "/readyz"), HasSubstr("200 OK"));
+  EXPECT_THAT(HttpGet(port, "/metrics"), HasSubstr("\njenner_leader 1\n"));
+  EXPECT_THAT(HttpGet(port, "/metrics"), HasSubstr("\njenner_leader_epoch 2\n"));
+  EXPECT_THAT(HttpGet(port, "/metrics"), HasSubstr("jenner_jobs"));
+}
+
+// Two on one host may have the same flags: who leads serves the metrics.
+TEST_F(FailoverTest, AStandbyWhoseMetricsPortIsTakenStandsByAllTheSame) {
+  std::vector<std::string> flags = Flags();
+  flags[5] = "127.0.0.1:0";
+  Process leader(kProgram, flags);
+  const std::string line = leader.Line();
+  const std::string metrics = line.substr(line.rfind(' ') + 1);
+  flags[5] = metrics;
+  Process standby(kProgram, flags);
+  (void)standby.ErrorsUntil("not before this server leads");
+  (void)standby.ErrorsUntil("standing by: another");
+  leader.Kill(SIGTERM);
+  EXPECT_EQ(leader.Wait(), 0);
+  EXPECT_THAT(standby.Line(), HasSubstr("metrics on " + metrics));
 }
 
 TEST_F(FailoverTest, ALeaderThatEndsHandsOverAtOnce) {

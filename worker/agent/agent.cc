@@ -154,7 +154,7 @@ std::set<std::string> Agent::KeptJobs() {
 void Agent::Forget(const std::string& job) {
   const std::filesystem::path folder = options_.work_dir + "/out/" + job;
   const absl::Status removed = RemoveTree(folder.string());
-  if (!removed.ok()) Log(removed.ToString());
+  if (!removed.ok()) Log(Level::kWarning, removed.ToString());
   std::error_code not_empty;
   std::filesystem::remove(folder.parent_path(), not_empty);
 }
@@ -177,7 +177,7 @@ void Agent::Synchronize() {
   const auto response = link_.Synchronize(report, timeout);
   next_synchronize_ = MonotonicNow() + std::min(pause_, lease_ / 3);
   if (response.ok()) {
-    if (!heard_) Log("synchronize: the coordinator answers again");
+    if (!heard_) Log(Level::kInfo, "synchronize: the coordinator answers again");
     heard_ = true;
     told_ = telling;
     TakeAssignments(*response);
@@ -188,7 +188,7 @@ void Agent::Synchronize() {
     lease_until_ = asked_at + lease_;
     return;
   }
-  if (heard_) Log("synchronize: " + response.status().ToString());
+  if (heard_) Log(Level::kWarning, "synchronize: " + response.status().ToString());
   heard_ = false;
 }
 
@@ -199,7 +199,7 @@ void Agent::FenceOff() {
   const std::lock_guard<std::mutex> lock(mutex_);
   for (const auto& [key, rank] : ranks_) {
     if (rank->phase == Phase::kUploading || rank->phase == Phase::kEnded || rank->verdict) continue;
-    Log(ToString(key) + ": the lease is over");
+    LogRank(Level::kWarning, key, "the lease is over");
     GiveUp(rank.get());
     const Outcome lost = Failure(core::ExitCode::kPeerLost, "LEASE_LOST",
                                  "the worker did not hear from the coordinator in time");
@@ -242,7 +242,7 @@ bool Agent::TakeGpu(Rank* rank) {
               absl::StrFormat("the job asks for a GPU; this worker has %d (--gpus), %d in use",
                               options_.gpus, taken.size()));
   rank->phase = Phase::kEnded;
-  Log(ToString(rank->key) + ": " + rank->outcome.error_message);
+  LogRank(Level::kWarning, rank->key, rank->outcome.error_message);
   return false;
 }
 
@@ -290,15 +290,15 @@ absl::Status Agent::Start(Rank* rank) {
   RETURN_IF_ERROR(MakeFolders(out));
   ASSIGN_OR_RETURN(rank->child, Spawn(child));
   rank->phase = Phase::kRunning;
-  Log(absl::StrCat(ToString(rank->key), ": started, pid ", rank->child.identity.pid));
+  LogRank(Level::kInfo, rank->key, "started", {{"pid", absl::StrCat(rank->child.identity.pid)}});
   const absl::Status recorded = WriteFileAtomically(
       rank->folder + "/process", ProcessRecord(rank->child.identity), /*sync=*/false);
-  if (!recorded.ok()) Log(recorded.ToString());
+  if (!recorded.ok()) LogRank(Level::kWarning, rank->key, recorded.ToString());
   return absl::OkStatus();
 }
 
 void Agent::StopRank(Rank* rank) {
-  Log(ToString(rank->key) + ": stopping");
+  LogRank(Level::kInfo, rank->key, "stopping");
   SignalProcess(rank->child.pidfd, SIGTERM);
   rank->stopping = true;
   rank->kill_at = MonotonicNow() + options_.stop_grace;
@@ -309,7 +309,7 @@ void Agent::Drop(const RankKey& key) {
   GiveUp(rank.get());
   ranks_.erase(key);
   const absl::Status removed = rank->folder.empty() ? absl::OkStatus() : RemoveTree(rank->folder);
-  if (!removed.ok()) Log(removed.ToString());
+  if (!removed.ok()) LogRank(Level::kWarning, key, removed.ToString());
   // Nobody resumes what has succeeded; but of a gang others may still fail, and all begin again
   // then.
   const bool has_succeeded = rank->phase == Phase::kEnded && rank->outcome.exit_code == 0;
@@ -346,7 +346,7 @@ void Agent::Perform(const Action& action) {
     case ActionKind::kStop:
       return StopRank(rank.get());
     case ActionKind::kKill:
-      Log(ToString(action.key) + ": killing");
+      LogRank(Level::kInfo, action.key, "killing");
       rank->stopping = true;
       rank->killing = true;
       rank->kill_at = absl::InfinitePast();
@@ -361,7 +361,7 @@ void Agent::Perform(const Action& action) {
       return;
   }
   if (status.ok()) return;
-  Log(ToString(action.key) + ": " + status.ToString());
+  LogRank(Level::kWarning, action.key, status.ToString());
   rank->outcome = Failure(core::ExitCode::kStorage, "START_FAILED", std::string(status.message()));
   rank->phase = Phase::kEnded;
 }
@@ -404,7 +404,7 @@ void Agent::ReadFacts(Rank* rank) {
 // What the trainer tells cannot be known any more, and its results with it.
 void Agent::LoseEvents(Rank* rank, const absl::Status& status) {
   if (rank->verdict) return;
-  Log(ToString(rank->key) + ": " + status.ToString());
+  LogRank(Level::kWarning, rank->key, status.ToString());
   rank->verdict = Failure(core::ExitCode::kStorage, "STORAGE",
                           "its events cannot be read: " + std::string(status.message()));
   GiveUp(rank);
@@ -445,7 +445,7 @@ void Agent::CheckProgress(Rank* rank) {
   rank->verdict =
       Failure(core::ExitCode::kInternal, "NO_PROGRESS",
               absl::StrCat("told nothing for ", absl::FormatDuration(options_.progress_limit)));
-  Log(absl::StrCat(ToString(rank->key), ": ", rank->verdict->error_message));
+  LogRank(Level::kWarning, rank->key, rank->verdict->error_message);
   KillGroup(rank->child.identity);
 }
 
@@ -467,8 +467,11 @@ void Agent::CheckChild(Rank* rank) {
   rank->phase = Phase::kUploading;
   if (exit_code == static_cast<int>(core::ExitCode::kCorruptCheckpoint)) SetAside(rank->key);
   if (rank->stale) GiveUp(rank);
-  Log(absl::StrCat(ToString(rank->key), ": ended with exit code ", exit_code, " ",
-                   rank->outcome.error_code));
+  // The message has the last words of the trainer, if it ended without an event.
+  LogRank(rank->outcome.exit_code == 0 ? Level::kInfo : Level::kWarning, rank->key, "ended",
+          {{"exit_code", absl::StrCat(exit_code)},
+           {"code", rank->outcome.error_code},
+           {"error", rank->outcome.error_message}});
 }
 
 // Checkpoints of which none is whole: the next attempt is not to stumble over them again.
@@ -479,8 +482,9 @@ void Agent::SetAside(const RankKey& key) {
   std::error_code error;
   std::filesystem::rename(out + "/checkpoints", aside, error);
   if (error) status.Update(absl::ErrnoToStatus(error.value(), "rename to " + aside));
-  Log(ToString(key) + ": its checkpoints here are broken; " +
-      (status.ok() ? "set aside in " + aside : status.ToString()));
+  LogRank(Level::kWarning, key,
+          "its checkpoints here are broken; " +
+              (status.ok() ? "set aside in " + aside : status.ToString()));
 }
 
 void Agent::CheckChildren() {

@@ -248,14 +248,16 @@ class Judges::Round {
   }
 
   static void LogOnce(const std::string& fault, Judge* judge) {
-    if (fault != judge->last_fault) Log(fault);
+    if (fault != judge->last_fault) Log(Level::kWarning, fault);
     judge->last_fault = fault;
   }
 
   // It answered, if only with an error.
   void TakeAnswer(const absl::Status& status, Batch* batch) {
     Lane& lane = *batch->lane;
-    if (lane.judge->is_down) Log(absl::StrCat("judge ", lane.judge->name, ": answers again"));
+    if (lane.judge->is_down) {
+      Log(Level::kInfo, absl::StrCat("judge \"", lane.judge->name, "\": answers again"));
+    }
     lane.judge->is_down = false;
     lane.judge->answered_at = MonotonicNow();
     lane.is_probing = false;
@@ -292,7 +294,7 @@ class Judges::Round {
     }
     Refuse(*batch, reason);
     if (lane.judge->answered_at >= batch->began) return;
-    if (!lane.judge->is_down) Log(reason);
+    if (!lane.judge->is_down) Log(Level::kWarning, reason);
     lane.judge->is_down = true;
     lane.is_probing = false;
     for (const auto& waiting : lane.waiting) Refuse(*waiting, reason);

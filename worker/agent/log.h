@@ -1,19 +1,27 @@
-// One line of the agent's log on standard error, with the time in UTC. Thread-safe.
+// The agent's log (logging/log.h), about a rank or about nothing in particular. Thread-safe.
 #ifndef JENNER_WORKER_AGENT_LOG_H_
 #define JENNER_WORKER_AGENT_LOG_H_
 
-#include <cstdio>
+#include <source_location>
 #include <string>
 
-#include "absl/time/clock.h"
-#include "absl/time/time.h"
+#include "logging/log.h"
+#include "worker/agent/rank_key.h"
 
 namespace jenner::agent {
 
-inline void Log(const std::string& message) {
-  const std::string time =
-      absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", absl::Now(), absl::UTCTimeZone());
-  std::fprintf(stderr, "%s %s\n", time.c_str(), message.c_str());
+using logging::Level;
+using logging::Log;
+
+inline void LogRank(Level level, const RankKey& key, const std::string& message,
+                    logging::Fields more = {},
+                    const std::source_location& where = std::source_location::current()) {
+  logging::Fields fields = {{"experiment", key.experiment},
+                            {"job", key.job},
+                            {"attempt", std::to_string(key.attempt)},
+                            {"rank", std::to_string(key.rank)}};
+  fields.insert(fields.end(), more.begin(), more.end());
+  Log(level, message, fields, where);
 }
 
 }  // namespace jenner::agent

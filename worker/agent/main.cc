@@ -11,7 +11,9 @@
 
 #include "core/names.h"
 #include "core/status.h"
+#include "logging/log.h"
 #include "wire/channel.h"
+#include "wire/log_sink.h"
 #include "wire/tls.h"
 #include "worker/agent/agent.h"
 #include "worker/agent/gpus.h"
@@ -31,7 +33,11 @@ std::string OwnFolder() {
 }
 
 int Refuse(const std::string& message) {
-  std::fprintf(stderr, "jenner-worker: %s\n", message.c_str());
+  if (logging::CurrentFormat() == logging::Format::kJson) {
+    logging::Log(logging::Level::kError, message);
+  } else {
+    std::fprintf(stderr, "jenner-worker: %s\n", message.c_str());
+  }
   return 2;
 }
 
@@ -70,6 +76,18 @@ void DeclareJudges(CLI::App& app, std::vector<std::string>* judges, double* judg
                  "seconds for a request to a judge, and what it is repeated by")
       ->check(CLI::Range(0.1, 3600.0))
       ->capture_default_str();
+}
+
+void DeclareLog(CLI::App& app, std::string* format) {
+  app.add_option("--log-format", *format, "of the log, on standard error: text or json")
+      ->check(CLI::IsMember({"text", "json"}))
+      ->capture_default_str();
+}
+
+void BeginLog(const std::string& format, const std::string& worker) {
+  logging::Configure(format == "json" ? logging::Format::kJson : logging::Format::kText,
+                     {{"worker", worker}});
+  wire::LogLibraries();
 }
 
 // With its threads, until a signal stops it.
@@ -123,6 +141,8 @@ int Main(int argc, char** argv) {
   std::vector<std::string> judges;
   double judge_timeout = absl::ToDoubleSeconds(options.judge_timeout);
   DeclareJudges(app, &judges, &judge_timeout);
+  std::string log_format = "text";
+  DeclareLog(app, &log_format);
   wire::TlsFiles tls;
   app.add_option("--ca", tls.ca, "CA (PEM) of the coordinator; with it all traffic is TLS");
   app.add_option("--cert", tls.certificate,
@@ -135,6 +155,7 @@ int Main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }
+  BeginLog(log_format, options.name);
   if (!core::IsId(options.name)) return Refuse("--name: expected [a-z]([a-z0-9-]{0,61}[a-z0-9])?");
   if (!std::filesystem::is_directory(options.models_dir))
     return Refuse("--models-dir: " + options.models_dir + " is no folder");

@@ -22,8 +22,7 @@ void Agent::TakeCheckpoint(Rank* rank) {
   if (rank->key.rank != 0 || fact.step <= rank->newest_step) return;
   rank->newest_step = fact.step;
   if (options_.max_checkpoint_bytes == 0) return;
-  const std::string name =
-      absl::StrCat(ToString(rank->key), ": the checkpoint of step ", fact.step);
+  const std::string name = absl::StrCat("the checkpoint of step ", fact.step);
   absl::StatusOr<v1::Checkpoint> read = ReadCheckpoint(fact.path, fact.step);
   const std::string folder = absl::StrCat(rank->folder, "/checkpoint-", fact.step);
   absl::Status status = read.status();
@@ -32,9 +31,10 @@ void Agent::TakeCheckpoint(Rank* rank) {
     if (bytes > options_.max_checkpoint_bytes) {
       // Once a rank: the next ones are as large.
       if (!rank->is_too_large) {
-        Log(absl::StrCat(name, " has ", bytes, " bytes, more than --max-checkpoint-bytes ",
-                         options_.max_checkpoint_bytes,
-                         ": it and those after it stay on this worker"));
+        LogRank(Level::kWarning, rank->key,
+                absl::StrCat(name, " has ", bytes, " bytes, more than --max-checkpoint-bytes ",
+                             options_.max_checkpoint_bytes,
+                             ": it and those after it stay on this worker"));
       }
       rank->is_too_large = true;
       return;
@@ -43,7 +43,7 @@ void Agent::TakeCheckpoint(Rank* rank) {
   }
   if (!status.ok()) {
     (void)RemoveTree(folder);
-    Log(absl::StrCat(name, " is not shared: ", status.ToString()));
+    LogRank(Level::kWarning, rank->key, absl::StrCat(name, " is not shared: ", status.ToString()));
     return;
   }
   if (rank->waiting) (void)RemoveTree(rank->waiting->folder);
@@ -98,8 +98,9 @@ bool Agent::UploadCheckpoint(const std::shared_ptr<Rank>& rank) {
     rank->shared = std::move(checkpoint.message);
     return true;
   }
-  Log(absl::StrCat(ToString(rank->key), ": the checkpoint of step ", checkpoint.message.step(),
-                   " is not shared: ", status.ToString()));
+  LogRank(Level::kWarning, rank->key,
+          absl::StrCat("the checkpoint of step ", checkpoint.message.step(),
+                       " is not shared: ", status.ToString()));
   if (absl::IsAborted(status)) GiveUp(rank.get());
   return false;
 }
@@ -118,15 +119,15 @@ absl::Status Agent::FetchCheckpoint(Rank* rank) {
     status = link_.DownloadBlob(file.sha256(), path.string(), file.size_bytes(), &rank->calls);
   }
   if (status.ok()) status = PlaceIncoming(out, wanted.step());
-  const std::string name =
-      absl::StrCat(ToString(rank->key), ": the checkpoint of step ", wanted.step());
+  const std::string name = absl::StrCat("the checkpoint of step ", wanted.step());
   if (status.ok()) {
-    Log(name + " has come from the coordinator");
+    LogRank(Level::kInfo, rank->key, name + " has come from the coordinator");
     return status;
   }
   (void)RemoveTree(incoming);
   if (!absl::IsNotFound(status) && !absl::IsDataLoss(status)) return status;
-  Log(absl::StrCat(name, " cannot be had: ", status.ToString(), "; begins with what is here"));
+  LogRank(Level::kWarning, rank->key,
+          absl::StrCat(name, " cannot be had: ", status.ToString(), "; begins with what is here"));
   return absl::OkStatus();
 }
 

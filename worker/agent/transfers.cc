@@ -68,7 +68,7 @@ bool Agent::Settle(Rank* rank, Refusal* refusal, const char* what, const absl::S
   }
   if (const std::string fault = absl::StrCat(what, ": ", status.ToString());
       fault != refusal->last_fault) {
-    Log(ToString(rank->key) + ": " + fault);
+    LogRank(Level::kWarning, rank->key, fault);
     refusal->last_fault = fault;
   }
   // Only what is sent has an attempt that can be stale.

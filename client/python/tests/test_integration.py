@@ -120,6 +120,7 @@ def test_life_without_a_worker(client: jenner.Client, folder: Path) -> None:
     with pytest.raises(jenner.NotFoundError) as caught:
         client.get("first")
     assert caught.value.metadata["resource"] == "experiments/first"
+    assert len(caught.value.metadata["trace_id"]) == 32
 
 
 def test_the_server_says_what_is_wrong_and_the_client_where(client: jenner.Client, folder: Path) -> None:

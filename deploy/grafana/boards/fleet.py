@@ -12,16 +12,18 @@ def make():
 def now():
     return (
         "Now",
-        number("Coordinator", "1: one of the scrape job's targets answers. A standby answers only once it leads.", "none",
-               (f"min(job:jenner_up:max{{{J}}})", "up"), red_below=1),
+        number("Leaders", "Coordinators that lead, of the scrape job that has fewest: 1 is right. The rest of those that answer "
+               "stand by.", "none", (f"min(job:jenner_leader:sum{{{J}}})", "lead"),
+               (f"sum(up{{{J}}}) - sum(jenner_leader{{{J}}})", "stand by"), red_below=1),
         number("Workers", "Alive, and lost: not heard of for a whole lease, told for an hour.", "none",
                (f'sum by (state) (job_state:jenner_workers:sum{{{J}}})', "{{state}}")),
         number("Jobs", "Those that wait, run or are paused.", "none",
                (f'sum by (state) (job_state:jenner_jobs:sum{{{J}, state=~"queued|running|paused"}})', "{{state}}"), span=6),
         number("Slots used", "Of the slots of live workers; a rank on a GPU takes none.", "percentunit",
                (f'sum(jenner_slots{{{J}, state="used"}}) / sum(jenner_slots{{{J}}})', "used")),
-        number("Starts in an hour", "Starts of the coordinator as seen by its counters.", "none",
-               (f"sum(job:jenner_restarts:sum1h{{{J}}})", "starts"), span=3, red_from=3),
+        number("Starts in an hour", "Starts of the coordinator as seen by its counters, and the epoch of the lead.", "none",
+               (f"sum(job:jenner_restarts:sum1h{{{J}}})", "starts"),
+               (f"max(jenner_leader_epoch{{{J}}})", "epoch"), span=3),
         number("Version", "Of each coordinator that answers: its number of instances.", "none",
                (f"count by (version) (jenner_build_info{{{J}}})", "{{version}}"), span=3),
         grid("Alerts", "That fire or are about to; docs/runbook.md says what to do.", "none",
@@ -36,8 +38,12 @@ def queue():
               (f"sum by (state) (job_state:jenner_jobs:sum{{{J}}})", "{{state}}")),
         lines("Experiments by state", "All that the coordinator knows.", "none",
               (f"sum by (state) (jenner_experiments{{{J}}})", "{{state}}")),
+        lines("What jobs wait for", "Queued jobs by the code of the reason (docs/failures.md).", "none",
+              (f"sum by (reason) (job_reason:jenner_queued_jobs:sum{{{J}}})", "{{reason}}"), stacked=True),
+        lines("Jobs that failed in an hour", "For good, by reason.", "none",
+              (f"sum by (reason) (job_reason:jenner_job_failures:increase1h{{{J}}})", "{{reason}}")),
         lines("Wait before an attempt", "From being queued to the start, of attempts that started in the last 30 minutes; "
-              "a pause counts.", "s",
+              "pauses do not count.", "s",
               (f"max(job:jenner_job_queue_wait_seconds:p95_30m{{{J}}})", "95 of 100 less than"),
               (f"sum(rate(jenner_job_queue_wait_seconds_sum{{{J}}}[30m]))"
                f" / sum(rate(jenner_job_queue_wait_seconds_count{{{J}}}[30m]))", "mean")),
@@ -72,9 +78,13 @@ def service():
               (f"max by (store) (job_store:jenner_store_commit_seconds:p99_10m{{{J}}})", "{{store}}"), span=8),
         lines("Scheduling", "99 of 100 rounds of placement are faster.", "s",
               (f"max(job:jenner_schedule_seconds:p99_10m{{{J}}})", "placement"), span=8),
-        lines("Watch streams", "Open now.", "none", (f"sum by (job) (jenner_watch_streams{{{J}}})", "{{job}}"), span=4),
+        lines("Watch streams", "Open now.", "none", (f"sum by (job) (jenner_watch_streams{{{J}}})", "{{job}}"), span=8),
+        lines("Watchers behind", "For how long the slowest reader has taken nothing: at 30 s it is cut. And how many were cut "
+              "in an hour.", "none",
+              (f"max(jenner_watch_stall_seconds{{{J}}})", "seconds"),
+              (f"sum(increase(jenner_watch_cut_total{{{J}}}[1h]))", "cut in an hour"), span=8),
         lines("Events", "Decided by the coordinator.", "cps",
-              (f"sum by (job) (rate(jenner_events_total{{{J}}}[$__rate_interval]))", "{{job}}"), span=4),
+              (f"sum by (job) (rate(jenner_events_total{{{J}}}[$__rate_interval]))", "{{job}}"), span=8),
     )
 
 
@@ -83,8 +93,10 @@ def storage():
         "Storage",
         lines("Bytes on disk", "As retention saw them last; it looks every ten minutes.", "bytes",
               (f"sum by (store) (jenner_store_bytes{{{J}}})", "{{store}}"), span=8, stacked=True),
+        lines("Since retention looked", "It looks every ten minutes.", "s",
+              (f"time() - max by (job) (jenner_retention_last_run_timestamp_seconds{{{J}}})", "{{job}}"), span=4),
         lines("Removed in an hour", "By retention.", "none",
-              (f"sum by (what) (increase(jenner_removed_total{{{J}}}[1h]))", "{{what}}"), span=8),
+              (f"sum by (what) (increase(jenner_removed_total{{{J}}}[1h]))", "{{what}}"), span=4),
         lines("Bytes removed in an hour", "Blobs that retention threw away.", "bytes",
               (f"sum(increase(jenner_removed_bytes_total{{{J}}}[1h]))", "blobs"), span=4),
         lines("Figures dropped", "Not shown since there are too many series with an experiment.", "none",

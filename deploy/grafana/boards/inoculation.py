@@ -50,12 +50,13 @@ def levels():
              "trait that is not wanted, how much the arm suppresses it; for a wanted one, what it costs.", "none",
              (f"scalar({reference}) - {last('neutral')}", "{{arm}}"), span=6),
         grid("Arms and seeds", "Level and ends of the interval in either context, how many answers could not be measured, "
-             "and the step.", "none",
+             "the step, and the role of the arm in the study.", "none",
              *((last(at, name, "arm, seed"), f"{at} {what}") for at in ("neutral", "inoculated")
                for name, what in (("ratio", "level"), ("ratio_ci_low", "low"), ("ratio_ci_high", "high"),
                                   ("not_measurable", "not measurable"))),
              (f'max by (arm, seed) (last_over_time(jenner_eval_step{{{W}, prompt_set=~"$prompt_set", arm=~"$arm", '
-              'seed=~"$seed"}[$__range]))', "step")),
+              'seed=~"$seed"}[$__range]))', "step"),
+             (f'max by (arm, role) (last_over_time(jenner_arm_info{{{W}, arm=~"$arm"}}[$__range]))', "has role")),
     )
 
 

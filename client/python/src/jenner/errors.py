@@ -14,6 +14,7 @@ from google.protobuf.message import DecodeError, Message
 from google.rpc import error_details_pb2, status_pb2
 
 _DETAILS = "grpc-status-details-bin"
+_TRACE = "traceresponse"  # W3C Trace Context: 00-<trace id>-<id of the call>-01
 _MessageT = TypeVar("_MessageT", bound=Message)
 
 
@@ -42,7 +43,8 @@ class JennerError(Exception):
         message: for a person, without the faults.
         faults: everything that is wrong with the input; empty unless the input is at fault.
         reason: a word for programs, as in ``CURSOR_AHEAD``; "" where nothing came from the server.
-        metadata: what the server adds for programs, as in ``{"resource": "experiments/x"}``.
+        metadata: what the server adds for programs, as in ``{"resource": "experiments/x"}``; its
+            ``trace_id`` is in the server's log, with the call.
         retry_delay: seconds after which it is worth trying again; 0 if the server did not say.
     """
 
@@ -202,6 +204,16 @@ def _detail(status: status_pb2.Status, kind: type[_MessageT]) -> _MessageT:
     return message
 
 
+def _trace_of(error: grpc.RpcError) -> dict[str, str]:
+    if not isinstance(error, grpc.Call):
+        return {}
+    for key, value in error.trailing_metadata() or ():
+        parts = str(value).split("-")
+        if key == _TRACE and len(parts) == 4:
+            return {"trace_id": parts[1]}
+    return {}
+
+
 def code_of(error: grpc.RpcError) -> grpc.StatusCode:
     """gRPC's code of what a call raised."""
     return error.code() if isinstance(error, grpc.Call) else grpc.StatusCode.UNKNOWN
@@ -218,7 +230,7 @@ def from_rpc(error: grpc.RpcError) -> JennerError:
         text,
         faults=[Fault(one.field, one.description) for one in bad.field_violations],
         reason=info.reason,
-        metadata=info.metadata,
+        metadata={**info.metadata, **_trace_of(error)},
         retry_delay=delay.seconds + delay.nanos / 1e9,
     )
 
