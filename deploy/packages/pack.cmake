@@ -3,7 +3,6 @@ set(CPACK_GENERATOR TGZ DEB)
 set(CPACK_PACKAGE_NAME jenner)
 set(CPACK_PACKAGE_VENDOR Jenner)
 set(CPACK_PACKAGE_CONTACT "The Jenner authors")
-set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "Training service for inoculation prompting studies")
 set(CPACK_RESOURCE_FILE_LICENSE "${CMAKE_SOURCE_DIR}/LICENSE")
 set(CPACK_PACKAGE_FILE_NAME "jenner-${PROJECT_VERSION}-linux-${CMAKE_SYSTEM_PROCESSOR}")
 set(CPACK_PACKAGE_CHECKSUM SHA256)
@@ -14,7 +13,7 @@ set(CPACK_VERBATIM_VARIABLES ON)
 set(CPACK_DEB_COMPONENT_INSTALL ON)
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_PACKAGE_SECTION science)
-set(CPACK_DEBIAN_COMPRESSION_TYPE xz)
+set(CPACK_DEBIAN_COMPRESSION_TYPE zstd)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 if(JENNER_TORCH)
   set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS_PRIVATE_DIRS
@@ -23,15 +22,15 @@ endif()
 
 set(CPACK_DEBIAN_CLI_PACKAGE_NAME jenner)
 set(CPACK_DEBIAN_CLI_DESCRIPTION "Command line of Jenner, a service for inoculation prompting studies
- Submits studies, follows them and reads their figures. With documents and examples.")
+Submits studies, follows them and reads their figures. With documents and examples.")
 set(CPACK_DEBIAN_SERVER_PACKAGE_NAME jenner-server)
 set(CPACK_DEBIAN_SERVER_DESCRIPTION "Coordinator of Jenner, a service for inoculation prompting studies
- Takes studies, places their trainings on workers and keeps the results.
- The unit jenner-server.service is installed, not enabled.")
+Takes studies, places their trainings on workers and keeps the results.
+The unit jenner-server.service is installed, not enabled.")
 set(CPACK_DEBIAN_WORKER_PACKAGE_NAME jenner-worker)
 set(CPACK_DEBIAN_WORKER_DESCRIPTION "Worker of Jenner, a service for inoculation prompting studies
- Trains and evaluates language models on CPUs for a coordinator; holds libtorch.
- The unit jenner-worker.service is installed, not enabled.")
+Trains and evaluates language models on CPUs for a coordinator; holds libtorch.
+The unit jenner-worker.service is installed, not enabled.")
 foreach(_component server worker)
   string(TOUPPER "${_component}" _upper)
   set(_out "${CMAKE_CURRENT_BINARY_DIR}/${_component}-service")
