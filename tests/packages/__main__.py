@@ -59,9 +59,9 @@ class Debian:
         return self(*words, stdout=subprocess.PIPE).stdout
 
     def close(self):
-        for mount in ("srv/models", "dev", "proc"):
-            if os.path.ismount(self.root / mount):
-                run("umount", self.root / mount)
+        mounted = [line.split()[1] for line in pathlib.Path("/proc/mounts").read_text().splitlines()]
+        for place in reversed([place for place in mounted if place.startswith(f"{self.root}/")]):
+            run("umount", place)
 
 
 def install(debian, packages):
@@ -112,9 +112,10 @@ def experiment(debian):
     home = debian.root / "srv/home"
     home.mkdir()
     os.chown(home, 65534, 65534)
-    with process(debian, "jenner-server", "--data-dir=/srv/home/server", "--listen=127.0.0.1:0", "--metrics-listen=",
-                 "--port-file=/srv/home/port"):
-        wait_for("the coordinator listens", (home / "port").exists)
+    with process(debian, "jenner-server", "--data-dir=/srv/home/server", "--listen=127.0.0.1:0", "--metrics-listen=127.0.0.1:0",
+                 "--port-file=/srv/home/port") as coordinator:
+        wait_for("the coordinator listens", lambda: (home / "port").exists() or coordinator.poll() is not None)
+        assert coordinator.poll() is None, "the coordinator ended"
         server = f"127.0.0.1:{(home / 'port').read_text().strip()}"
         with process(debian, "jenner-worker", f"--server={server}", "--name=w1", "--models-dir=/srv/models",
                      "--work-dir=/srv/home/worker"):
