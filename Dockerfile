@@ -8,7 +8,6 @@ ARG BASE=docker.io/library/debian:12.11-slim
 
 # ---- What building needs, before the sources: a change of those downloads nothing again.
 FROM ${BASE} AS tools
-# The libraries of wheels lie here, in the images too: the programs look for them at this path.
 ENV JENNER_CACHE=/opt/jenner
 WORKDIR /src
 COPY tools tools
@@ -19,17 +18,15 @@ COPY . .
 
 FROM tools AS build
 RUN cmake --preset release \
- && cmake --build --preset release --target jenner jenner-server jenner-worker jenner-trainer
-RUN cd build/release/bin \
- && /src/deploy/docker/stage /stage/cli jenner \
- && /src/deploy/docker/stage /stage/server jenner-server \
- && /src/deploy/docker/stage /stage/worker jenner-worker jenner-trainer
+ && cmake --build --preset release --target shipped
+RUN for component in cli server worker; do \
+      deploy/docker/stage build/release $component /stage/$component || exit 1; \
+    done
 
 FROM tools AS build-cuda
 RUN tools/setup --build --cuda-run
-RUN cmake --preset cuda && cmake --build --preset cuda --target jenner-worker jenner-trainer jenner_cuda
-RUN cd build/cuda/bin \
- && /src/deploy/docker/stage --all-wheels /stage/worker-cuda jenner-worker jenner-trainer libjenner_cuda.so
+RUN cmake --preset cuda && cmake --build --preset cuda --target shipped jenner_cuda
+RUN deploy/docker/stage build/cuda worker /stage/worker-cuda
 
 # ---- What all images are. The root may be mounted read-only: only /var/lib/jenner and /tmp are written.
 FROM ${BASE} AS runtime

@@ -21,7 +21,6 @@ target_include_directories(jenner_cuda_wheels SYSTEM INTERFACE
 target_link_libraries(jenner_cuda_wheels INTERFACE "${TORCH_WHEEL_ROOT}/torch/lib/libc10_cuda.so"
   "${_nvidia}/nccl/lib/libnccl.so.2" "${_nvidia}/cu13/lib/libcudart.so.13")
 target_link_options(jenner_cuda_wheels INTERFACE
-  "LINKER:-rpath,${_nvidia}/nccl/lib" "LINKER:-rpath,${_nvidia}/cu13/lib"
   # Everything that is left undefined here is in the trainer or nowhere.
   "LINKER:--allow-shlib-undefined")
 set(CudaWheels_FOUND TRUE)

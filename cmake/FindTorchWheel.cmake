@@ -22,7 +22,7 @@ target_include_directories(jenner_torch SYSTEM INTERFACE
 target_compile_definitions(jenner_torch INTERFACE
   _GLIBCXX_USE_CXX11_ABI=1 USE_DISTRIBUTED USE_C10D_GLOO)
 target_link_libraries(jenner_torch INTERFACE "${_torch}/lib/libtorch_cpu.so" "${_torch}/lib/libc10.so")
-target_link_options(jenner_torch INTERFACE "LINKER:-rpath,${_torch}/lib"
+target_link_options(jenner_torch INTERFACE
   # libtorch_cpu.so needs libcudart and libcupti, which its own RPATH finds at run time.
   "LINKER:--allow-shlib-undefined")
 # at::parallel_for is a loop of one thread unless its user is compiled with OpenMP; linked to the wheel's

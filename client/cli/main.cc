@@ -298,6 +298,12 @@ void AddMachine(CLI::App* app, const std::string& models_dir, Action* action) {
   doctor->callback([=] { *action = [=](const Globals& g) { return Doctor(g, *dir); }; });
   AddCommand(app, "version", "Print the version", {"version", "version -o json"})
       ->callback([action] { *action = PrintVersion; });
+  auto shell = std::make_shared<std::string>();
+  CLI::App* completion =
+      AddCommand(app, "completion", "Print the completion script of a shell",
+                 {"completion bash > ~/.local/share/bash-completion/completions/jenner"});
+  completion->add_option("shell", *shell, "whose")->option_text("bash|fish|zsh")->required();
+  completion->callback([=] { *action = [=](const Globals&) { return PrintCompletion(*shell); }; });
 }
 
 bool IsSet(const char* variable) {
@@ -377,12 +383,13 @@ int Run(int argc, char** argv) {
       ->check(CLI::Range(0.1, 3600.0));
   const std::map<std::string, Output> outputs = {
       {"table", Output::kTable}, {"json", Output::kJson}, {"jsonl", Output::kJsonl}};
-  app.add_option("-o,--output", output, "table (default), json or jsonl")
-      ->option_text("FORMAT")
+  app.add_option("-o,--output", output, "how to print results (table)")
+      ->option_text("table|json|jsonl")
       ->check([&outputs](const std::string& given) {
         return outputs.contains(given) ? "" : "expected table, json or jsonl; found " + given;
       });
   app.add_flag("--no-progress", no_progress, "no bars on the terminal (also: NO_COLOR)");
+  app.set_version_flag("--version", "jenner " JENNER_VERSION);
 
   Action action;
   SecurityFlags security = FromEnvironment();

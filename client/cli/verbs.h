@@ -129,6 +129,9 @@ int Preview(const Globals& globals, const PreviewFlags& flags);
 // experiment. kExitFailed if not.
 int Doctor(const Globals& globals, const std::string& models_dir);
 
+// Prints the completion script that is installed for `shell`: bash, fish or zsh.
+int PrintCompletion(const std::string& shell);
+
 }  // namespace jenner::cli
 
 #endif  // JENNER_CLIENT_CLI_VERBS_H_

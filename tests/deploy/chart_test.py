@@ -19,6 +19,7 @@ import yaml
 ROOT = pathlib.Path(__file__).parents[2]
 CHART = ROOT / "deploy/helm/jenner"
 VALUES = pathlib.Path(__file__).parent / "values"
+VERSION = yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"]
 KUBERNETES = ["1.29", "1.37"]
 FOREIGN = {"cert-manager.io", "keda.sh", "monitoring.coreos.com"}
 
@@ -230,14 +231,14 @@ class Settings(unittest.TestCase):
     def test_gpus(self):
         worker = render("full")["StatefulSet"]["jenner-worker"]
         one = container(worker)
-        self.assertEqual(one["image"], "registry.example.org/jenner/jenner-worker-cuda:0.1.0")
+        self.assertEqual(one["image"], f"registry.example.org/jenner/jenner-worker-cuda:{VERSION}")
         self.assertEqual(one["resources"]["limits"], {"memory": "64Gi", "nvidia.com/gpu": 4})
         self.assertLessEqual({"--gpus=4", "--slots=2"}, set(args(worker)))
         self.assertIn({"name": "OMP_NUM_THREADS", "value": "4"}, one["env"])
         self.assertIn({"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "8Gi"}}, pod(worker)["volumes"])
         self.assertEqual(pod(worker)["runtimeClassName"], "nvidia")
         plain = render()["StatefulSet"]["jenner-worker"]
-        self.assertEqual(container(plain)["image"], "localhost/jenner-worker:0.1.0")
+        self.assertEqual(container(plain)["image"], f"localhost/jenner-worker:{VERSION}")
         self.assertEqual(set(container(plain)["resources"]["limits"]), {"memory"})
 
     def test_models(self):

@@ -26,6 +26,7 @@ CACHE = pathlib.Path(os.environ.get("JENNER_CACHE") or
 sys.path.append(str(CACHE / "deploy-tests-1"))
 import yaml  # noqa: E402
 
+VERSION = re.search(r"project\(jenner VERSION (\S+)", (ROOT / "CMakeLists.txt").read_text())[1]
 LOCAL_BASE = "localhost/jenner-debian:12"
 PREFIX = "jenner-images-test"
 START_SECONDS = 120
@@ -58,7 +59,7 @@ class Engine:
         return self(*arguments, stdout=subprocess.PIPE).stdout
 
     def build(self, target, base, revision):
-        arguments = ["--target", target, "-t", f"jenner-{target}:0.1.0", "--build-arg", f"REVISION={revision}"]
+        arguments = ["--target", target, "-t", f"jenner-{target}:{VERSION}", "--build-arg", f"REVISION={revision}"]
         if base:
             arguments += ["--build-arg", f"BASE={base}"]
         if self.is_docker:
@@ -130,7 +131,7 @@ def wait_for(what, condition):
 
 def check_images(engine):
     for target in ("server", "worker", "cli"):
-        known = json.loads(engine.output("image", "inspect", f"jenner-{target}:0.1.0"))[0]
+        known = json.loads(engine.output("image", "inspect", f"jenner-{target}:{VERSION}"))[0]
         config = known["Config"]
         assert config["User"] == "10001:10001", config
         assert config["Labels"]["org.opencontainers.image.licenses"] == "Apache-2.0", config

@@ -150,6 +150,7 @@ int Main(int argc, char** argv) {
   app.add_option("--key", tls.key, "its key (PEM)");
   app.add_flag("--allow-plaintext", allow_plaintext,
                "speak to a coordinator or judge off loopback without TLS");
+  app.set_version_flag("--version", "jenner-worker " JENNER_VERSION);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -63,6 +63,7 @@ int main(int argc, char** argv) {
   app.add_option("--dtype", flags.dtype, "of the weights that are written")
       ->check(CLI::IsMember({"float32", "bfloat16"}))
       ->capture_default_str();
+  app.set_version_flag("--version", "jenner-export " JENNER_VERSION);
   CLI11_PARSE(app, argc, argv);
   const absl::Status status = jenner::Run(flags);
   if (status.ok()) return 0;

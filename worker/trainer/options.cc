@@ -56,6 +56,7 @@ std::optional<Options> ParseOptions(int argc, char** argv, int* exit_code) {
       ->check(CLI::Range(1, 1 << 20));
   app.add_option("--stop-after", options.stop_after, "steps, then as on SIGTERM; for tests")
       ->check(CLI::Range(0, 1 << 30));
+  app.set_version_flag("--version", "jenner-trainer " JENNER_VERSION);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import jenner
 from programs import ROOT
 
 WHEELS = os.environ.get("JENNER_WHEELS")  # where the wheels of requirements-test.txt are
@@ -32,8 +33,11 @@ except jenner.UnavailableError as error:
 @needs_wheels
 def test_installs_into_a_clean_environment(tmp_path: Path) -> None:
     (wheel,) = Path(str(DIST)).glob("jenner-*.whl")
+    assert wheel.name.split("-")[1] == jenner.__version__
     with zipfile.ZipFile(wheel) as opened:
         names = set(opened.namelist())
+        (licence,) = [name for name in names if name.endswith(".dist-info/licenses/LICENSE")]
+        assert opened.read(licence) == (ROOT / "LICENSE").read_bytes()
     for proto in (ROOT / "proto").glob("jenner/v1/*.proto"):
         module = proto.stem
         assert {f"jenner/v1/{module}_pb2{end}" for end in (".py", ".pyi", "_grpc.py", "_grpc.pyi")} <= names
@@ -49,4 +53,4 @@ def test_installs_into_a_clean_environment(tmp_path: Path) -> None:
     ran = subprocess.run(
         [python, "-c", PROGRAM], check=True, env=environment, cwd=tmp_path, capture_output=True, text=True
     )
-    assert ran.stdout.split() == ["UnavailableError", "0.1.0"]
+    assert ran.stdout.split() == ["UnavailableError", jenner.__version__]
