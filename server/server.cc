@@ -22,6 +22,7 @@
 #include "core/status.h"
 #include "server/coordinator_loop.h"
 #include "server/feed/mutex.h"
+#include "server/rpc/coordinators.h"
 #include "server/rpc/datasets.h"
 #include "server/rpc/experiments.h"
 #include "server/rpc/study.h"
@@ -42,8 +43,12 @@ using telemetry::Level;
 using telemetry::Log;
 
 constexpr size_t kTaskGroup = 64;
-const char* const kServices[] = {"", "jenner.v1.Experiments", "jenner.v1.Datasets",
-                                 "jenner.v1.Studies", "jenner.v1.Workers"};
+const char* const kServices[] = {"",
+                                 "jenner.v1.Experiments",
+                                 "jenner.v1.Datasets",
+                                 "jenner.v1.Studies",
+                                 "jenner.v1.Workers",
+                                 "jenner.v1.Coordinators"};
 
 void Die(const absl::Status& status) {
   Log(Level::kError,
@@ -159,6 +164,7 @@ struct Server::Impl {
   std::unique_ptr<rpc::DatasetsService> datasets_service;
   std::unique_ptr<rpc::StudiesService> studies_service;
   std::unique_ptr<rpc::WorkersService> workers_service;
+  std::unique_ptr<rpc::CoordinatorsService> coordinators_service;
   std::unique_ptr<grpc::Server> grpc_server;
   int port = 0;
   feed::Signal stop_lead;
@@ -277,6 +283,7 @@ void Server::Impl::FillBackend() {
   backend.gate = gate.get();
   backend.audit = audit.get();
   backend.clock = options.clock;
+  backend.version = JENNER_VERSION;
   backend.limits = options.limits;
   std::vector<std::pair<std::string, std::string>> files = {{"metrics", data_dir.MetricsPath()}};
   if (shared_events == nullptr) files.emplace_back("events", data_dir.EventsPath());
@@ -285,6 +292,10 @@ void Server::Impl::FillBackend() {
   datasets_service = std::make_unique<rpc::DatasetsService>(backend);
   studies_service = std::make_unique<rpc::StudiesService>(backend);
   workers_service = std::make_unique<rpc::WorkersService>(backend);
+  coordinators_service = std::make_unique<rpc::CoordinatorsService>(
+      backend, rpc::CoordinatorFacts{
+                   options.data_dir, shared_events == nullptr ? 0 : shared_events->epoch(),
+                   options.retention.keep_experiments, options.retention.keep_unreferenced});
 }
 
 absl::Status Server::Impl::Listen() {
@@ -302,6 +313,7 @@ absl::Status Server::Impl::Listen() {
   builder.RegisterService(datasets_service.get());
   builder.RegisterService(studies_service.get());
   builder.RegisterService(workers_service.get());
+  builder.RegisterService(coordinators_service.get());
   grpc_server = builder.BuildAndStart();
   if (grpc_server == nullptr || port == 0) {
     return absl::FailedPreconditionError(

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_format.h"
 #include "core/names.h"
+#include "core/version.h"
 #include "server/telemetry/log.h"
 #include "wire/status.h"
 
@@ -18,11 +19,12 @@ void CountCall(Backend& backend, const char* method, const absl::Status& status)
   backend.metrics->CallHandled(method, absl::StatusCodeToString(status.code()));
 }
 
-std::shared_ptr<const Caller> Admit(Backend& backend, const grpc::CallbackServerContext& context,
+std::shared_ptr<const Caller> Admit(Backend& backend, grpc::CallbackServerContext& context,
                                     const char* method, CallKind kind, const Resource& resource,
                                     const std::string& request_id) {
   std::shared_ptr<Caller> caller = backend.gate->Admit(context, method, kind, backend.clock());
   caller->request_id = request_id;
+  if (!backend.version.empty()) context.AddInitialMetadata(core::kVersionMetadata, backend.version);
   if (!caller->status.ok()) {
     CountCall(backend, method, caller->status);
     Audit(backend, *caller, resource, caller->status);

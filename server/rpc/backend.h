@@ -82,6 +82,7 @@ struct Backend {
   Gate* gate = nullptr;
   store::AuditLog* audit = nullptr;  // on the file thread
   std::function<absl::Time()> clock;
+  std::string version;  // of the server
   Limits limits;
 };
 
@@ -96,7 +97,8 @@ struct Resource {
 
 // May a call go on: asks the gate, as every handler does first. A refusal is counted and audited
 // here; the caller ends the call with it. The caller lives as long as the call.
-std::shared_ptr<const Caller> Admit(Backend& backend, const grpc::CallbackServerContext& context,
+// The answer tells the server's version (core/version.h).
+std::shared_ptr<const Caller> Admit(Backend& backend, grpc::CallbackServerContext& context,
                                     const char* method, CallKind kind, const Resource& resource,
                                     const std::string& request_id = "");
 

@@ -120,7 +120,7 @@ template <typename Response>
 class DownloadReactor final : public grpc::ServerWriteReactor<Response> {
  public:
   DownloadReactor(
-      Backend& backend, const char* method, const grpc::CallbackServerContext& context,
+      Backend& backend, const char* method, grpc::CallbackServerContext& context,
       const std::string& sha256, const Resource& resource,
       std::function<absl::Status()> check = [] { return absl::OkStatus(); })
       : backend_(backend),
