@@ -317,9 +317,8 @@ absl::Status Server::Impl::Listen() {
   grpc_server = builder.BuildAndStart();
   if (grpc_server == nullptr || port == 0) {
     return absl::FailedPreconditionError(
-        absl::StrFormat("cannot listen at %s: the port is taken, the address is not of this "
-                        "machine, or certificate "
-                        "and key do not belong together",
+        absl::StrFormat("cannot listen at %s (--listen): the port is taken, or the address is not "
+                        "of this machine",
                         options.listen));
   }
   SetServing(true);

@@ -33,6 +33,9 @@ void CheckMachine(Findings* findings) {
   findings->Note(absl::StrFormat(
       "this machine: %d cores, AVX-512 %s, bfloat16 units %s", std::thread::hardware_concurrency(),
       CpuHas("avx512f") ? "yes" : "no", CpuHas("avx512_bf16") ? "yes" : "no"));
+  // "NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.54.15 ...": there where a driver is loaded.
+  std::ifstream driver("/proc/driver/nvidia/version");
+  if (std::string line; std::getline(driver, line)) findings->Note("GPU driver here: " + line);
   struct statvfs disk {};
   if (statvfs(".", &disk) == 0) {
     const double free_gib =
@@ -63,9 +66,8 @@ void CheckServer(const client::ClientOptions& options, Findings* findings) {
   findings->Good("server at " + options.server + " answers and is ready");
   std::string version = JENNER_VERSION;
   if (is_older) {
-    findings->Warn("the server is of before it told about itself: it is older than " +
-                       std::string(JENNER_VERSION),
-                   "upgrade it");
+    findings->Warn("the server is of before GetCoordinator: what it is cannot be told",
+                   "upgrade it; this command has version " + version);
   } else {
     CheckCertificates(options.tls, answer->certificate, answered, findings);
     CheckCoordinator(answer->coordinator, JENNER_VERSION, asked, answered, findings);
@@ -109,6 +111,7 @@ int Doctor(const Globals& globals, const std::string& models_dir) {
   CheckModels(models_dir, &findings);
   client::ClientOptions options = globals.client;
   options.timeout = std::min(options.timeout, kPatience);
+  options.on_version = nullptr;  // it is among the findings
   CheckServer(options, &findings);
   findings.End();
   return findings.failed() ? kExitFailed : kExitOk;
