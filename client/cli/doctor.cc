@@ -33,7 +33,8 @@ void CheckMachine(Findings* findings) {
   findings->Note(absl::StrFormat(
       "this machine: %d cores, AVX-512 %s, bfloat16 units %s", std::thread::hardware_concurrency(),
       CpuHas("avx512f") ? "yes" : "no", CpuHas("avx512_bf16") ? "yes" : "no"));
-  // "NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.54.15 ...": there where a driver is loaded.
+  // "NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.54.15 ...": there where a driver is
+  // loaded.
   std::ifstream driver("/proc/driver/nvidia/version");
   if (std::string line; std::getline(driver, line)) findings->Note("GPU driver here: " + line);
   struct statvfs disk {};
