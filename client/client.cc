@@ -1,5 +1,7 @@
 #include "client/client.h"
 
+#include <grpc/grpc_security_constants.h>
+
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -11,6 +13,7 @@
 #include "absl/strings/str_format.h"
 #include "core/sha256.h"
 #include "core/status.h"
+#include "core/version.h"
 #include "wire/channel.h"
 #include "wire/status.h"
 #include "wire/trace.h"
@@ -86,6 +89,14 @@ Client::Client(ClientOptions options)
   datasets_ = v1::Datasets::NewStub(channel_);
   studies_ = v1::Studies::NewStub(channel_);
   workers_ = v1::Workers::NewStub(channel_);
+  coordinators_ = v1::Coordinators::NewStub(channel_);
+}
+
+void Client::TellVersion(const grpc::ClientContext& context) const {
+  if (options_.on_version == nullptr || is_version_told_.exchange(true)) return;
+  const auto found = context.GetServerInitialMetadata().find(core::kVersionMetadata);
+  if (found == context.GetServerInitialMetadata().end()) return;
+  options_.on_version(std::string(found->second.data(), found->second.size()));
 }
 
 // Calls `call(context)` until it is not UNAVAILABLE or the deadline is over.
@@ -100,6 +111,7 @@ absl::Status Client::Retry(Call call) const {
     Sign(&context);
     const grpc::Status status = call(&context);
     const absl::Status result = wire::FromGrpcStatus(status);
+    if (result.ok()) TellVersion(context);
     const absl::Duration asked = wire::RetryDelayOf(result);
     const absl::Duration wait = std::max(asked, Backoff(attempt));
     const bool is_worth_it = absl::IsUnavailable(result) || asked > absl::ZeroDuration();
@@ -292,6 +304,24 @@ absl::StatusOr<std::vector<v1::Worker>> Client::ListWorkers() {
     request.set_page_token(response.next_page_token());
   } while (!request.page_token().empty());
   return all;
+}
+
+absl::StatusOr<CoordinatorAnswer> Client::GetCoordinator() {
+  CoordinatorAnswer answer;
+  v1::GetCoordinatorResponse response;
+  RETURN_IF_ERROR(Retry([&](grpc::ClientContext* context) {
+    const grpc::Status status =
+        coordinators_->GetCoordinator(context, v1::GetCoordinatorRequest(), &response);
+    const auto proof = context->auth_context();
+    if (proof == nullptr) return status;
+    for (const grpc::string_ref& pem :
+         proof->FindPropertyValues(GRPC_X509_PEM_CERT_PROPERTY_NAME)) {
+      answer.certificate.assign(pem.data(), pem.size());
+    }
+    return status;
+  }));
+  answer.coordinator = std::move(*response.mutable_coordinator());
+  return answer;
 }
 
 absl::StatusOr<std::string> Client::UploadDataset(const std::string& bytes, v1::DatasetUse use) {

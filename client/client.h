@@ -8,6 +8,7 @@
 #ifndef JENNER_CLIENT_CLIENT_H_
 #define JENNER_CLIENT_CLIENT_H_
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -17,6 +18,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "jenner/v1/coordinator.grpc.pb.h"
 #include "jenner/v1/dataset.grpc.pb.h"
 #include "jenner/v1/experiment.grpc.pb.h"
 #include "jenner/v1/study.grpc.pb.h"
@@ -32,6 +34,14 @@ struct ClientOptions {
   std::string token;                           // sent with each call, as "Bearer"; "": none
   // Called when a call or a watch has had no answer for a while and goes on trying; in its thread.
   std::function<void(const absl::Status&)> on_silence;
+  // Called once, with the server's version as its first good answer tells it; in that call's
+  // thread. Not by a server of before there was this, nor by a watch.
+  std::function<void(const std::string& version)> on_version;
+};
+
+struct CoordinatorAnswer {
+  v1::Coordinator coordinator;
+  std::string certificate;  // PEM, that the server showed; "": plaintext
 };
 
 // A version 4 UUID.
@@ -68,6 +78,7 @@ class Client {
   absl::StatusOr<v1::Study> GetStudy(const std::string& name);
   absl::StatusOr<v1::FreezeScreenResponse> FreezeScreen(const std::string& name, int top);
   absl::StatusOr<std::vector<v1::Worker>> ListWorkers();
+  absl::StatusOr<CoordinatorAnswer> GetCoordinator();
   absl::StatusOr<v1::Worker> CordonWorker(const std::string& name, bool drain);
   absl::StatusOr<v1::Worker> UncordonWorker(const std::string& name);
 
@@ -89,6 +100,7 @@ class Client {
   absl::Status WithTrace(absl::Status status) const;
   template <typename Call>
   absl::Status Retry(Call call) const;
+  void TellVersion(const grpc::ClientContext& context) const;
 
   ClientOptions options_;
   const std::string trace_id_;  // of all its calls (wire/trace.h)
@@ -97,6 +109,8 @@ class Client {
   std::unique_ptr<v1::Datasets::Stub> datasets_;
   std::unique_ptr<v1::Studies::Stub> studies_;
   std::unique_ptr<v1::Workers::Stub> workers_;
+  std::unique_ptr<v1::Coordinators::Stub> coordinators_;
+  mutable std::atomic<bool> is_version_told_ = false;
 };
 
 // A stream of updates that survives disconnects: it goes on from the last cursor, for up to

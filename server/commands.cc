@@ -16,6 +16,9 @@
 #include "core/status.h"
 #include "server/auth/tokens.h"
 #include "server/certs/certs.h"
+#include "server/standby.h"
+#include "server/store/backup.h"
+#include "server/store/postgres_event_log.h"
 #include "server/store/token_file.h"
 
 namespace jenner::server {
@@ -138,11 +141,68 @@ void AddTokens(CLI::App* app, Action* action) {
       ->required();
 }
 
+struct BackupFlags {
+  std::string data_dir;
+  std::string folder;
+  std::string event_log;
+  std::string event_log_file;
+};
+
+// Opens the shared log, if one is named.
+absl::Status OpenSharedLog(const BackupFlags& flags,
+                           std::unique_ptr<store::PostgresEventLog>* log) {
+  std::string connection = flags.event_log;
+  if (!flags.event_log_file.empty()) {
+    ASSIGN_OR_RETURN(connection, ReadConnectionFile(flags.event_log_file));
+  } else if (!connection.empty()) {
+    RETURN_IF_ERROR(CheckConnectionFlag(connection));
+  }
+  if (connection.empty()) return absl::OkStatus();
+  store::LeaderOptions leader;
+  leader.holder = "jenner-server restore";
+  ASSIGN_OR_RETURN(*log, store::PostgresEventLog::Open(connection, leader));
+  return absl::OkStatus();
+}
+
+absl::Status RunBackup(const BackupFlags& flags,
+                       absl::StatusOr<store::BackupSummary> (*run)(const store::BackupOptions&),
+                       const char* done) {
+  std::unique_ptr<store::PostgresEventLog> log;
+  RETURN_IF_ERROR(OpenSharedLog(flags, &log));
+  ASSIGN_OR_RETURN(const store::BackupSummary summary,
+                   run({flags.data_dir, flags.folder, log.get(), JENNER_VERSION, absl::Now()}));
+  std::cout << absl::StrFormat("%s: %d events, %d experiments, %d blobs of %d bytes", done,
+                               summary.events, summary.experiments, summary.blobs,
+                               summary.blob_bytes);
+  if (summary.requeued > 0) std::cout << absl::StrFormat("; %d jobs wait again", summary.requeued);
+  std::cout << '\n';
+  return absl::OkStatus();
+}
+
+void AddBackups(CLI::App* app, Action* action) {
+  auto flags = std::make_shared<BackupFlags>();
+  const auto add = [&](const char* verb, const char* what, const char* folder_flag,
+                       const char* folder_help, auto run, const char* done) {
+    CLI::App* one = app->add_subcommand(verb, what);
+    one->add_option("--data-dir", flags->data_dir, "As of the server")->required();
+    one->add_option(folder_flag, flags->folder, folder_help)->required();
+    CLI::Option* given = one->add_option("--event-log", flags->event_log,
+                                         "As of the server, if its events are there");
+    one->add_option("--event-log-file", flags->event_log_file, "The same from a file")
+        ->excludes(given);
+    one->callback([=] { *action = [=] { return RunBackup(*flags, run, done); }; });
+  };
+  add("backup", "Copy all that the coordinator keeps, also while it runs", "--to",
+      "Folder of the backup; not there, or empty", store::MakeBackup, "backed up");
+  add("restore", "Fill an empty data directory from a backup, as a new epoch", "--from",
+      "Folder of the backup", store::RestoreBackup, "restored");
+}
+
 }  // namespace
 
 bool IsCommand(int argc, char** argv) {
   const std::string first = argc > 1 ? argv[1] : "";
-  return first == "certs" || first == "tokens";
+  return first == "certs" || first == "tokens" || first == "backup" || first == "restore";
 }
 
 int RunCommand(int argc, char** argv) {
@@ -151,6 +211,7 @@ int RunCommand(int argc, char** argv) {
   Action action;
   AddCerts(&app, &action);
   AddTokens(&app, &action);
+  AddBackups(&app, &action);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -1,5 +1,5 @@
-// `jenner-server certs ...` and `jenner-server tokens ...`: what is done to a server's files
-// without the server. They may be used while it runs.
+// `jenner-server certs|tokens|backup|restore ...`: what is done to a server's files without the
+// server. All but restore may be used while it runs.
 #ifndef JENNER_SERVER_COMMANDS_H_
 #define JENNER_SERVER_COMMANDS_H_
 

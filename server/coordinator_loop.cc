@@ -16,7 +16,6 @@ using coordinator::Event;
 using logging::Level;
 using logging::Log;
 
-constexpr int kReplayPage = 1000;
 // Each round of ticks ends something or starts an attempt; more than this is a fault of ours.
 constexpr int kMaxRounds = 100'000;
 
@@ -90,6 +89,7 @@ struct Logger {
     const bool is_drained = e.cordon == coordinator::Cordon::kDraining;
     Log(Level::kInfo, is_drained ? "worker drained" : "worker cordoned", {{"worker", e.worker}});
   }
+  void operator()(const coordinator::CoordinatorRestored&) const {}
   void operator()(const coordinator::WorkerUncordoned& e) const {
     Log(Level::kInfo, "worker uncordoned", {{"worker", e.worker}});
   }
@@ -104,19 +104,12 @@ struct Logger {
 }  // namespace
 
 absl::StatusOr<int64_t> CoordinatorLoop::Replay() {
-  for (int64_t next = 1;;) {
-    ASSIGN_OR_RETURN(const std::vector<store::StoredEvent> page, log_.ReadFrom(next, kReplayPage));
-    if (page.empty()) break;
-    for (const store::StoredEvent& stored : page) {
-      const absl::StatusOr<Event> event = store::DecodeEvent(stored.payload, stored.time);
-      if (!event.ok()) {
-        return Annotate(event.status(), absl::StrFormat("event %d of the log", stored.seq));
-      }
-      versions_[coordinator::ExperimentOf(*event)] = stored.seq;
-      coordinator::Apply(*event, &state_);
-      next = stored.seq + 1;
-    }
-  }
+  RETURN_IF_ERROR(
+      store::ForEachEvent(log_, 1, [this](const store::StoredEvent& stored, const Event& event) {
+        versions_[coordinator::ExperimentOf(event)] = stored.seq;
+        coordinator::Apply(event, &state_);
+        return absl::OkStatus();
+      }).status());
   std::erase_if(versions_,
                 [&](const auto& one) { return state_.experiments.count(one.first) == 0; });
   return log_.LastSeq();

@@ -217,7 +217,8 @@ int main(int argc, char** argv) {
   Flags flags;
   CLI::App app{"Jenner's coordinator: takes experiments, places jobs on workers, keeps results."};
   app.footer(
-      "Commands (see --help of each): certs init|server|worker|client, tokens add|list|remove");
+      "Commands (see --help of each): certs init|server|worker|client, tokens add|list|remove, "
+      "backup, restore");
   Declare(app, flags);
   try {
     app.parse(argc, argv);

@@ -5,9 +5,8 @@
 #include <system_error>
 
 #include "absl/strings/str_format.h"
-#include "core/dataset_refs.h"
-#include "core/sha256.h"
 #include "logging/log.h"
+#include "server/coordinator/named_blobs.h"
 
 namespace jenner::server {
 namespace {
@@ -18,26 +17,6 @@ using logging::Log;
 
 void Complain(const char* what, const std::string& whose, const absl::Status& status) {
   Log(Level::kWarning, what, {{"of", whose}, {"status", status.ToString()}});
-}
-
-void AddRef(const std::string& ref, std::set<std::string>* named) {
-  if (const auto sha256 = core::HexOfRef(ref)) named->insert(*sha256);
-}
-
-// Every hash that an experiment names.
-std::set<std::string> Named(const coordinator::State& state) {
-  std::set<std::string> named;
-  for (const auto& [id, experiment] : state.experiments) {
-    core::ForEachDataset(experiment.spec, [&named](const std::string&, const std::string& ref,
-                                                   core::DatasetUse) { AddRef(ref, &named); });
-    for (const auto& [name, data] : experiment.spec.data) AddRef(data.result, &named);
-    AddRef(experiment.spec.selection, &named);
-    for (const coordinator::Job& job : experiment.jobs) {
-      for (const coordinator::Artifact& artifact : job.artifacts) named.insert(artifact.sha256);
-      for (const coordinator::Artifact& file : job.checkpoint.files) named.insert(file.sha256);
-    }
-  }
-  return named;
 }
 
 // When the oldest attempt that runs began.
@@ -72,7 +51,7 @@ void Retention::Begin(const rpc::View& view) {
   if (options_.keep_attempts > 0) DropAttempts(view);
   if (options_.keep_experiments > absl::ZeroDuration()) DeleteExpired(view);
   auto look = std::make_shared<Look>();
-  look->named = Named(view.state);
+  look->named = coordinator::NamedBlobs(view.state);
   look->checkpoint_cutoff = view.now - kKeepCheckpointFiles;
   if (options_.keep_unreferenced > absl::ZeroDuration()) {
     look->cutoff = std::min(view.now - options_.keep_unreferenced, OldestAttempt(view.state));

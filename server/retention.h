@@ -16,6 +16,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -52,7 +53,7 @@ class Retention {
  private:
   // What a look found out and adds up on its way through the threads.
   struct Look {
-    std::set<std::string> named;               // hashes
+    std::map<std::string, std::string> named;  // hashes, and who names them
     absl::Time cutoff = absl::InfinitePast();  // blobs of before this may go
     absl::Time checkpoint_cutoff;              // and files of checkpoints of before this
     int64_t blob_bytes = 0;                    // kept

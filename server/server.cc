@@ -24,6 +24,7 @@
 #include "server/coordinator_loop.h"
 #include "server/feed/mutex.h"
 #include "server/readiness.h"
+#include "server/rpc/coordinators.h"
 #include "server/rpc/datasets.h"
 #include "server/rpc/experiments.h"
 #include "server/rpc/study.h"
@@ -44,8 +45,12 @@ using logging::Level;
 using logging::Log;
 
 constexpr size_t kTaskGroup = 64;
-const char* const kServices[] = {"", "jenner.v1.Experiments", "jenner.v1.Datasets",
-                                 "jenner.v1.Studies", "jenner.v1.Workers"};
+const char* const kServices[] = {"",
+                                 "jenner.v1.Experiments",
+                                 "jenner.v1.Datasets",
+                                 "jenner.v1.Studies",
+                                 "jenner.v1.Workers",
+                                 "jenner.v1.Coordinators"};
 
 void Die(const absl::Status& status) {
   Log(Level::kError,
@@ -183,6 +188,7 @@ struct Server::Impl {
   std::unique_ptr<rpc::DatasetsService> datasets_service;
   std::unique_ptr<rpc::StudiesService> studies_service;
   std::unique_ptr<rpc::WorkersService> workers_service;
+  std::unique_ptr<rpc::CoordinatorsService> coordinators_service;
   std::unique_ptr<grpc::Server> grpc_server;
   int port = 0;
   feed::Signal stop_lead;
@@ -304,6 +310,7 @@ void Server::Impl::FillBackend() {
   backend.gate = gate.get();
   backend.audit = audit.get();
   backend.clock = options.clock;
+  backend.version = JENNER_VERSION;
   backend.limits = options.limits;
   std::vector<std::pair<std::string, std::string>> files = {{"metrics", data_dir.MetricsPath()}};
   if (shared_events == nullptr) files.emplace_back("events", data_dir.EventsPath());
@@ -313,6 +320,10 @@ void Server::Impl::FillBackend() {
   datasets_service = std::make_unique<rpc::DatasetsService>(backend);
   studies_service = std::make_unique<rpc::StudiesService>(backend);
   workers_service = std::make_unique<rpc::WorkersService>(backend);
+  coordinators_service = std::make_unique<rpc::CoordinatorsService>(
+      backend, rpc::CoordinatorFacts{
+                   options.data_dir, shared_events == nullptr ? 0 : shared_events->epoch(),
+                   options.retention.keep_experiments, options.retention.keep_unreferenced});
 }
 
 absl::Status Server::Impl::Listen() {
@@ -327,12 +338,12 @@ absl::Status Server::Impl::Listen() {
   builder.RegisterService(datasets_service.get());
   builder.RegisterService(studies_service.get());
   builder.RegisterService(workers_service.get());
+  builder.RegisterService(coordinators_service.get());
   grpc_server = builder.BuildAndStart();
   if (grpc_server == nullptr || port == 0) {
     return absl::FailedPreconditionError(
-        absl::StrFormat("cannot listen at %s: the port is taken, the address is not of this "
-                        "machine, or certificate "
-                        "and key do not belong together",
+        absl::StrFormat("cannot listen at %s (--listen): the port is taken, or the address is not "
+                        "of this machine",
                         options.listen));
   }
   SetServing(true);

@@ -8,6 +8,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_format.h"
 #include "core/status.h"
+#include "wire/certificate.h"
 
 namespace jenner::wire {
 namespace {
@@ -52,6 +53,8 @@ absl::StatusOr<Tls> ReadTls(const TlsFiles& files) {
   if (files.certificate.empty()) return tls;
   ASSIGN_OR_RETURN(tls.certificate, ReadPem(files.certificate, "CERTIFICATE"));
   ASSIGN_OR_RETURN(tls.key, ReadPem(files.key, "PRIVATE KEY"));
+  RETURN_IF_ERROR(
+      Annotate(CheckPair(tls.certificate, tls.key), files.certificate + " and " + files.key));
   return tls;
 }
 

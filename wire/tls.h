@@ -25,8 +25,8 @@ struct Tls {
 };
 
 // InvalidArgument: `certificate` without `key` or the other way round, or without `ca`; a file that
-// is not PEM of that kind. NotFound, FailedPrecondition: a file that cannot be read.
-// REQUIRES: files.ca is not empty, or all are an error.
+// is not PEM of that kind; a key of another certificate. NotFound, FailedPrecondition: a file that
+// cannot be read. REQUIRES: files.ca is not empty, or all are an error.
 absl::StatusOr<Tls> ReadTls(const TlsFiles& files);
 
 // The one word in the file at `path`. InvalidArgument: there is none, or more. Else as above.

@@ -9,6 +9,7 @@
 #include "absl/strings/str_format.h"
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
+#include "wire/certificate.h"
 #include "wire/channel.h"
 #include "wire/convert.h"
 #include "wire/status.h"
@@ -244,6 +245,31 @@ TEST(Status, WhenToComeAgainGoesOverTheWire) {
   EXPECT_EQ(RetryDelayOf(absl::UnavailableError("x")), absl::ZeroDuration());
 }
 
+// Of nobody, for nothing: made by openssl req -x509, good until 2126.
+constexpr char kCertificate[] =
+    "-----BEGIN CERTIFICATE-----\n"
+    "MIIBdjCCARugAwIBAgIUS+lgoTfSUvqpVzxNd0O2uwMJlEswCgYIKoZIzj0EAwIw\n"
+    "DzENMAsGA1UEAwwEdGVzdDAgFw0yNjExMjYwNzMzNDJaGA8yMTI2MTEwMjA3MzM0\n"
+    "MlowDzENMAsGA1UEAwwEdGVzdDBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABATQ\n"
+    "RnlNjYHFZ+d5UjL/AUN7xNDRtEfA/mzqxcmo9Q3Us3t9HmOQZZtaRiZUUS8Tyu8q\n"
+    "l7pnSPuzRAbteM2NehajUzBRMB0GA1UdDgQWBBTIDPEQ8sw+QqSXr69agIyszWca\n"
+    "ZzAfBgNVHSMEGDAWgBTIDPEQ8sw+QqSXr69agIyszWcaZzAPBgNVHRMBAf8EBTAD\n"
+    "AQH/MAoGCCqGSM49BAMCA0kAMEYCIQDCxE0zTgDAjhxpe35X8z1akjNGgTIaMjY+\n"
+    "FFbAlApFAAIhAIS70jbvAi6Ny+tH77e24ga9ovOYmqgylpNsphjdULrW\n"
+    "-----END CERTIFICATE-----\n";
+constexpr char kKey[] =
+    "-----BEGIN PRIVATE KEY-----\n"
+    "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgktIvkTT9bu8mi4Ri\n"
+    "udFsKZv0gEMlitEohlIGl/XTKVKhRANCAAQE0EZ5TY2BxWfneVIy/wFDe8TQ0bRH\n"
+    "wP5s6sXJqPUN1LN7fR5jkGWbWkYmVFEvE8rvKpe6Z0j7s0QG7XjNjXoW\n"
+    "-----END PRIVATE KEY-----\n";
+constexpr char kOtherKey[] =
+    "-----BEGIN PRIVATE KEY-----\n"
+    "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgLLvxB9x3YFzcqLlf\n"
+    "OvaXgTlBcPTxk3I2l1muEDt/qcihRANCAASEUqs9EcUwTpPNClWt8pHiqUV5PP+/\n"
+    "v9BZy89lQRnOlxVp72NdAZSGL0D1fV8MprYdbu3qTfuHMAkP1G3GfNk8\n"
+    "-----END PRIVATE KEY-----\n";
+
 class TlsFilesTest : public ::testing::Test {
  protected:
   // Its path.
@@ -252,10 +278,8 @@ class TlsFilesTest : public ::testing::Test {
     std::ofstream(path) << text;
     return path;
   }
-  const std::string certificate_ =
-      Write("cert", "-----BEGIN CERTIFICATE-----\nAA\n-----END CERTIFICATE-----\n");
-  const std::string key_ =
-      Write("key", "-----BEGIN PRIVATE KEY-----\nAA\n-----END PRIVATE KEY-----\n");
+  const std::string certificate_ = Write("cert", kCertificate);
+  const std::string key_ = Write("key", kKey);
 };
 
 TEST_F(TlsFilesTest, AreWholeAndOfTheirKind) {
@@ -269,8 +293,18 @@ TEST_F(TlsFilesTest, AreWholeAndOfTheirKind) {
     EXPECT_TRUE(absl::IsInvalidArgument(ReadTls(files).status()));
   }
   EXPECT_TRUE(absl::IsNotFound(ReadTls({"/nowhere", "", ""}).status()));
+  const std::string other_key = Write("other-key", kOtherKey);
+  const absl::Status pair = ReadTls({certificate_, certificate_, other_key}).status();
+  EXPECT_TRUE(absl::IsInvalidArgument(pair));
+  EXPECT_EQ(pair.message(), certificate_ + " and " + other_key + ": they do not belong together");
   const std::string large = Write("large", std::string(kMaxPemBytes + 1, '-'));
   EXPECT_THAT(ReadTls({large, "", ""}).status().message(), HasSubstr("at most"));
+}
+
+TEST_F(TlsFilesTest, ACertificateSaysWhenItEnds) {
+  EXPECT_EQ(NotAfter(kCertificate).value(),
+            absl::FromCivil(absl::CivilSecond(2126, 11, 2, 7, 33, 42), absl::UTCTimeZone()));
+  EXPECT_TRUE(absl::IsInvalidArgument(NotAfter(kKey).status()));
 }
 
 TEST_F(TlsFilesTest, ASecretIsOneWord) {

@@ -4,55 +4,21 @@
 #include <filesystem>
 #include <fstream>
 #include <iostream>
-#include <nlohmann/json.hpp>
 #include <set>
 #include <thread>
 
 #include "absl/strings/str_format.h"
+#include "absl/time/clock.h"
 #include "client/cli/data.h"
+#include "client/cli/doctor_server.h"
+#include "client/cli/findings.h"
 #include "client/cli/table.h"
 #include "client/cli/verbs.h"
 
 namespace jenner::cli {
 namespace {
 
-using nlohmann::json;
-
 constexpr absl::Duration kPatience = absl::Seconds(5);  // with a server that does not answer
-
-// What was found, printed as it comes; as one JSON list at the end.
-class Findings {
- public:
-  explicit Findings(Output output) : output_(output) {}
-
-  void Good(const std::string& text) { Add("ok", text, ""); }
-  void Note(const std::string& text) { Add("note", text, ""); }
-  void Bad(const std::string& text, const std::string& remedy) {
-    Add("fail", text, remedy);
-    failed_ = true;
-  }
-  void End() const {
-    if (output_ == Output::kJson) std::cout << list_.dump(1) << "\n";
-  }
-  bool failed() const { return failed_; }
-
- private:
-  void Add(const std::string& result, const std::string& text, const std::string& remedy) {
-    const json finding = {{"result", result}, {"text", text}, {"remedy", remedy}};
-    if (output_ == Output::kTable) {
-      std::cout << absl::StrFormat("%-4s  %s\n", result == "fail" ? "FAIL" : result, text);
-      if (!remedy.empty()) std::cout << "      " << remedy << "\n";
-      std::cout << std::flush;
-    } else if (output_ == Output::kJsonl) {
-      std::cout << finding.dump() << "\n";
-    }
-    list_.push_back(finding);
-  }
-
-  const Output output_;
-  json list_ = json::array();
-  bool failed_ = false;
-};
 
 bool CpuHas(const std::string& flag) {
   std::ifstream file("/proc/cpuinfo");
@@ -67,6 +33,10 @@ void CheckMachine(Findings* findings) {
   findings->Note(absl::StrFormat(
       "this machine: %d cores, AVX-512 %s, bfloat16 units %s", std::thread::hardware_concurrency(),
       CpuHas("avx512f") ? "yes" : "no", CpuHas("avx512_bf16") ? "yes" : "no"));
+  // "NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.54.15 ...": there where a driver is
+  // loaded.
+  std::ifstream driver("/proc/driver/nvidia/version");
+  if (std::string line; std::getline(driver, line)) findings->Note("GPU driver here: " + line);
   struct statvfs disk {};
   if (statvfs(".", &disk) == 0) {
     const double free_gib =
@@ -80,34 +50,35 @@ void CheckMachine(Findings* findings) {
   }
 }
 
-void CheckWorkers(const std::vector<v1::Worker>& workers, Findings* findings) {
-  int alive = 0;
-  for (const v1::Worker& worker : workers) {
-    const std::string name = LastComponent(worker.name());
-    if (worker.liveness() != v1::Worker::LIVENESS_ALIVE) {
-      findings->Note("worker " + name + " is lost");
-      continue;
-    }
-    ++alive;
-    if (worker.version() != JENNER_VERSION) {
-      findings->Bad(
-          "worker " + name + " has version " + worker.version(),
-          std::string("this command has ") + JENNER_VERSION + ": install the same everywhere");
-    }
-    if (worker.models_size() == 0) {
-      findings->Bad("worker " + name + " offers no model",
-                    "put a model folder under its --models-dir");
-    } else {
-      const std::string gpus = worker.gpus() == 0 ? "" : Counted(worker.gpus(), "GPU") + ", ";
-      findings->Good(
-          absl::StrFormat("worker %s: %s, %s%s: %s", name, Counted(worker.slots(), "slot"), gpus,
-                          Counted(worker.models_size(), "model"), FormatArms(worker.models(), 8)));
-    }
+void CheckServer(const client::ClientOptions& options, Findings* findings) {
+  client::Client client(options);
+  const absl::Time asked = absl::Now();
+  const auto answer = client.GetCoordinator();
+  const absl::Time answered = absl::Now();
+  const bool is_older = absl::IsUnimplemented(answer.status());
+  if (!answer.ok() && !is_older) {
+    const bool is_refused =
+        absl::IsUnauthenticated(answer.status()) || absl::IsPermissionDenied(answer.status());
+    return findings->Bad(std::string(answer.status().message()),
+                         is_refused ? "a token that it knows: --token-file or JENNER_TOKEN_FILE"
+                                    : "is jenner-server running there, and of the CA that --ca "
+                                      "names? --server or JENNER_SERVER names it");
   }
-  if (alive == 0)
-    findings->Bad("no worker is alive",
-                  "start one: jenner-worker --server HOST:PORT --name w1 --models-dir DIR "
-                  "--work-dir w1");
+  findings->Good("server at " + options.server + " answers and is ready");
+  std::string version = JENNER_VERSION;
+  if (is_older) {
+    findings->Warn("the server is of before GetCoordinator: what it is cannot be told",
+                   "upgrade it; this command has version " + version);
+  } else {
+    CheckCertificates(options.tls, answer->certificate, answered, findings);
+    CheckCoordinator(answer->coordinator, JENNER_VERSION, asked, answered, findings);
+    version = answer->coordinator.version();
+  }
+  const auto workers = client.ListWorkers();
+  if (!workers.ok()) {
+    return findings->Bad("workers: " + std::string(workers.status().message()), "try again");
+  }
+  CheckWorkers(*workers, version, findings);
 }
 
 // The models here are what `data preview` reads, and often what a worker here offers.
@@ -141,14 +112,8 @@ int Doctor(const Globals& globals, const std::string& models_dir) {
   CheckModels(models_dir, &findings);
   client::ClientOptions options = globals.client;
   options.timeout = std::min(options.timeout, kPatience);
-  const auto workers = client::Client(options).ListWorkers();
-  if (!workers.ok()) {
-    findings.Bad(std::string(workers.status().message()),
-                 "is jenner-server running there? --server or JENNER_SERVER names it");
-  } else {
-    findings.Good("server at " + options.server + " answers");
-    CheckWorkers(*workers, &findings);
-  }
+  options.on_version = nullptr;  // it is among the findings
+  CheckServer(options, &findings);
   findings.End();
   return findings.failed() ? kExitFailed : kExitOk;
 }

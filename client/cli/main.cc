@@ -13,6 +13,7 @@
 #include "client/cli/help.h"
 #include "client/cli/verbs.h"
 #include "core/status.h"
+#include "core/version.h"
 #include "wire/tls.h"
 
 namespace jenner::cli {
@@ -262,6 +263,15 @@ std::string DefaultModelsDir() {
   return std::string(home == nullptr ? "" : home) + "/.cache/jenner/models";
 }
 
+void WarnOfVersion(const std::string& server) {
+  const core::VersionSkew skew = core::SkewOf(JENNER_VERSION, server);
+  if (skew == core::VersionSkew::kNone) return;
+  std::cerr << "jenner: the server has version " << server << ", this command " JENNER_VERSION
+            << (skew == core::VersionSkew::kNear
+                    ? ": they work together, but one may not know all that the other does\n"
+                    : ": they are not made for each other; install the server's version\n");
+}
+
 int PrintVersion(const Globals& globals) {
   if (globals.output == Output::kTable) {
     std::cout << "jenner " JENNER_VERSION "\n";
@@ -422,6 +432,7 @@ int Run(int argc, char** argv) {
     std::cerr << "jenner: no answer from " << globals.client.server << " yet: " << status.message()
               << "\n";
   };
+  globals.client.on_version = [](const std::string& version) { WarnOfVersion(version); };
   LookAtTerminal(no_progress, &globals);
   return action(globals);
 }

@@ -24,6 +24,7 @@ constexpr Rule kRules[] = {
     {"Datasets/DownloadDataset", kClient, Role::kViewer, false, false},
     {"Studies/GetStudy", kClient, Role::kViewer, false, false},
     {"Studies/FreezeScreen", kClient, Role::kSubmitter, false, true},
+    {"Coordinators/GetCoordinator", kClient, Role::kViewer, false, false},
     {"Workers/ListWorkers", kClient, Role::kViewer, false, false},
     {"Workers/CordonWorker", kClient, Role::kAdmin, false, true},
     {"Workers/UncordonWorker", kClient, Role::kAdmin, false, true},

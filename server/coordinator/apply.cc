@@ -81,7 +81,7 @@ struct Applier {
   }
   void operator()(const AttemptStarted& e) {
     Job& job = JobOf(state, e.experiment, e.job);
-    JENNER_CHECK(e.attempt == job.attempt + 1 && job.ranks.empty());
+    JENNER_CHECK(e.attempt == NextAttempt(*state, job) && job.ranks.empty());
     job.attempt = e.attempt;
     job.state = RunState::kRunning;
     job.start_time = time;
@@ -198,6 +198,7 @@ struct Applier {
     }
   }
   void operator()(const WorkerCordoned& e) { state->cordons[e.worker] = e.cordon; }
+  void operator()(const CoordinatorRestored& e) { state->first_attempt = e.first_attempt; }
   void operator()(const WorkerUncordoned& e) { state->cordons.erase(e.worker); }
   void operator()(const ExperimentEnded& e) {
     Experiment& experiment = state->experiments.at(e.experiment);

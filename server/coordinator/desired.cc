@@ -38,7 +38,8 @@ const std::string& ExperimentOf(const Event& event) {
         } else if constexpr (std::is_same_v<T, RankEnded>) {
           return e.key.experiment;
         } else if constexpr (std::is_same_v<T, WorkerCordoned> ||
-                             std::is_same_v<T, WorkerUncordoned>) {
+                             std::is_same_v<T, WorkerUncordoned> ||
+                             std::is_same_v<T, CoordinatorRestored>) {
           static const std::string kNone;
           return kNone;
         } else {

@@ -143,11 +143,18 @@ struct ExperimentDeleted {
   bool operator==(const ExperimentDeleted&) const = default;
 };
 
+// The log comes from a backup, and what happened after it is unknown: attempts from now on have at
+// least this number, which no attempt of the coordinator that was backed up can have.
+struct CoordinatorRestored {
+  int32_t first_attempt = 0;
+  bool operator==(const CoordinatorRestored&) const = default;
+};
+
 using EventBody =
     std::variant<ExperimentCreated, AttemptStarted, StoreAnnounced, RankEnded, JobRequeued,
                  JobEnded, CancelRequested, ExperimentEnded, ExperimentDeleted, JobPlanned,
                  StopRequested, PauseRequested, ExperimentPaused, ExperimentResumed, WorkerCordoned,
-                 WorkerUncordoned, CheckpointCommitted, AttemptResumed>;
+                 WorkerUncordoned, CheckpointCommitted, AttemptResumed, CoordinatorRestored>;
 
 struct Event {
   absl::Time time = absl::InfinitePast();
@@ -155,7 +162,7 @@ struct Event {
   bool operator==(const Event&) const = default;
 };
 
-// The experiment that an event is about; "" for one about a worker.
+// The experiment that an event is about; "" for one about a worker or the coordinator.
 const std::string& ExperimentOf(const Event& event);
 
 }  // namespace jenner::coordinator

@@ -26,7 +26,7 @@ std::vector<AttemptStarted> Place(const State& state, absl::Time now) {
     if (next.job == nullptr) break;
     const Served served = Serve(*next.job, &queue, &rooms);
     if (served.workers.empty()) continue;
-    AttemptStarted start{next.experiment->id, next.job->plan.id, next.job->attempt + 1, {}};
+    AttemptStarted start{next.experiment->id, next.job->plan.id, NextAttempt(state, *next.job), {}};
     for (const std::string& worker : served.workers) {
       start.placements.push_back({worker, state.liveness.workers.at(worker).boot_id});
     }

@@ -47,7 +47,7 @@ class Reference {
       waiting_.erase(next);
       const std::vector<std::string> workers = Serve(one);
       if (workers.empty()) continue;
-      AttemptStarted start{one.experiment->id, one.job->plan.id, one.job->attempt + 1, {}};
+      AttemptStarted start{one.experiment->id, one.job->plan.id, NextAttempt(state_, *one.job), {}};
       for (const std::string& worker : workers)
         start.placements.push_back({worker, state_.liveness.workers.at(worker).boot_id});
       starts.push_back(start);

@@ -9,6 +9,7 @@
 //   [resumed=STEP] [checkpoint=STEP] [artifact=TEXT]   silent NAME   tick SECONDS
 //   sync NAME [boot=B] [has=EXPERIMENT, whose ranks it still has]
 //   cancel ID   delete ID   desired NAME   restart (state rebuilt from events alone)
+//   restore (as restart, from a backup)
 //   kill ID   pause ID   resume ID   cordon NAME   drain NAME   uncordon NAME
 #include <gtest/gtest.h>
 
@@ -24,6 +25,7 @@
 #include "core/sha256.h"
 #include "server/coordinator/decide.h"
 #include "server/coordinator/pending.h"
+#include "server/coordinator/restore.h"
 
 namespace jenner::coordinator {
 namespace {
@@ -60,6 +62,7 @@ class Cluster {
     if (verb == "uncordon") said = Post(UncordonWorker{who});
     if (verb == "delete") said = Post(DeleteExperiment{who});
     if (verb == "restart") said = Restart();
+    if (verb == "restore") said = RestoreBackup();
     if (verb == "quota") said = SetQuota(who);
     return said + Show();
   }
@@ -232,6 +235,12 @@ class Cluster {
     state_ = fresh;
     for (const Event& event : log_) Apply(event, &state_);
     return Post(Tick{});
+  }
+
+  // From a backup of now: agents are those of before, and do not know.
+  std::string RestoreBackup() {
+    const std::string said = Commit(coordinator::Restore(state_, now_));
+    return said + Restart();
   }
 
   std::string ShowDesired(const std::string& worker) {

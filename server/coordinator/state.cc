@@ -1,5 +1,6 @@
 #include "server/coordinator/state.h"
 
+#include <algorithm>
 #include <optional>
 #include <set>
 
@@ -12,6 +13,10 @@ namespace jenner::coordinator {
 Held HeldOn(const State& state, const std::string& worker) {
   const auto found = state.index.workers.find(worker);
   return found == state.index.workers.end() ? Held() : found->second.held;
+}
+
+int32_t NextAttempt(const State& state, const Job& job) {
+  return std::max(job.attempt + 1, state.first_attempt);
 }
 
 bool IsStopping(const Job& job) {

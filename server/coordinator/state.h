@@ -58,6 +58,11 @@ enum class RunState {
 
 inline bool IsTerminal(RunState state) { return state >= RunState::kSucceeded; }
 
+// With each restore from a backup the numbers of attempts go on so much higher. An attempt that was
+// started after the backup has a lower one, so nothing of it is taken for the restored job's.
+inline constexpr int32_t kAttemptsPerRestore = 100'000;
+inline constexpr int32_t kMaxRestores = 20'000;
+
 // Why something is in its state; empty code: nothing to say.
 struct Reason {
   std::string code;     // UPPER_SNAKE
@@ -208,7 +213,8 @@ struct State {
   std::deque<std::string> deleted_requests;        // those of deleted experiments, oldest first
   std::map<std::string, Cordon> cordons;           // by worker
   int64_t last_order = 0;
-  Index index;  // of the experiments
+  int32_t first_attempt = 0;  // of jobs that start now, at least; 0: never restored
+  Index index;                // of the experiments
   Liveness liveness;
   absl::Duration min_run_time = kMinRunTime;  // how the server is run; not durable
   Quotas quotas;
@@ -216,7 +222,7 @@ struct State {
   bool SameDurable(const State& other) const {
     return experiments == other.experiments && request_ids == other.request_ids &&
            deleted_requests == other.deleted_requests && cordons == other.cordons &&
-           last_order == other.last_order;
+           last_order == other.last_order && first_attempt == other.first_attempt;
   }
   // The experiment that a request made; null if it made none or that is deleted.
   const Experiment* MadeBy(const std::string& request_id) const {
@@ -227,6 +233,9 @@ struct State {
     return is_there ? &made->second : nullptr;
   }
 };
+
+// The number of the job's next attempt.
+int32_t NextAttempt(const State& state, const Job& job);
 
 // What unended ranks of current attempts hold on `worker`.
 Held HeldOn(const State& state, const std::string& worker);

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_format.h"
 #include "core/names.h"
+#include "core/version.h"
 #include "logging/log.h"
 #include "wire/status.h"
 
@@ -68,6 +69,7 @@ std::shared_ptr<const Caller> Admit(Backend& backend, grpc::CallbackServerContex
                                     const std::string& request_id) {
   std::shared_ptr<Caller> caller = backend.gate->Admit(context, method, kind, backend.clock());
   caller->request_id = request_id;
+  if (!backend.version.empty()) context.AddInitialMetadata(core::kVersionMetadata, backend.version);
   if (!caller->status.ok()) {
     CallEnded(backend, method, *caller, resource, caller->status);
     Audit(backend, *caller, resource, caller->status);

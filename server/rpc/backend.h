@@ -83,6 +83,7 @@ struct Backend {
   Gate* gate = nullptr;
   store::AuditLog* audit = nullptr;  // on the file thread
   std::function<absl::Time()> clock;
+  std::string version;  // of the server
   Limits limits;
 };
 
@@ -97,6 +98,7 @@ struct Resource {
 
 // May a call go on: asks the gate, as every handler does first. A refusal is counted and audited
 // here; the caller ends the call with it. The caller lives as long as the call.
+// The answer tells the server's version (core/version.h).
 std::shared_ptr<const Caller> Admit(Backend& backend, grpc::CallbackServerContext& context,
                                     const char* method, CallKind kind, const Resource& resource,
                                     const std::string& request_id = "");

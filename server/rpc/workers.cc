@@ -14,6 +14,7 @@
 #include "core/sha256.h"
 #include "core/spec_json.h"
 #include "core/status.h"
+#include "core/version.h"
 #include "server/coordinator/decide.h"
 #include "server/rpc/paging.h"
 #include "server/rpc/transfer.h"
@@ -143,6 +144,16 @@ core::Faults Check(const v1::SynchronizeRequest& request) {
     CheckReport(request.ranks(i), i, &faults);
   }
   return faults;
+}
+
+absl::Status VersionsDiffer(const v1::SynchronizeRequest& request, const std::string& own) {
+  return wire::WithReason(
+      absl::FailedPreconditionError(absl::StrFormat(
+          "worker \"%s\" has version %s, this coordinator %s: they work together only if their "
+          "minor "
+          "versions differ by at most one (docs/operations.md); upgrade the older one",
+          request.worker(), request.version(), own)),
+      "VERSION_SKEW");
 }
 
 coordinator::RankReport ToReport(const v1::RankReport& message) {
@@ -286,6 +297,10 @@ grpc::ServerUnaryReactor* WorkersService::Synchronize(grpc::CallbackServerContex
   const core::Faults faults = Check(*request);
   if (faults.empty()) {
     call.resource = {"worker", core::WorkerName(request->worker())};
+    if (core::SkewOf(request->version(), backend_.version) == core::VersionSkew::kFar) {
+      call.Finish(VersionsDiffer(*request, backend_.version));
+      return call.reactor;
+    }
   } else {
     call.Finish(wire::FaultsStatus(faults));
     return call.reactor;

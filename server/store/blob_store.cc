@@ -15,26 +15,12 @@
 
 #include "absl/strings/str_format.h"
 #include "core/status.h"
+#include "server/store/file_digest.h"
 
 namespace jenner::store {
 namespace {
 
-absl::Status Errno(const std::string& what) {
-  const int code = errno;
-  const std::string message = absl::StrFormat("%s: %s", what, std::strerror(code));
-  if (code == ENOSPC || code == EDQUOT) return absl::ResourceExhaustedError(message);
-  if (code == ENOENT) return absl::NotFoundError(message);
-  if (code == EACCES || code == EROFS) return absl::FailedPreconditionError(message);
-  return absl::InternalError(message);
-}
-
-absl::Status SyncFolder(const std::string& folder) {
-  const int fd = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return Errno(folder);
-  const int result = fsync(fd);
-  close(fd);
-  return result == 0 ? absl::OkStatus() : Errno(folder);
-}
+absl::Status Errno(const std::string& what) { return FileError(errno, what); }
 
 absl::Status CheckName(const std::string& sha256) {
   if (core::IsSha256Hex(sha256)) return absl::OkStatus();
@@ -161,7 +147,7 @@ absl::StatusOr<std::unique_ptr<BlobWriter>> BlobStore::Create(const std::string&
 
 absl::StatusOr<std::unique_ptr<BlobReader>> BlobStore::Read(const std::string& sha256) const {
   RETURN_IF_ERROR(CheckName(sha256));
-  const std::string path = dir_ + "/" + sha256.substr(0, 2) + "/" + sha256;
+  const std::string path = PathOf(sha256);
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
   if (fd < 0 && errno == ENOENT) return absl::NotFoundError("no blob " + sha256);
   if (fd < 0) return Errno(path);
@@ -178,9 +164,36 @@ absl::StatusOr<int64_t> BlobStore::SizeBytes(const std::string& sha256) const {
   return reader->size_bytes();
 }
 
+std::string BlobStore::PathOf(const std::string& sha256) const {
+  return dir_ + "/" + sha256.substr(0, 2) + "/" + sha256;
+}
+
+absl::Status BlobStore::Import(const std::string& path, const std::string& sha256) const {
+  RETURN_IF_ERROR(CheckName(sha256));
+  const std::string target = PathOf(sha256);
+  const std::string folder = std::filesystem::path(target).parent_path().string();
+  if (mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) return Errno(folder);
+  std::string made = target;
+  if (link(path.c_str(), target.c_str()) != 0 && errno != EEXIST) {
+    if (errno == ENOENT) return Errno(path);
+    made = dir_ + "/tmp/import";
+    RETURN_IF_ERROR(CopyFile(path, made).status());
+  }
+  const absl::StatusOr<FileDigest> digest = DigestOf(made);
+  const bool is_good = digest.ok() && digest->sha256 == sha256;
+  if (!is_good) {
+    unlink(made.c_str());
+    if (!digest.ok()) return digest.status();
+    return absl::DataLossError(path + " is corrupt: its bytes have another hash");
+  }
+  if (made != target && rename(made.c_str(), target.c_str()) != 0) return Errno(target);
+  RETURN_IF_ERROR(SyncFolder(folder));
+  return SyncFolder(dir_);
+}
+
 void BlobStore::Touch(const std::string& sha256) const {
   if (!core::IsSha256Hex(sha256)) return;
-  const std::string path = dir_ + "/" + sha256.substr(0, 2) + "/" + sha256;
+  const std::string path = PathOf(sha256);
   utimensat(AT_FDCWD, path.c_str(), nullptr, AT_SYMLINK_NOFOLLOW);
 }
 

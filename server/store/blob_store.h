@@ -89,6 +89,14 @@ class BlobStore {
   absl::StatusOr<std::unique_ptr<BlobReader>> Read(const std::string& sha256) const;
   absl::StatusOr<int64_t> SizeBytes(const std::string& sha256) const;
 
+  // Takes the file at `path`, elsewhere, as the blob of that name: by a hard link where that can
+  // be, else by a copy; its bytes are checked either way. Does nothing but check if the blob is
+  // there. InvalidArgument: not a hash. NotFound: no such file. DataLoss: its bytes have another
+  // hash.
+  absl::Status Import(const std::string& path, const std::string& sha256) const;
+  // Where the blob is, or would be.
+  std::string PathOf(const std::string& sha256) const;
+
   // A blob's time is when it was uploaded or touched last. Does nothing if it is not there.
   void Touch(const std::string& sha256) const;
 

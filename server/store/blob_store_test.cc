@@ -57,6 +57,30 @@ class BlobStoreTest : public ::testing::Test {
   std::unique_ptr<DatasetStore> datasets_;
 };
 
+// As a link in its own file system, as a copy from another one.
+TEST_F(BlobStoreTest, ImportsWholeFilesOnly) {
+  std::vector<std::string> folders = {dir_ + "/elsewhere"};
+  std::string memory = "/dev/shm/jenner-blobs-XXXXXX";
+  if (mkdtemp(memory.data()) != nullptr) folders.push_back(memory);
+  for (const std::string& folder : folders) {
+    fs::create_directories(folder);
+    const std::string text = "bytes of " + folder;
+    const std::string sha256 = core::Sha256Hex(text);
+    const std::string path = folder + "/file";
+    EXPECT_TRUE(absl::IsNotFound(blobs_->Import(path, sha256)));
+    std::ofstream(path) << text << "more";
+    EXPECT_TRUE(absl::IsDataLoss(blobs_->Import(path, sha256)));
+    EXPECT_FALSE(fs::exists(blobs_->PathOf(sha256)));
+    std::ofstream(path) << text;
+    ASSERT_TRUE(blobs_->Import(path, sha256).ok());
+    fs::remove(path);
+    EXPECT_EQ((*blobs_->Read(sha256))->Read(1000).value(), text);
+    EXPECT_EQ(NumTemporary(), 0);
+    EXPECT_TRUE(absl::IsInvalidArgument(blobs_->Import(path, "no hash")));
+    fs::remove_all(folder);
+  }
+}
+
 TEST_F(BlobStoreTest, GivesBackWhatWasPut) {
   for (const std::string& bytes :
        {std::string("hello"), std::string(), std::string(100'000, 'x')}) {

@@ -14,6 +14,7 @@
 
 #include "absl/strings/str_format.h"
 #include "server/store/durable_file.h"
+#include "server/store/file_digest.h"
 
 namespace jenner::store {
 namespace {
@@ -46,6 +47,11 @@ absl::StatusOr<DataDir> DataDir::Open(const std::string& path) {
   if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
     return absl::UnavailableError(absl::StrFormat(
         "data directory %s is in use by another jenner-server (process %s)", path, Owner(fd)));
+  }
+  if (access(result.RestoringPath().c_str(), F_OK) == 0) {
+    return absl::FailedPreconditionError(absl::StrFormat(
+        "data directory %s is half restored (%s): remove what is in it, and restore again", path,
+        result.RestoringPath()));
   }
   const std::string pid = absl::StrFormat("%d", getpid());
   if (ftruncate(fd, 0) != 0 || pwrite(fd, pid.data(), pid.size(), 0) < 0) {
@@ -87,6 +93,15 @@ absl::Status DataDir::BindToSharedLog(const std::string& log_id, bool is_new) co
         path_, log_id, LogIdPath()));
   }
   return WriteDurably(LogIdPath(), log_id + "\n");
+}
+
+absl::Status DataDir::BeginRestore() const {
+  return WriteDurably(RestoringPath(), "jenner-server restore fills this directory\n");
+}
+
+absl::Status DataDir::EndRestore() const {
+  if (unlink(RestoringPath().c_str()) != 0) return FileError(errno, RestoringPath());
+  return SyncFolder(path_);
 }
 
 DataDir::~DataDir() {

@@ -14,8 +14,8 @@ namespace jenner::store {
 // Owns the lock; it ends with the object (or the process, however that ends).
 class DataDir {
  public:
-  // One line naming the path. FailedPrecondition: cannot be made, not writable. Unavailable: in use
-  // by another process (whose id is told).
+  // One line naming the path. FailedPrecondition: cannot be made, not writable, half restored.
+  // Unavailable: in use by another process (whose id is told).
   static absl::StatusOr<DataDir> Open(const std::string& path);
   ~DataDir();
   DataDir(DataDir&& other) noexcept
@@ -31,6 +31,11 @@ class DataDir {
   // own if the log `is_new`: else it has rows and blobs, which are not here.
   absl::Status BindToSharedLog(const std::string& log_id, bool is_new) const;
 
+  // Between these two a restore fills it, and Open refuses it to all: half of it is worse than
+  // none.
+  absl::Status BeginRestore() const;
+  absl::Status EndRestore() const;
+
   std::string EventsPath() const { return path_ + "/events.db"; }
   std::string MetricsPath() const { return path_ + "/metrics.db"; }
   std::string TokensPath() const { return path_ + "/tokens.json"; }
@@ -40,6 +45,7 @@ class DataDir {
  private:
   DataDir(std::string path, int lock_fd) : path_(std::move(path)), lock_fd_(lock_fd) {}
   std::string LogIdPath() const { return path_ + "/event-log-id"; }
+  std::string RestoringPath() const { return path_ + "/restoring"; }
 
   std::string path_;
   int lock_fd_;

@@ -2,6 +2,7 @@
 
 #include "core/json_fields.h"
 #include "core/spec_json.h"
+#include "core/status.h"
 #include "server/store/event_log.h"
 
 // Field lists, found by argument-dependent lookup (core/json_fields.h).
@@ -145,6 +146,10 @@ void VisitFields(V& visit, WorkerUncordoned& e) {
   visit("worker", e.worker);
 }
 template <typename V>
+void VisitFields(V& visit, CoordinatorRestored& e) {
+  visit("first_attempt", e.first_attempt);
+}
+template <typename V>
 void VisitFields(V& visit, ExperimentEnded& e) {
   visit("experiment", e.experiment);
   visit("state", e.state);
@@ -167,11 +172,11 @@ using core::Json;
 
 // By index in EventBody; never reorder, only append.
 constexpr const char* kKinds[] = {
-    "experiment_created",   "attempt_started",    "store_announced",  "rank_ended",
-    "job_requeued",         "job_ended",          "cancel_requested", "experiment_ended",
-    "experiment_deleted",   "job_planned",        "stop_requested",   "pause_requested",
-    "experiment_paused",    "experiment_resumed", "worker_cordoned",  "worker_uncordoned",
-    "checkpoint_committed", "attempt_resumed"};
+    "experiment_created",   "attempt_started",    "store_announced",     "rank_ended",
+    "job_requeued",         "job_ended",          "cancel_requested",    "experiment_ended",
+    "experiment_deleted",   "job_planned",        "stop_requested",      "pause_requested",
+    "experiment_paused",    "experiment_resumed", "worker_cordoned",     "worker_uncordoned",
+    "checkpoint_committed", "attempt_resumed",    "coordinator_restored"};
 static_assert(std::size(kKinds) == std::variant_size_v<EventBody>);
 
 // The spec has its own strict format: it is kept as that format's text.
@@ -234,6 +239,24 @@ EventBody DecodeBody(size_t index, const Json& json, core::Faults* faults) {
 
 }  // namespace
 
+absl::StatusOr<int64_t> ForEachEvent(
+    EventLog& log, int64_t seq,
+    const std::function<absl::Status(const StoredEvent&, const Event&)>& visit) {
+  constexpr int kPage = 1000;
+  for (;;) {
+    ASSIGN_OR_RETURN(const std::vector<StoredEvent> page, log.ReadFrom(seq, kPage));
+    if (page.empty()) return seq;
+    for (const StoredEvent& stored : page) {
+      const absl::StatusOr<Event> event = DecodeEvent(stored.payload, stored.time);
+      if (!event.ok()) {
+        return Annotate(event.status(), absl::StrFormat("event %d of the log", stored.seq));
+      }
+      RETURN_IF_ERROR(visit(stored, *event));
+      seq = stored.seq + 1;
+    }
+  }
+}
+
 std::string EncodeEvent(const Event& event) {
   Json json = std::visit([](const auto& body) { return Encode(body); }, event.body);
   json["kind"] = kKinds[event.body.index()];
@@ -254,7 +277,10 @@ absl::StatusOr<Event> DecodeEvent(const std::string& payload, absl::Time time) {
     if (!faults.empty()) break;
     return event;
   }
-  if (faults.empty()) faults.push_back({"kind", "unknown event \"" + kind + "\""});
+  if (faults.empty()) {
+    faults.push_back({"kind", "unknown event \"" + kind +
+                                  "\"; a newer program wrote it, and is needed to read it"});
+  }
   return absl::DataLossError("event: " + std::string(core::ToStatus(faults).message()));
 }
 

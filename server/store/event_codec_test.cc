@@ -39,7 +39,8 @@ std::vector<Event> OneOfEach() {
       {kTime,
        CheckpointCommitted{
            "e1", "j1", 2, 40, {{"state.json", core::Sha256Hex("s"), 3}, {"a/b", "c", 4}}}},
-      {kTime, AttemptResumed{"e1", "j1", 2, 40}}};
+      {kTime, AttemptResumed{"e1", "j1", 2, 40}},
+      {kTime, CoordinatorRestored{200'001}}};
 }
 
 TEST(EventCodecTest, EveryKindRoundTrips) {

@@ -221,6 +221,11 @@ absl::StatusOr<std::unique_ptr<MetricStore>> MetricStore::Open(const std::string
   return store;
 }
 
+absl::Status MetricStore::Copy(const std::string& path, const std::string& to) {
+  ASSIGN_OR_RETURN(const std::unique_ptr<Database> database, Database::OpenToRead(path, kVersion));
+  return Annotate(database->Execute("VACUUM INTO ?", to), to);
+}
+
 absl::StatusOr<std::vector<FeedRow>> MetricStore::Add(const TelemetryBatch& batch) {
   std::vector<TrainerEvent> events;
   for (size_t i = 0; i < batch.event_json.size(); ++i) {

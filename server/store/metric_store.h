@@ -152,6 +152,8 @@ class MetricStore {
                                           << 20;  // kept of one rank's attempt, the newest
 
   static absl::StatusOr<std::unique_ptr<MetricStore>> Open(const std::string& path);
+  // Writes what is in the file at `path` now to a new one, beside the server that writes it.
+  static absl::Status Copy(const std::string& path, const std::string& to);
 
   // Durable when OK, all of it or nothing. Events whose (rank, seq) is known are ignored. Gives the
   // feed rows that came of it: a cell comes once all ranks' `evaluation` events and as many samples

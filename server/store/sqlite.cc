@@ -30,6 +30,12 @@ absl::Status Error(sqlite3* handle, const std::string& doing) {
   return Error(sqlite3_extended_errcode(handle), doing + ": " + sqlite3_errmsg(handle));
 }
 
+absl::Status WrongVersion(int64_t found, int64_t known) {
+  const char* advice = found > known ? "; a newer program wrote it, and is needed to read it" : "";
+  return absl::FailedPreconditionError(absl::StrFormat(
+      "database of version %d; this server reads and writes version %d%s", found, known, advice));
+}
+
 }  // namespace
 
 Statement::~Statement() { sqlite3_finalize(handle_); }
@@ -98,27 +104,41 @@ absl::StatusOr<std::unique_ptr<Database>> Database::Open(const std::string& path
   return database;
 }
 
+absl::StatusOr<std::unique_ptr<Database>> Database::OpenToRead(const std::string& path,
+                                                               int version) {
+  sqlite3* handle = nullptr;
+  const int flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX;
+  const int code = sqlite3_open_v2(path.c_str(), &handle, flags, nullptr);
+  std::unique_ptr<Database> database(new Database(handle));
+  if (code != SQLITE_OK) return Error(code, path + ": " + sqlite3_errstr(code));
+  RETURN_IF_ERROR(
+      Annotate(database->Script("PRAGMA busy_timeout=5000; PRAGMA trusted_schema=OFF;"), path));
+  const absl::StatusOr<int64_t> found = database->Version();
+  if (!found.ok()) return Annotate(found.status(), path);
+  if (*found < 1 || *found > version) return Annotate(WrongVersion(*found, version), path);
+  return database;
+}
+
 Database::~Database() {
   statements_.clear();
   sqlite3_close(handle_);
 }
 
+absl::StatusOr<int64_t> Database::Version() {
+  ASSIGN_OR_RETURN(Statement * statement, Query("PRAGMA user_version"));
+  ASSIGN_OR_RETURN(const bool row, statement->Step());
+  const int64_t version = row ? statement->Int(0) : 0;
+  statement->Reset();
+  return version;
+}
+
 absl::Status Database::Migrate(const std::string& schema, int version,
                                const std::vector<std::string>& upgrades) {
-  int64_t found = 0;
-  {
-    ASSIGN_OR_RETURN(Statement * statement, Query("PRAGMA user_version"));
-    ASSIGN_OR_RETURN(const bool row, statement->Step());
-    if (row) found = statement->Int(0);
-    statement->Reset();
-  }
+  ASSIGN_OR_RETURN(const int64_t found, Version());
   if (found == version) return absl::OkStatus();
   const bool is_known = found >= 0 && found < version &&
                         (found == 0 || found <= static_cast<int64_t>(upgrades.size()));
-  if (!is_known) {
-    return absl::FailedPreconditionError(absl::StrFormat(
-        "database of version %d; this server reads and writes version %d", found, version));
-  }
+  if (!is_known) return WrongVersion(found, version);
   ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(*this));
   if (found == 0) RETURN_IF_ERROR(Script(schema));
   for (int64_t from = found; from > 0 && from < version; ++from) {

@@ -63,6 +63,9 @@ class Database {
   static absl::StatusOr<std::unique_ptr<Database>> Open(
       const std::string& path, const std::string& schema, int version,
       const std::vector<std::string>& upgrades = {});
+  // An existing file, to read, beside whoever writes it; changes nothing, the version included.
+  // FailedPrecondition: not there, or made by a newer version than `version`.
+  static absl::StatusOr<std::unique_ptr<Database>> OpenToRead(const std::string& path, int version);
   ~Database();
   Database(const Database&) = delete;
   Database& operator=(const Database&) = delete;
@@ -96,6 +99,7 @@ class Database {
  private:
   explicit Database(sqlite3* handle) : handle_(handle) {}
   absl::StatusOr<Statement*> Prepare(const char* sql);
+  absl::StatusOr<int64_t> Version();
   absl::Status Migrate(const std::string& schema, int version,
                        const std::vector<std::string>& upgrades);
 

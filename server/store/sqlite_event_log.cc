@@ -20,6 +20,17 @@ constexpr char kSchema[] = R"sql(
 
 absl::StatusOr<std::unique_ptr<SqliteEventLog>> SqliteEventLog::Open(const std::string& path) {
   ASSIGN_OR_RETURN(std::unique_ptr<Database> database, Database::Open(path, kSchema, kVersion));
+  return Over(std::move(database));
+}
+
+absl::StatusOr<std::unique_ptr<SqliteEventLog>> SqliteEventLog::OpenToRead(
+    const std::string& path) {
+  ASSIGN_OR_RETURN(std::unique_ptr<Database> database, Database::OpenToRead(path, kVersion));
+  return Over(std::move(database));
+}
+
+absl::StatusOr<std::unique_ptr<SqliteEventLog>> SqliteEventLog::Over(
+    std::unique_ptr<Database> database) {
   int64_t last = 0;
   {
     ASSIGN_OR_RETURN(Statement * newest, database->Query("SELECT ifnull(max(seq), 0) FROM events"));

@@ -16,6 +16,9 @@ class SqliteEventLog final : public EventLog {
   // Opens or creates the file. Codes: see sqlite.h.
   static absl::StatusOr<std::unique_ptr<SqliteEventLog>> Open(const std::string& path);
 
+  // An existing file, beside the server that writes it; Append fails. LastSeq() is as of now.
+  static absl::StatusOr<std::unique_ptr<SqliteEventLog>> OpenToRead(const std::string& path);
+
   absl::Status Append(const std::vector<NewEvent>& batch) override;
   absl::StatusOr<std::vector<StoredEvent>> ReadFrom(int64_t seq, int limit) override;
   int64_t LastSeq() const override { return last_seq_; }
@@ -23,6 +26,7 @@ class SqliteEventLog final : public EventLog {
  private:
   SqliteEventLog(std::unique_ptr<Database> database, int64_t last_seq)
       : database_(std::move(database)), last_seq_(last_seq) {}
+  static absl::StatusOr<std::unique_ptr<SqliteEventLog>> Over(std::unique_ptr<Database> database);
 
   std::unique_ptr<Database> database_;
   int64_t last_seq_;

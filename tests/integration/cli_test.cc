@@ -594,6 +594,7 @@ TEST_F(DoctorTest, VersionInEveryFormat) {
 }
 
 TEST_F(DoctorTest, AllIsWell) {
+  clock_us_ = absl::ToUnixMicros(absl::Now());
   FakeAgent agent(*stubs_, "w1");
   agent.version = Version();
   ASSERT_TRUE(agent.Synchronize().ok());
@@ -601,6 +602,11 @@ TEST_F(DoctorTest, AllIsWell) {
   EXPECT_EQ(good.code, 0) << good.output;
   EXPECT_THAT(good.output, Not(HasSubstr("FAIL")));
   EXPECT_THAT(good.output, HasSubstr("ok    worker w1: 8 slots, 1 model: tiny\n"));
+  EXPECT_THAT(good.output, HasSubstr("ok    server at " + Address() + " answers and is ready\n"));
+  EXPECT_THAT(good.output, HasSubstr("ok    the server has version " + Version() +
+                                     ", this command " + Version() + "\n"));
+  EXPECT_THAT(good.output, HasSubstr("ok    its clock agrees with this machine's\n"));
+  EXPECT_THAT(good.output, HasSubstr("disk of its data directory: "));
   EXPECT_THAT(good.output, HasSubstr("ok    tokenizer and chat template of model\n"));
   const Outcome json = Doctor({"-o", "json"});
   EXPECT_EQ(json.code, 0);
@@ -612,7 +618,15 @@ TEST_F(DoctorTest, AllIsWell) {
   }
 }
 
+TEST_F(DoctorTest, AClockThatIsYearsBehind) {
+  const Outcome bad = Doctor();
+  EXPECT_EQ(bad.code, 1);
+  EXPECT_THAT(bad.output,
+              ContainsRegex("FAIL  its clock is [0-9]+h[0-9]+m[0-9]*s? ?behind this machine's"));
+}
+
 TEST_F(DoctorTest, NoWorkerAndNoModel) {
+  clock_us_ = absl::ToUnixMicros(absl::Now());
   const Outcome no_worker = Doctor();
   EXPECT_EQ(no_worker.code, 1);
   EXPECT_THAT(no_worker.output, HasSubstr("FAIL  no worker is alive\n      start one: "));

@@ -128,7 +128,7 @@ absl::Status CallRaw(const std::shared_ptr<grpc::Channel>& channel, const std::s
 
 std::vector<std::string> AllMethods() {
   std::vector<std::string> names;
-  for (const char* service : {"Experiments", "Datasets", "Workers"}) {
+  for (const char* service : {"Experiments", "Datasets", "Studies", "Workers", "Coordinators"}) {
     const auto* found = google::protobuf::DescriptorPool::generated_pool()->FindServiceByName(
         std::string("jenner.v1.") + service);
     for (int i = 0; i < found->method_count(); ++i) {
@@ -143,7 +143,7 @@ TEST_F(SecurityTest, EveryMethodHasARuleAndRefusesAStranger) {
   const Stubs stranger = As("");
   const Stubs worker = As("", "worker-w1");
   const Stubs admin = Of("ada");
-  ASSERT_GE(AllMethods().size(), 15u);
+  ASSERT_GE(AllMethods().size(), 24u);
   for (const std::string& method : AllMethods()) {
     const auth::Rule* rule = auth::FindRule(method);
     ASSERT_NE(rule, nullptr) << method << " needs a row in server/auth/rules.cc";
@@ -490,6 +490,11 @@ TEST(SecurityProgramsTest, CertificatesAndTokensByHand) {
   for (int i = 0; i < 200 && listed.code != 0; ++i)
     listed = RunProgram("jenner", words, with_token);
   EXPECT_EQ(listed.code, 0) << listed.errors;
+  const Outcome doctor =
+      RunProgram("jenner", {"--server", address, "doctor", "--models-dir", data}, with_token);
+  EXPECT_THAT(doctor.output, HasSubstr("ok    the server's certificate is good until 2"));
+  EXPECT_THAT(doctor.output, HasSubstr("ok    the CA's certificate (--ca) is good until 2"));
+  EXPECT_THAT(doctor.output, HasSubstr("warn  token/vera has the role viewer\n"));
   // To a machine elsewhere it is not sent in the clear.
   ProcessOptions in_the_clear;
   in_the_clear.environment = {"JENNER_TOKEN_FILE=" + token};
