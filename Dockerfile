@@ -1,7 +1,7 @@
-# Images: server, worker (CPU), worker-cuda (never built, never on a GPU: docs/deploy.md), cli.
+# Images: server, worker (CPU), worker-cuda (never built, never on a GPU: docs/deploy.md), cli, bridge (never built).
 #
 #   docker build --target server -t jenner-server:0.1.0 .
-#   python3 tests/images [--base debootstrap]      # builds all but worker-cuda and runs docker-compose.yml once
+#   python3 tests/images [--base debootstrap]      # builds server, worker and cli, and runs docker-compose.yml once
 #
 # BASE is any Debian 12. Pin it by digest where it matters: --build-arg BASE=docker.io/library/debian@sha256:...
 ARG BASE=docker.io/library/debian:12.11-slim
@@ -27,6 +27,13 @@ FROM tools AS build-cuda
 RUN tools/setup --build --cuda-run
 RUN cmake --preset cuda && cmake --build --preset cuda --target shipped jenner_cuda
 RUN deploy/docker/stage build/cuda worker /stage/worker-cuda
+
+FROM tools AS build-bridge
+RUN "$(tools/python-env python-client)/venv/bin/python" client/python/tools/build_wheel.py client/python /build
+RUN python3 -m pip install --require-hashes --only-binary=:all: --target /stage/bridge/root/opt/bridge \
+      -r deploy/kubernetes/requirements.txt \
+ && python3 -m pip install --no-index --no-deps --target /stage/bridge/root/opt/bridge /build/dist/*.whl \
+ && install -D -m 755 deploy/kubernetes/bridge.py /stage/bridge/root/usr/local/bin/jenner-bridge
 
 # ---- What all images are. The root may be mounted read-only: only /var/lib/jenner and /tmp are written.
 FROM ${BASE} AS runtime
@@ -79,3 +86,11 @@ RUN apt-get update && xargs -a /tmp/packages apt-get install -y --no-install-rec
 COPY --from=build-cuda /stage/worker-cuda/root /
 USER 10001:10001
 ENTRYPOINT ["jenner-worker"]
+
+# For Kubernetes only: docs/deploy.md. Python, unlike the others.
+FROM runtime AS bridge
+RUN apt-get update && apt-get install -y --no-install-recommends python3 && rm -rf /var/lib/apt/lists/*
+ENV PYTHONPATH=/opt/bridge PYTHONDONTWRITEBYTECODE=1
+COPY --from=build-bridge /stage/bridge/root /
+USER 10001:10001
+ENTRYPOINT ["jenner-bridge"]

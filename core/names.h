@@ -18,6 +18,13 @@ inline bool IsId(std::string_view id) {
                      [&](char c) { return lower(c) || digit(c) || c == '-'; });
 }
 
+// "{experiment}/{job}", as agents name a job.
+inline bool IsJobPath(std::string_view path) {
+  const size_t slash = path.find('/');
+  return slash != std::string_view::npos && IsId(path.substr(0, slash)) &&
+         IsId(path.substr(slash + 1));
+}
+
 // Whose experiment it is: 1 to 63 letters, digits, '.', '_', '-' or '@'.
 inline bool IsOwner(std::string_view owner) {
   return !owner.empty() && owner.size() <= 63 &&

@@ -44,6 +44,9 @@ TEST(NamesTest, Ids) {
   for (const char* bad : {"", "A", "1a", "a-", "a_b", "a/b", "\xc3\xb1"})
     EXPECT_FALSE(IsId(bad)) << bad;
   EXPECT_FALSE(IsId(std::string(64, 'a')));
+  EXPECT_TRUE(IsJobPath("study/j0a1"));
+  for (const char* bad : {"", "study", "study/", "/j1", "Study/j1", "study/j1/0", "a/b c"})
+    EXPECT_FALSE(IsJobPath(bad)) << bad;
   EXPECT_EQ(IdIn("experiments", "experiments/e1"), "e1");
   EXPECT_EQ(IdIn("experiments", "experiments/"), std::nullopt);
   EXPECT_EQ(IdIn("experiments", "workers/e1"), std::nullopt);

@@ -238,6 +238,12 @@ std::string FormatLiveness(const v1::Worker& worker) {
 }
 
 std::string FormatWorkers(const std::vector<v1::Worker>& workers) {
+  const bool has_reserved = std::any_of(workers.begin(), workers.end(), [](const v1::Worker& one) {
+    return !one.only_job().empty();
+  });
+  std::vector<std::string> header = {"WORKER",    "STATE",   "SLOTS USED", "GPUS USED",
+                                     "LAST SEEN", "VERSION", "MODELS"};
+  if (has_reserved) header.push_back("ONLY JOB");
   std::vector<std::vector<std::string>> rows;
   for (const v1::Worker& one : workers) {
     rows.push_back({LastComponent(one.name()), FormatLiveness(one),
@@ -245,9 +251,9 @@ std::string FormatWorkers(const std::vector<v1::Worker>& workers) {
                     absl::StrFormat("%d/%d", one.gpus_used(), one.gpus()),
                     FormatSeconds(static_cast<double>(one.since_last_seen().seconds())) + " ago",
                     one.version(), one.models_size() == 0 ? "-" : FormatArms(one.models(), 8)});
+    if (has_reserved) rows.back().push_back(one.only_job().empty() ? "-" : one.only_job());
   }
-  return FormatTable(
-      {"WORKER", "STATE", "SLOTS USED", "GPUS USED", "LAST SEEN", "VERSION", "MODELS"}, rows);
+  return FormatTable(header, rows);
 }
 
 std::string FormatSamples(const std::vector<v1::Sample>& samples) {

@@ -135,6 +135,11 @@ TEST(TableTest, Workers) {
             "WORKER  STATE           SLOTS USED  GPUS USED  LAST SEEN  VERSION  MODELS\n"
             "w1      alive           1/4         2/8        0s ago     1.0      tiny\n"
             "w2      lost, draining  0/0         0/0        0s ago     1.0      -\n");
+  gpus.set_only_job("study/j1");
+  EXPECT_EQ(FormatWorkers({gpus, lost}),
+            "WORKER  STATE           SLOTS USED  GPUS USED  LAST SEEN  VERSION  MODELS  ONLY JOB\n"
+            "w1      alive           1/4         2/8        0s ago     1.0      tiny    study/j1\n"
+            "w2      lost, draining  0/0         0/0        0s ago     1.0      -       -\n");
 }
 
 TEST(TableTest, ARatioWithoutInterval) {

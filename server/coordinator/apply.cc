@@ -245,8 +245,8 @@ void ObserveSync(const WorkerSync& sync, absl::Time now, absl::Duration lease, S
   const bool held_by_other =
       !worker.boot_id.empty() && worker.boot_id != sync.boot_id && now < worker.lease_until;
   if (held_by_other && !HoldsRanks(*state, sync)) return;  // Decide() refuses it
-  worker = {sync.boot_id, sync.slots, sync.models, sync.host,
-            sync.version, now,        now + lease, sync.gpus};
+  worker = {sync.boot_id, sync.slots,  sync.models, sync.host,    sync.version,
+            now,          now + lease, sync.gpus,   sync.only_job};
   for (const RankReport& report : sync.ranks) {
     if (report.key.rank != 0 || !CheckAttempt(*state, report.key).ok()) continue;
     state->liveness.steps[report.key] = report.step;

@@ -74,6 +74,7 @@ struct WorkerSync {
   std::string version;
   std::vector<RankReport> ranks;
   int32_t gpus = 0;
+  std::string only_job = {};  // WorkerInfo::only_job
 };
 
 // Time went on: expires leases, ends gangs and experiments, places waiting jobs. Decide() returns

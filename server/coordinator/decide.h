@@ -75,7 +75,9 @@ bool HasEnded(const State& state, const std::string& job_name);
 
 // Gives waiting jobs, in the order of Queue (queue.h), all their ranks or none, on live workers
 // that have the model: a slot for each rank or, with device cuda, a GPU. The worker with the most
-// free ones (then by name) is filled first: jobs spread, gangs stay together. A gang that does not
+// free ones (then by name) is filled first: jobs spread, gangs stay together. A worker that is
+// reserved for a job (WorkerInfo::only_job) is given ranks of that job alone, and that job's ranks
+// go to no other worker while there are such, alive and with slots or GPUs. A gang that does not
 // fit now but would on those workers when idle keeps their free slots from the jobs behind it, so
 // that small jobs cannot starve it; one that is larger than all of them together keeps nothing. A
 // job goes on where its checkpoints are if there is room. After a failed attempt a job waits

@@ -17,11 +17,12 @@ std::string Needs(const Job& job) {
 }
 
 // Of a job whose turn it is, given what those before it left.
-Reason NoCapacity(const Job& job, const Room& room) {
+Reason NoCapacity(const Job& job, const PoolKey& pool, const Room& room) {
   const int32_t ranks = job.plan.spec.ranks;
   if (room.places < ranks) {
     return {IsOnGpus(job) ? "NO_GPU" : "NO_CAPACITY",
-            absl::StrFormat("%s; the live workers with the model have %d", Needs(job), room.places),
+            absl::StrFormat("%s; the live workers with the model%s have %d", Needs(job),
+                            pool.only_job.empty() ? "" : " that are reserved for it", room.places),
             "capacity"};
   }
   std::string message = absl::StrFormat("%s, %d free", Needs(job), room.idle);
@@ -46,12 +47,13 @@ PendingReasons::PendingReasons(const State& state, absl::Time now, const Experim
   for (Waiting next = queue.Next(); next.job != nullptr; next = queue.Next()) {
     ++num_steps_;
     Turn& turn = turns_[next.job];
-    turn.room = rooms_.Together(PoolKey::Of(*next.job));
-    if (Serve(*next.job, &queue, &rooms_).is_over_quota) {
+    turn.pool = rooms_.KeyOf(*next.experiment, *next.job);
+    turn.room = rooms_.Together(turn.pool);
+    if (Serve(next, &queue, &rooms_).is_over_quota) {
       turn.over_quota_of = next.experiment;
       continue;
     }
-    const Own own = OwnOf(*next.job);
+    const Own own = OwnOf(turn.pool, *next.job);
     const bool waits_for_workers = own == Own::kCordoned || own == Own::kNoWorkers;
     const bool can_run = turn.room.places >= next.job->plan.spec.ranks;
     if (can_run || waits_for_workers) turn.position = ++position;
@@ -63,20 +65,19 @@ PendingReasons::PendingReasons(const State& state, absl::Time now, const Experim
 }
 
 // Why the job waits whatever the queue is.
-PendingReasons::Own PendingReasons::OwnOf(const Job& job) {
-  const PoolKey pool = PoolKey::Of(job);
+PendingReasons::Own PendingReasons::OwnOf(const PoolKey& pool, const Job& job) {
   const bool has_places = rooms_.Together(pool).places > 0;
   if (!has_places && rooms_.IsCordoned(pool)) return Own::kCordoned;
-  if (rooms_.empty()) return Own::kNoWorkers;
+  if (rooms_.empty(pool)) return Own::kNoWorkers;
   const bool has_model =
-      has_places ||
-      rooms_.Together({IsOnGpus(job) ? core::Device::kCpu : core::Device::kCuda, pool.model})
-              .places > 0;
+      has_places || rooms_.Together({IsOnGpus(job) ? core::Device::kCpu : core::Device::kCuda,
+                                     pool.model, pool.only_job})
+                            .places > 0;
   if (!has_model) return Own::kNoModel;
   return now_ >= job.not_before ? Own::kNothing : Own::kBackOff;
 }
 
-Reason PendingReasons::InWords(Own own, const Job& job) const {
+Reason PendingReasons::InWords(Own own, const PoolKey& pool, const Job& job) const {
   switch (own) {
     case Own::kNothing:
       return {};
@@ -86,9 +87,12 @@ Reason PendingReasons::InWords(Own own, const Job& job) const {
                               IsOnGpus(job) ? " and GPUs" : ""),
               "capacity"};
     case Own::kNoWorkers:
-      return {"NO_WORKERS", "no worker is alive", "capacity"};
+      return {"NO_WORKERS",
+              rooms_.HasReserved() ? "no worker is alive that is not reserved for another job"
+                                   : "no worker is alive",
+              "capacity"};
     case Own::kNoModel: {
-      const std::vector<std::string> models = rooms_.Models();
+      const std::vector<std::string> models = rooms_.Models(pool);
       return {"MODEL_NOT_FOUND",
               "no live worker has base_model \"" + job.plan.spec.base_model +
                   "\"; they have: " + (models.empty() ? "none" : absl::StrJoin(models, ", ")),
@@ -126,13 +130,14 @@ Reason PendingReasons::ReasonOf(const Experiment& experiment, const Job& job) {
     return {"WAITS_FOR_JOB",
             "goes on from " + Describe(predecessor) + ", which has not succeeded yet", "capacity"};
   }
-  Reason own = InWords(OwnOf(job), job);
+  const PoolKey pool = rooms_.KeyOf(experiment, job);
+  Reason own = InWords(OwnOf(pool, job), pool, job);
   if (!own.code.empty()) return own;
   const auto found = turns_.find(&job);
   if (found == turns_.end()) return job.reason;  // about to be cancelled
   const Turn& turn = found->second;
   if (turn.over_quota_of != nullptr) return OverQuota(*turn.over_quota_of, job);
-  return NoCapacity(job, turn.room);
+  return NoCapacity(job, turn.pool, turn.room);
 }
 
 int32_t PendingReasons::PositionOf(const Job& job) const {

@@ -32,13 +32,14 @@ class PendingReasons {
   // What a job found when it was its turn.
   struct Turn {
     int32_t position = 0;
+    PoolKey pool;
     Room room;                                  // of its pool
     const Experiment* over_quota_of = nullptr;  // its own, if the owner's quota forbids it
   };
   enum class Own { kNothing, kCordoned, kNoWorkers, kNoModel, kBackOff };
 
-  Own OwnOf(const Job& job);
-  Reason InWords(Own own, const Job& job) const;
+  Own OwnOf(const PoolKey& pool, const Job& job);
+  Reason InWords(Own own, const PoolKey& pool, const Job& job) const;
   Reason OverQuota(const Experiment& experiment, const Job& job) const;
 
   const State& state_;

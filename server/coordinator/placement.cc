@@ -3,8 +3,9 @@
 
 namespace jenner::coordinator {
 
-Served Serve(const Job& job, Queue* queue, Rooms* rooms) {
-  const PoolKey pool = PoolKey::Of(job);
+Served Serve(const Waiting& next, Queue* queue, Rooms* rooms) {
+  const Job& job = *next.job;
+  const PoolKey pool = rooms->KeyOf(*next.experiment, job);
   const int32_t ranks = job.plan.spec.ranks;
   // One that is larger than all workers together neither keeps anything nor counts for its owner.
   if (rooms->Together(pool).places < ranks) return {};
@@ -24,7 +25,7 @@ std::vector<AttemptStarted> Place(const State& state, absl::Time now) {
   while (!rooms.IsFull()) {
     const Waiting next = queue.Next();
     if (next.job == nullptr) break;
-    const Served served = Serve(*next.job, &queue, &rooms);
+    const Served served = Serve(next, &queue, &rooms);
     if (served.workers.empty()) continue;
     AttemptStarted start{next.experiment->id, next.job->plan.id, NextAttempt(state, *next.job), {}};
     for (const std::string& worker : served.workers) {

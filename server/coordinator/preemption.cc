@@ -104,7 +104,7 @@ std::vector<StopRequested> Preemptions(const State& state, absl::Time now) {
        next = queue.Next()) {
     const int32_t priority = next.experiment->spec.priority;
     if (priority <= candidates.front().experiment->spec.priority) break;
-    const PoolKey pool = PoolKey::Of(*next.job);
+    const PoolKey pool = rooms.KeyOf(*next.experiment, *next.job);
     const int32_t ranks = next.job->plan.spec.ranks;
     if (rooms.Together(pool).places < ranks || !queue.Charge(ranks)) continue;
     if (kept.count(pool) > 0) continue;

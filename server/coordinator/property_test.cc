@@ -1,5 +1,6 @@
 // Random histories: whatever the workers and users do, no slot and no GPU is held twice, gangs are
 // whole, jobs with device cuda have GPUs and no others do, nothing is placed on a cordoned worker,
+// a worker reserved for a job gets ranks of no other one and that job's go nowhere else meanwhile,
 // no owner is given more than its quota, placement is that of ReferencePlace(), jobs make room for
 // strictly higher priorities only and not before they have run for a while, attempts only grow,
 // terminal states stay, a job runs
@@ -30,8 +31,9 @@ struct World {
   int num_committed = 0;
   int num_at_quota = 0;  // placements that took their owner to its quota
   int num_on_gpus = 0;
-  int num_after = 0;    // placements of jobs that go on from another
-  int num_orphans = 0;  // jobs that failed as another one did
+  int num_after = 0;     // placements of jobs that go on from another
+  int num_orphans = 0;   // jobs that failed as another one did
+  int num_reserved = 0;  // placements on workers that are reserved for their job
 
   void Commit(const std::vector<Event>& events) {
     for (const Event& event : events) {
@@ -89,6 +91,21 @@ struct World {
       ASSERT_TRUE(IsAlive(state, place.worker, now));
       ASSERT_EQ(state.cordons.count(place.worker), 0U);
     }
+    CheckReserved(*started);
+  }
+
+  // Either all ranks are on workers that are reserved for the job, or there are none such.
+  void CheckReserved(const AttemptStarted& started) {
+    const std::string job = started.experiment + "/" + started.job;
+    const bool has_own = std::any_of(
+        state.liveness.workers.begin(), state.liveness.workers.end(), [&](const auto& worker) {
+          const WorkerInfo& info = worker.second;
+          return info.only_job == job && info.slots > 0 && IsAlive(state, worker.first, now);
+        });
+    for (const AttemptStarted::Placement& place : started.placements) {
+      ASSERT_EQ(state.liveness.workers.at(place.worker).only_job, has_own ? job : "");
+    }
+    num_reserved += has_own ? 1 : 0;
   }
 
   // Only the current attempt's, and of one attempt ever newer ones.
@@ -239,6 +256,17 @@ WorkerSync RandomSync(std::mt19937_64* random, const World& world, const std::st
   return sync;
 }
 
+// "experiment/job" of one that has not ended; "": there is none.
+std::string SomeJob(std::mt19937_64* random, const State& state) {
+  std::vector<std::string> jobs;
+  for (const auto& [id, experiment] : state.experiments) {
+    for (const Job& job : experiment.jobs) {
+      if (!IsTerminal(job.state)) jobs.push_back(id + "/" + job.plan.id);
+    }
+  }
+  return jobs.empty() ? "" : jobs[(*random)() % jobs.size()];
+}
+
 // Of owner0 and of the others, in some histories; each at least `least` slots.
 Quotas RandomQuotas(std::mt19937_64* random, int32_t least) {
   Quotas quotas;
@@ -278,17 +306,22 @@ TEST(PropertyTest, RandomHistories) {
   int num_on_gpus = 0;
   int num_after = 0;
   int num_orphans = 0;
+  int num_reserved = 0;
   for (uint64_t seed = first; seed < first + count; ++seed) {
     SCOPED_TRACE("JENNER_SEED=" + std::to_string(seed));
     std::mt19937_64 random(seed);
     World world;
     world.state.quotas = RandomQuotas(&random, /*least=*/0);
+    std::map<std::string, std::string> only_jobs;  // of the workers that are reserved
     int created = 0;
     for (int step = 0; step < 150; ++step) {
       world.now += absl::Milliseconds(random() % 1500);
-      const std::string name = "w" + std::to_string(random() % 3);
+      const std::string name = "w" + std::to_string(random() % 4);
       std::string& boot = world.boots[name];
-      if (boot.empty() || random() % 25 == 0) boot = "b" + std::to_string(random());
+      if (boot.empty() || random() % 25 == 0) {
+        boot = "b" + std::to_string(random());
+        only_jobs[name] = random() % 2 == 0 ? SomeJob(&random, world.state) : "";
+      }
       const std::string some = "e" + std::to_string(random() % (created + 1));
       switch (random() % 12) {
         case 0:
@@ -304,8 +337,11 @@ TEST(PropertyTest, RandomHistories) {
         case 4:
           world.state.liveness = {};
           break;  // the coordinator restarted
-        default:
-          world.Post(RandomSync(&random, world, name, boot));
+        default: {
+          WorkerSync sync = RandomSync(&random, world, name, boot);
+          sync.only_job = only_jobs[name];
+          world.Post(sync);
+        }
       }
       if (HasFatalFailure()) return;
     }
@@ -316,6 +352,7 @@ TEST(PropertyTest, RandomHistories) {
     num_on_gpus += world.num_on_gpus;
     num_after += world.num_after;
     num_orphans += world.num_orphans;
+    num_reserved += world.num_reserved;
   }
   if (count > 1) {
     EXPECT_GT(terminal, 20) << "the histories end too few experiments to show anything";
@@ -324,6 +361,7 @@ TEST(PropertyTest, RandomHistories) {
     EXPECT_GT(num_on_gpus, 20);
     EXPECT_GT(num_after, 20);
     EXPECT_GT(num_orphans, 20);
+    EXPECT_GT(num_reserved, 20);
   }
 }
 

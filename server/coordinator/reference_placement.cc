@@ -16,7 +16,7 @@ struct Candidate {
 
 class Reference {
  public:
-  Reference(const State& state, absl::Time now) : state_(state) {
+  Reference(const State& state, absl::Time now) : state_(state), now_(now) {
     for (const auto& [name, worker] : state.liveness.workers) {
       if (!IsAlive(state, name, now) || state.cordons.count(name) > 0) continue;
       free_[name] = {worker.slots, worker.gpus};
@@ -77,9 +77,17 @@ class Reference {
     return {-one.experiment->spec.priority, held_[one.experiment->owner], one.experiment->order,
             one.number};
   }
-  bool Has(const std::string& worker, const Job& job) const {
-    const std::vector<std::string>& models = state_.liveness.workers.at(worker).models;
-    return std::count(models.begin(), models.end(), job.plan.spec.base_model) > 0;
+  // One that may be given the job's ranks, were there room.
+  bool Has(const std::string& worker, const Candidate& one) const {
+    const std::string job = one.experiment->id + "/" + one.job->plan.id;
+    bool has_reserved = false;
+    for (const auto& [name, other] : state_.liveness.workers) {
+      const bool offers = IsAlive(state_, name, now_) && (other.slots > 0 || other.gpus > 0);
+      has_reserved = has_reserved || (offers && other.only_job == job);
+    }
+    const WorkerInfo& info = state_.liveness.workers.at(worker);
+    if (info.only_job != (has_reserved ? job : "")) return false;
+    return std::count(info.models.begin(), info.models.end(), one.job->plan.spec.base_model) > 0;
   }
 
   std::vector<std::string> Serve(const Candidate& one) {
@@ -89,7 +97,7 @@ class Reference {
     int32_t places = 0;
     int32_t free = 0;
     for (const auto& [name, unused] : free_) {
-      if (!Has(name, job)) continue;
+      if (!Has(name, one)) continue;
       places += PlacesOf(job, name);
       free += std::max(FreeOf(job, name), 0);
     }
@@ -104,26 +112,27 @@ class Reference {
     int32_t other_places = 0;
     int32_t other_free = 0;
     for (const auto& [name, unused] : free_) {
-      if (!Has(name, job) || Avoids(job, name)) continue;
+      if (!Has(name, one) || Avoids(job, name)) continue;
       other_places += PlacesOf(job, name);
       other_free += std::max(FreeOf(job, name), 0);
     }
     if (free < ranks || (other_places >= ranks && other_free < ranks)) {
       for (const auto& [name, unused] : free_) {
-        if (Has(name, job) && !Avoids(job, name)) FreeOf(job, name) = 0;
+        if (Has(name, one) && !Avoids(job, name)) FreeOf(job, name) = 0;
       }
       return {};
     }
-    return Take(job);
+    return Take(one);
   }
 
-  std::vector<std::string> Take(const Job& job) {
+  std::vector<std::string> Take(const Candidate& one) {
+    const Job& job = *one.job;
     const auto ranks = static_cast<size_t>(job.plan.spec.ranks);
     std::map<std::string, int32_t> wanted;
     for (const std::string& worker : job.last_workers) ++wanted[worker];
     bool fits = job.last_workers.size() == ranks;
     for (const auto& [name, count] : wanted)
-      fits = fits && free_.count(name) > 0 && Has(name, job) && FreeOf(job, name) >= count;
+      fits = fits && free_.count(name) > 0 && Has(name, one) && FreeOf(job, name) >= count;
     if (fits) {
       for (const auto& [name, count] : wanted) FreeOf(job, name) -= count;
       return job.last_workers;
@@ -132,7 +141,7 @@ class Reference {
     while (taken.size() < ranks) {
       std::string best;
       for (const auto& [name, unused] : free_) {
-        if (!Has(name, job) || FreeOf(job, name) < 1) continue;
+        if (!Has(name, one) || FreeOf(job, name) < 1) continue;
         if (best.empty() || Avoids(job, best) > Avoids(job, name) ||
             (Avoids(job, best) == Avoids(job, name) && FreeOf(job, name) > FreeOf(job, best))) {
           best = name;
@@ -145,6 +154,7 @@ class Reference {
   }
 
   const State& state_;
+  const absl::Time now_;
   std::map<std::string, std::pair<int32_t, int32_t>> free_;  // slots, GPUs
   std::map<std::string, int32_t> held_;                      // by owner
   std::set<std::string> at_quota_;

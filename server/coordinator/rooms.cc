@@ -3,13 +3,17 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+
 namespace jenner::coordinator {
 namespace {
 
 using core::Device;
 
-bool Offers(const WorkerInfo& worker, std::string_view model) {
-  return std::find(worker.models.begin(), worker.models.end(), model) != worker.models.end();
+// The worker is one of the pool's, if it has what its device says.
+bool Offers(const WorkerInfo& worker, const PoolKey& key) {
+  return worker.only_job == key.only_job &&
+         std::find(worker.models.begin(), worker.models.end(), key.model) != worker.models.end();
 }
 
 bool Contains(const std::vector<std::string>& names, std::string_view name) {
@@ -24,15 +28,17 @@ Rooms::Rooms(const State& state, absl::Time now) {
     while (used != state.index.workers.end() && used->first < name) ++used;
     if (!IsAlive(worker, now)) continue;
     const bool is_cordoned = state.cordons.count(name) > 0;
-    if (!is_cordoned) ++num_workers_;
+    if (!is_cordoned && worker.only_job.empty()) ++num_workers_;
     const bool is_used = used != state.index.workers.end() && used->first == name;
     const Held held = is_used ? used->second.held : Held();
     for (const auto& [device, places, taken] :
          {std::tuple(Device::kCpu, worker.slots, held.slots),
           std::tuple(Device::kCuda, worker.gpus, held.gpus)}) {
       if (places == 0) continue;
+      if (!worker.only_job.empty()) only_jobs_.insert(worker.only_job);
       if (is_cordoned) {
-        for (const std::string& model : worker.models) cordoned_.insert({device, model});
+        for (const std::string& model : worker.models)
+          cordoned_.insert({device, model, worker.only_job});
         continue;
       }
       const int32_t idle = std::max(places - taken, 0);
@@ -43,6 +49,14 @@ Rooms::Rooms(const State& state, absl::Time now) {
   }
 }
 
+PoolKey Rooms::KeyOf(const Experiment& experiment, const Job& job) const {
+  PoolKey key{job.plan.spec.device, job.plan.spec.base_model};
+  if (only_jobs_.empty()) return key;
+  const auto found = only_jobs_.find(absl::StrCat(experiment.id, "/", job.plan.id));
+  if (found != only_jobs_.end()) key.only_job = *found;
+  return key;
+}
+
 Rooms::Pool& Rooms::PoolOf(const PoolKey& key) {
   if (last_pool_ != nullptr && last_pool_->first == key) return last_pool_->second;
   const auto [found, is_new] = pools_.try_emplace(key);
@@ -50,7 +64,7 @@ Rooms::Pool& Rooms::PoolOf(const PoolKey& key) {
   Pool& pool = found->second;
   if (!is_new) return pool;
   for (Entry& entry : entries_[static_cast<size_t>(key.device)]) {
-    if (!Offers(*entry.info, key.model)) continue;
+    if (!Offers(*entry.info, key)) continue;
     pool.sum.places += entry.room.places;
     pool.sum.idle += entry.room.idle;
     pool.sum.free += entry.room.free;
@@ -61,11 +75,13 @@ Rooms::Pool& Rooms::PoolOf(const PoolKey& key) {
   return pool;
 }
 
-std::vector<std::string> Rooms::Models() const {
+std::vector<std::string> Rooms::Models(const PoolKey& key) const {
   std::set<std::string> models;
   for (const Entries& entries : entries_) {
-    for (const Entry& entry : entries)
+    for (const Entry& entry : entries) {
+      if (entry.info->only_job != key.only_job) continue;
       models.insert(entry.info->models.begin(), entry.info->models.end());
+    }
   }
   return {models.begin(), models.end()};
 }
@@ -102,8 +118,7 @@ bool Rooms::TakeThese(const PoolKey& key, const std::vector<std::string>& worker
   for (const std::string& worker : workers) ++counts[worker];
   for (const auto& [worker, count] : counts) {
     const Entry* entry = Find(worker, key.device);
-    if (entry == nullptr || entry->room.free < count || !Offers(*entry->info, key.model))
-      return false;
+    if (entry == nullptr || entry->room.free < count || !Offers(*entry->info, key)) return false;
   }
   for (const auto& [worker, count] : counts) Change(Find(worker, key.device), -count, -count);
   return true;
@@ -117,7 +132,7 @@ std::vector<std::string> Rooms::Take(const PoolKey& key, int32_t ranks,
   Room others = pool.sum;
   for (const std::string& worker : avoided) {
     const Entry* entry = Find(worker, key.device);
-    if (entry == nullptr || !Offers(*entry->info, key.model)) continue;
+    if (entry == nullptr || !Offers(*entry->info, key)) continue;
     others.places -= entry->room.places;
     others.free -= entry->room.free;
   }
@@ -148,7 +163,7 @@ void Rooms::Keep(const PoolKey& key, const std::vector<std::string>& avoided) {
 
 bool Rooms::CanGain(const std::string& worker, const PoolKey& key) const {
   const Entry* entry = Find(worker, key.device);
-  return entry != nullptr && !entry->is_kept && Offers(*entry->info, key.model);
+  return entry != nullptr && !entry->is_kept && Offers(*entry->info, key);
 }
 
 void Rooms::Release(const std::string& worker, Device device) {

@@ -1,7 +1,8 @@
 // Rooms: what the live workers that are not cordoned have while jobs are being placed. A pool is
-// what a job can be given: the slots, or for device cuda the GPUs, of the workers with its model.
-// Internal to Place(), PendingReasons and Preemptions(). Holds pointers into the State it was made
-// from. A placement costs the logarithm of the number of workers, not the number.
+// what a job can be given: the slots, or for device cuda the GPUs, of the workers with its model;
+// of those reserved for it alone while there are any, else of those reserved for none. Internal to
+// Place(), PendingReasons and Preemptions(). Holds pointers into the State it was made from. A
+// placement costs the logarithm of the number of workers, not the number.
 #ifndef JENNER_SERVER_COORDINATOR_ROOMS_H_
 #define JENNER_SERVER_COORDINATOR_ROOMS_H_
 
@@ -25,13 +26,12 @@ struct Room {
   int32_t free = 0;  // idle and kept for no gang that is served earlier
 };
 
-// What the job's ranks are placed on.
+// What a job's ranks are placed on.
 struct PoolKey {
   core::Device device = core::Device::kCpu;
   std::string_view model;
+  std::string_view only_job = {};  // for which the workers are reserved; "": for none
   auto operator<=>(const PoolKey&) const = default;
-
-  static PoolKey Of(const Job& job) { return {job.plan.spec.device, job.plan.spec.base_model}; }
 };
 
 class Rooms {
@@ -41,16 +41,21 @@ class Rooms {
   Rooms(const Rooms&) = delete;
   Rooms& operator=(const Rooms&) = delete;
 
-  // No live worker that is not cordoned.
-  bool empty() const { return num_workers_ == 0; }
+  // The pool of the job.
+  PoolKey KeyOf(const Experiment& experiment, const Job& job) const;
+  // No live worker that is not cordoned, but some that are reserved for others.
+  bool empty(const PoolKey& key) const { return num_workers_ == 0 && key.only_job.empty(); }
+  // There are workers that are reserved for a job.
+  bool HasReserved() const { return !only_jobs_.empty(); }
   // Nothing is free, whatever the job.
   bool IsFull() const { return num_free_ == 0; }
   // A live worker of the pool is cordoned: it is none of those here.
   bool IsCordoned(const PoolKey& key) const { return cordoned_.count(key) > 0; }
   // What the workers of the pool have together.
   const Room& Together(const PoolKey& key) { return PoolOf(key).sum; }
-  // The models of workers that have slots or GPUs, in order.
-  std::vector<std::string> Models() const;
+  // The models of workers that have slots or GPUs, as far as they are reserved like the pool's, in
+  // order.
+  std::vector<std::string> Models(const PoolKey& key) const;
 
   // Takes a place for each of `ranks` ranks: on the workers `preferred`, one a rank, if they all
   // have room; else the worker with the most free ones (then by name) is filled first, `avoided`
@@ -92,10 +97,12 @@ class Rooms {
   void Change(Entry* entry, int32_t idle, int32_t free);
   bool TakeThese(const PoolKey& key, const std::vector<std::string>& workers);
 
-  int num_workers_ = 0;
+  int num_workers_ = 0;  // that are reserved for none
   int64_t num_free_ = 0;
   std::array<Entries, 2> entries_;  // by device
   std::set<PoolKey> cordoned_;
+  // For which there are live workers with slots or GPUs, cordoned or not.
+  std::set<std::string_view> only_jobs_;
   std::map<PoolKey, Pool> pools_;  // those that were asked for
   std::map<PoolKey, Pool>::value_type* last_pool_ =
       nullptr;  // most jobs ask for that of the one before

@@ -3,7 +3,7 @@
 // explain.
 //   submit ID arms=N ranks=N [model=M] [request=R] [priority=P] [owner=O] [device=cuda]
 //   [after=I,J,...: the arm that each arm goes on from, "-" for none]
-//   worker-up NAME slots=N [gpus=N] [models=a,b] [boot=B]
+//   worker-up NAME slots=N [gpus=N] [models=a,b] [boot=B] [only=JOB: reserved for it]
 //   quota [OWNER] [slots=N] [jobs=N] [experiments=N] (without OWNER: of all others)
 //   report NAME JOB rank=N phase=P [exit=N] [code=C] [store=A] [step=N] [of=N] [attempt=N]
 //   [resumed=STEP] [checkpoint=STEP] [artifact=TEXT]   silent NAME   tick SECONDS
@@ -141,6 +141,9 @@ class Cluster {
     sync.slots = Number("slots", 1);
     sync.gpus = Number("gpus", 0);
     sync.models = absl::StrSplit(Arg("models", "m"), ',', absl::SkipEmpty());
+    if (const std::string only = Arg("only", ""); !only.empty()) {
+      sync.only_job = absl::StrCat(only.substr(0, only.find('/')), "/", JobAt(only).plan.id);
+    }
     const std::string said = Post(sync);
     if (said.find("refused") == std::string::npos) alive_[name] = sync;
     return said;

@@ -16,7 +16,7 @@ struct Served {
 };
 
 // Serves the job that *queue gave last with what *rooms has.
-Served Serve(const Job& job, Queue* queue, Rooms* rooms);
+Served Serve(const Waiting& next, Queue* queue, Rooms* rooms);
 
 }  // namespace jenner::coordinator
 

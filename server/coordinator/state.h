@@ -193,6 +193,8 @@ struct WorkerInfo {
   absl::Time last_seen = absl::InfinitePast();
   absl::Time lease_until = absl::InfinitePast();
   int32_t gpus = 0;
+  // "{experiment}/{job}": it is given ranks of that job alone; "": of any.
+  std::string only_job = {};
 };
 
 // What an operator took from a worker, by its name: outlives its agent.

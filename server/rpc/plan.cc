@@ -77,7 +77,9 @@ std::optional<double> PaceOf(const coordinator::State& state, const std::string&
 
 int64_t SlotsOf(const coordinator::State& state) {
   int64_t slots = 0;
-  for (const auto& [name, worker] : state.liveness.workers) slots += worker.slots;
+  for (const auto& [name, worker] : state.liveness.workers) {
+    if (worker.only_job.empty()) slots += worker.slots;
+  }
   return slots;
 }
 

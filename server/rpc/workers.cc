@@ -137,6 +137,9 @@ core::Faults Check(const v1::SynchronizeRequest& request) {
   if (request.kept_jobs_size() > kMaxKeptJobs) {
     faults.push_back({"kept_jobs", absl::StrFormat("at most %d", kMaxKeptJobs)});
   }
+  if (!request.only_job().empty() && !core::IsJobPath(request.only_job())) {
+    faults.push_back({"only_job", "expected EXPERIMENT/JOB"});
+  }
   if (request.ranks_size() > kMaxReports) {
     faults.push_back({"ranks", absl::StrFormat("at most %d", kMaxReports)});
   }
@@ -182,6 +185,7 @@ coordinator::WorkerSync ToCommand(const v1::SynchronizeRequest& request) {
   sync.host = request.host();
   sync.version = request.version();
   sync.gpus = request.gpus();
+  sync.only_job = request.only_job();
   for (const v1::RankReport& report : request.ranks()) sync.ranks.push_back(ToReport(report));
   return sync;
 }
@@ -242,6 +246,7 @@ void EncodeWorker(const std::string& id, const coordinator::WorkerInfo& info, co
   worker->set_version(info.version);
   worker->set_gpus(info.gpus);
   worker->set_gpus_used(held.gpus);
+  worker->set_only_job(info.only_job);
   if (info.last_seen != absl::InfinitePast()) {
     *worker->mutable_since_last_seen() = wire::ToProto(view.now - info.last_seen);
   }
@@ -333,6 +338,9 @@ grpc::ServerUnaryReactor* WorkersService::Synchronize(grpc::CallbackServerContex
     }
     for (const std::string& job : request->kept_jobs()) {
       if (coordinator::HasEnded(view.state, job)) response->add_ended_jobs(job);
+    }
+    if (coordinator::HasEnded(view.state, request->only_job())) {
+      response->add_ended_jobs(request->only_job());
     }
     const Limits& limits = call.backend->limits;
     *response->mutable_lease_duration() = wire::ToProto(limits.lease);

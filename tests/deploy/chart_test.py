@@ -57,6 +57,11 @@ def pod(resource):
     return resource["spec"] if resource["kind"] == "Pod" else resource["spec"]["template"]["spec"]
 
 
+def gang(rendered):
+    """The Job that the bridge is given as a template."""
+    return json.loads(rendered["ConfigMap"]["jenner-bridge"]["data"]["job.json"])
+
+
 def container(resource):
     return pod(resource)["containers"][0]
 
@@ -66,7 +71,7 @@ def args(resource):
 
 
 class Rendered(unittest.TestCase):
-    ALL = [None, "full", "secrets", "plaintext"]
+    ALL = [None, "full", "gpu", "job", "secrets", "plaintext"]
 
     def test_lint(self):
         for name in self.ALL:
@@ -76,7 +81,9 @@ class Rendered(unittest.TestCase):
 
     def test_kubernetes_takes_it(self):
         for name in self.ALL:
-            for kind, resources in render(name).items():
+            rendered = render(name)
+            kinds = [*rendered.items()] + ([("Job", {"gang": gang(rendered)})] if name == "job" else [])
+            for kind, resources in kinds:
                 for resource in resources.values():
                     if resource["apiVersion"].split("/")[0] in FOREIGN:
                         continue
@@ -87,8 +94,9 @@ class Rendered(unittest.TestCase):
     def test_every_pod_is_restricted(self):
         for name in self.ALL:
             rendered = render(name)
-            pods = [*rendered["StatefulSet"].values(), *rendered["Pod"].values()]
-            self.assertEqual(len(pods), 3)
+            pods = [*rendered["StatefulSet"].values(), *rendered["Pod"].values(), *rendered["Deployment"].values()]
+            pods += [gang(rendered)] if name == "job" else []
+            self.assertEqual(len(pods), 4 if name == "job" else 3)
             for resource in pods:
                 with self.subTest(values=name, pod=resource["metadata"]["name"]):
                     spec, one = pod(resource), container(resource)
@@ -98,7 +106,9 @@ class Rendered(unittest.TestCase):
                     self.assertEqual(one["securityContext"], {
                         "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True,
                         "capabilities": {"drop": ["ALL"]}})
-                    self.assertIs(spec["automountServiceAccountToken"], False)
+                    is_bridge = resource["kind"] == "Deployment"
+                    self.assertIs(spec["automountServiceAccountToken"], is_bridge)
+                    self.assertEqual(spec["serviceAccountName"], "jenner-bridge" if is_bridge else "jenner")
                     self.assertIn("memory", one["resources"]["limits"])
                     self.assertRegex(one["image"], r":0\.1\.0$")
                     self.assertLessEqual({mount["name"] for mount in one.get("volumeMounts", [])},
@@ -209,6 +219,73 @@ class Security(unittest.TestCase):
         self.assertEqual(len(default["egress"]), 1)
 
 
+class Gangs(unittest.TestCase):
+    """workers.mode: job."""
+
+    def test_there_are_no_standing_workers(self):
+        rendered = render("job")
+        self.assertEqual(set(rendered["StatefulSet"]), {"jenner"})
+        self.assertEqual(set(rendered["Deployment"]), {"jenner-bridge"})
+        self.assertNotIn("PodDisruptionBudget", rendered)
+        self.assertNotIn("jenner-worker", rendered["Service"])
+        self.assertNotIn("jenner-worker-0-tls", rendered["Certificate"])
+        self.assertNotIn("Deployment", render("full"))
+
+    def test_the_bridge_may_no_more_than_it_does(self):
+        rendered = render("job")
+        self.assertEqual(rendered["Role"]["jenner-bridge"]["rules"], [
+            {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["create", "delete", "list"]},
+            {"apiGroups": ["apps"], "resources": ["deployments"], "resourceNames": ["jenner-bridge"], "verbs": ["get"]}])
+        self.assertEqual(rendered["RoleBinding"]["jenner-bridge"]["subjects"],
+                         [{"kind": "ServiceAccount", "name": "jenner-bridge", "namespace": "lab"}])
+        self.assertLessEqual({"--owner=jenner-bridge", "--slots=2", "--gpus=0", "--max-jobs=100"},
+                             set(args(rendered["Deployment"]["jenner-bridge"])))
+        self.assertNotIn("ClusterRole", rendered)
+        tls = next(v for v in pod(rendered["Deployment"]["jenner-bridge"])["volumes"] if v["name"] == "tls")
+        self.assertEqual(tls["secret"]["items"], [{"key": "ca.crt", "path": "ca.crt"}])
+
+    def test_a_gang_waits_for_kueue_if_there_is_a_queue(self):
+        job, label = gang(render("job")), "kueue.x-k8s.io/queue-name"
+        self.assertEqual(job["metadata"]["labels"][label], "research")
+        self.assertIs(job["spec"]["suspend"], True)
+        # Only the Job is Kueue's to admit; other labels are on the pods, too.
+        self.assertNotIn(label, job["spec"]["template"]["metadata"]["labels"])
+        self.assertEqual(job["spec"]["template"]["metadata"]["labels"]["team"], "lab")
+        self.assertNotIn("suspend", gang(render(None, 'workers.mode="job"'))["spec"])
+
+    def test_a_pod_is_whom_its_certificate_names(self):
+        job = gang(render("job"))
+        attributes = next(v for v in pod(job)["volumes"] if v["name"] == "tls")["csi"]["volumeAttributes"]
+        self.assertEqual(attributes["csi.cert-manager.io/uri-sans"], "jenner://workers/${POD_NAME}")
+        self.assertEqual(attributes["csi.cert-manager.io/issuer-name"], "jenner-ca")
+        self.assertIn("client auth", attributes["csi.cert-manager.io/key-usages"])
+        self.assertIn("--name=$(POD_NAME)", args(job))
+        other = gang(render("job", 'tls.certManager.issuerRef={"kind":"ClusterIssuer","name":"lab"}'))
+        attributes = next(v for v in pod(other)["volumes"] if v["name"] == "tls")["csi"]["volumeAttributes"]
+        self.assertEqual(attributes["csi.cert-manager.io/issuer-kind"], "ClusterIssuer")
+
+    def test_a_pod_is_otherwise_that_of_a_standing_worker(self):
+        standing = pod(render("gpu")["StatefulSet"]["jenner-worker"])
+        made = pod(gang(render("gpu", 'workers.mode="job"')))
+        self.assertEqual(container(gang(render("gpu", 'workers.mode="job"')))["args"], standing["containers"][0]["args"])
+        self.assertEqual(made["containers"][0]["resources"], standing["containers"][0]["resources"])
+        self.assertEqual(made["restartPolicy"], "Never")
+        self.assertIn({"name": "work", "emptyDir": {"sizeLimit": "20Gi"}}, made["volumes"])
+
+    def test_network_policy(self):
+        rendered = render("job")["NetworkPolicy"]
+        bridge = rendered["jenner-bridge"]["spec"]
+        self.assertNotIn("ingress", bridge)
+        self.assertIn({"podSelector": bridge["podSelector"]}, rendered["jenner"]["spec"]["ingress"][0]["from"])
+        labels = gang(render("job"))["spec"]["template"]["metadata"]["labels"]
+        self.assertLessEqual(rendered["jenner-worker"]["spec"]["podSelector"]["matchLabels"].items(), labels.items())
+
+    def test_another_template_restarts_the_bridge(self):
+        def annotations(*sets):
+            return render("job", *sets)["Deployment"]["jenner-bridge"]["spec"]["template"]["metadata"]["annotations"]
+        self.assertNotEqual(annotations(), annotations("workers.slots=3"))
+
+
 class Settings(unittest.TestCase):
     def test_coordinator(self):
         coordinator = render("full")["StatefulSet"]["jenner"]
@@ -302,6 +379,10 @@ class Refused(unittest.TestCase):
         for value, *words in [
             ('workerz={}', "workerz"),
             ('workers={"replica":1}', "/workers", "replica"),
+            ('workers.mode="jobset"', "/workers/mode"),
+            ('workers={"mode":"job","autoscaling":{"enabled":true}}', "workers.autoscaling"),
+            ('bridge={"maxJob":1}', "/bridge", "maxJob"),
+            ('bridge.maxJobs=0', "/bridge/maxJobs"),
             ('workers.replicas="two"', "/workers/replicas"),
             ('workers.slots=-1', "/workers/slots"),
             ('workers.gpus=1.5', "/workers/gpus"),
@@ -329,6 +410,11 @@ class Refused(unittest.TestCase):
                 self.assertNotEqual(result.returncode, 0)
                 for word in words:
                     self.assertIn(word, result.stderr)
+
+    def test_gangs_need_a_certificate_each(self):
+        result = helm("template", "jenner", CHART, "--values", VALUES / "secrets.yaml", "--set", "workers.mode=job")
+        self.assertNotEqual(result.returncode, 0)
+        self.assertIn("tls.certManager.enabled", result.stderr)
 
     def test_every_object_of_the_schema_is_closed(self):
         # Of free form on purpose.

@@ -35,12 +35,12 @@ def stages():
 class Dockerfile(unittest.TestCase):
     def test_what_is_shipped_runs_as_nobody_in_particular(self):
         shipped = {name: text for name, (base, text) in stages().items() if base == "runtime"}
-        self.assertEqual(set(shipped), {"cli", "server", "worker", "worker-cuda"})
+        self.assertEqual(set(shipped), {"cli", "server", "worker", "worker-cuda", "bridge"})
         for name, text in shipped.items():
             self.assertEqual(re.findall("^USER (.*)$", text, re.MULTILINE), ["10001:10001"], name)
-            self.assertRegex(text, r"(?m)^ENTRYPOINT \[\"jenner(-server|-worker)?\"\]$")
+            self.assertRegex(text, r"(?m)^ENTRYPOINT \[\"jenner(-server|-worker|-bridge)?\"\]$")
             # Nothing of the sources or the compilers.
-            for source in re.findall("^COPY --from=build(?:-cuda)? (\\S+)", text, re.MULTILINE):
+            for source in re.findall("^COPY --from=build(?:-cuda|-bridge)? (\\S+)", text, re.MULTILINE):
                 self.assertTrue(source.startswith(f"/stage/{name}/"), source)
 
     def test_one_base(self):
@@ -129,6 +129,7 @@ class Flags(unittest.TestCase):
                 if one and one["kind"] == "StatefulSet":
                     container = one["spec"]["template"]["spec"]["containers"][0]
                     self.check(f"jenner-{container['name']}", container["args"])
+        self.check("jenner-worker", ["--server", "--name", "--models-dir", "--only-job"])  # of the bridge
 
 
 class Scripts(unittest.TestCase):

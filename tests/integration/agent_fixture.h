@@ -142,12 +142,13 @@ class AgentTest : public ::testing::Test {
     running_ = std::make_unique<RunningAgent>(*std::move(agent));
   }
   void StartAgent() { StartAgent(Options()); }
-  std::unique_ptr<Process> StartBinary(const std::string& name = "w1") const {
-    return std::make_unique<Process>(
-        "jenner-worker",
-        std::vector<std::string>{"--server", workers_.address(), "--name", name, "--models-dir",
-                                 Path("models"), "--work-dir", Path("work"), "--trainer", kTrainer,
-                                 "--slots", "4"});
+  std::unique_ptr<Process> StartBinary(const std::string& name = "w1",
+                                       const std::vector<std::string>& more = {}) const {
+    std::vector<std::string> flags = {
+        "--server",   workers_.address(), "--name",    name,     "--models-dir", Path("models"),
+        "--work-dir", Path("work"),       "--trainer", kTrainer, "--slots",      "4"};
+    flags.insert(flags.end(), more.begin(), more.end());
+    return std::make_unique<Process>("jenner-worker", flags);
   }
 
   std::string AddDataset(const std::string& bytes) {

@@ -826,6 +826,34 @@ TEST_F(AgentTest, ASecondAgentOnTheSameFolderIsRefused) {
   EXPECT_EQ(workers_.With([](State& state) { return state.boots.size(); }), 1u);
 }
 
+TEST_F(AgentTest, AReservedWorkerEndsWithItsJob) {
+  const auto agent = StartBinary("w1", {"--only-job", "e/j"});
+  Assign(Key("j"), Script({Finished(1)}));
+  AwaitEnded(Key("j"));
+  EXPECT_EQ(workers_.With([](State& state) { return state.last.only_job(); }), "e/j");
+  // Another one's end is none of its business.
+  workers_.With([](State& state) { state.ended_jobs = {"e/k", "f/j"}; });
+  const int so_far = workers_.With([](State& state) { return state.num_synchronized; });
+  EXPECT_TRUE(
+      workers_.Await([&](const State& state) { return state.num_synchronized >= so_far + 2; }));
+  EXPECT_FALSE(agent->EndsWithin(0));
+  workers_.With([](State& state) { state.ended_jobs = {"e/j"}; });
+  Unassign(Key("j"));
+  EXPECT_TRUE(agent->EndsWithin(kPatienceMs));
+  EXPECT_EQ(agent->Wait(), 0);
+}
+
+TEST_F(AgentTest, AReservedWorkerThatIsStoppedBeforeSaysSo) {
+  const v1::RankKey key = Key("j");
+  const auto agent = StartBinary("w1", {"--only-job", "e/j"});
+  Assign(key, Script({LogText("up\n"), ObeyTerm(1), Hang()}));
+  EXPECT_TRUE(AwaitLog(key, "up"));
+  agent->Kill(SIGTERM);
+  EXPECT_TRUE(agent->EndsWithin(kPatienceMs));
+  EXPECT_EQ(agent->Wait(), Code(core::ExitCode::kTerminated));
+  EXPECT_EQ(StartBinary("w1", {"--only-job", "j"})->Wait(), Code(core::ExitCode::kUsage));
+}
+
 TEST_F(AgentTest, SigtermDrains) {
   const std::string rows = AddDataset("rows\n");
   workers_.With([](State& state) { state.downloads.then = {.when = When::kBefore}; });

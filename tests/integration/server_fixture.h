@@ -157,6 +157,7 @@ class FakeAgent {
     request.set_gpus(gpus);
     for (const std::string& model : models) request.add_models(model);
     for (const std::string& job : kept_jobs) request.add_kept_jobs(job);
+    request.set_only_job(only_job);
     request.set_host("127.0.0.1");
     request.set_version(version);
     for (const v1::RankReport& report : reports) *request.add_ranks() = report;
@@ -304,6 +305,7 @@ class FakeAgent {
   int gpus = 0;
   std::vector<std::string> models = {"tiny"};
   std::vector<std::string> kept_jobs;
+  std::string only_job;
   std::string version = "test";
   std::vector<v1::RankReport> reports;  // of the next Synchronize
   v1::SynchronizeResponse last;

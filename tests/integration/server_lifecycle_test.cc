@@ -203,6 +203,40 @@ TEST_F(LifecycleTest, AWorkerIsToldOfWhichJobsItNeedsNoCheckpoints) {
   EXPECT_TRUE(absl::IsInvalidArgument(agent.Synchronize()));
 }
 
+TEST_F(LifecycleTest, AReservedWorkerIsGivenItsJobAloneAndToldOfItsEnd) {
+  UploadDatasets();
+  ASSERT_TRUE(stubs_->Create(Request("other")).ok());
+  const absl::StatusOr<v1::Experiment> made = stubs_->Create(Request("e"));
+  ASSERT_TRUE(made.ok());
+  const std::string job = made->jobs(0).name().substr(made->jobs(0).name().rfind('/') + 1);
+  FakeAgent reserved(*stubs_, "reserved");
+  reserved.only_job = "e/" + job;
+  ASSERT_TRUE(reserved.Synchronize().ok());
+  EXPECT_EQ(reserved.last.ended_jobs_size(), 0);
+  ASSERT_EQ(reserved.last.assignments_size(), 1);
+  EXPECT_EQ(reserved.last.assignments(0).key().experiment(), "e");
+  EXPECT_EQ(reserved.last.assignments(0).key().job(), job);
+  // The others go to the others.
+  FakeAgent any(*stubs_, "any");
+  ASSERT_TRUE(any.Synchronize().ok());
+  EXPECT_GT(any.last.assignments_size(), 0);
+  for (const v1::Assignment& one : any.last.assignments())
+    EXPECT_FALSE(one.key().experiment() == "e" && one.key().job() == job);
+  Context context;
+  v1::ListWorkersResponse listed;
+  ASSERT_TRUE(stubs_->workers->ListWorkers(&context, {}, &listed).ok());
+  ASSERT_EQ(listed.workers_size(), 2);
+  EXPECT_EQ(listed.workers(0).only_job(), "");
+  EXPECT_EQ(listed.workers(1).only_job(), "e/" + job);
+  reserved.Report(reserved.last.assignments(0).key(), v1::RankReport::PHASE_ENDED);
+  ASSERT_TRUE(reserved.Synchronize().ok());
+  EXPECT_THAT(reserved.last.ended_jobs(), ::testing::ElementsAre("e/" + job));
+  for (const char* bad : {"e", "e/", "e/j/0", "E/j"}) {
+    reserved.only_job = bad;
+    EXPECT_TRUE(absl::IsInvalidArgument(reserved.Synchronize())) << bad;
+  }
+}
+
 // Eight ranks of a spec that has 1.5 MiB as JSON would not fit into an answer.
 TEST_F(LifecycleTest, AnAnswerFitsHoweverLargeTheSpecs) {
   UploadDatasets();

@@ -92,6 +92,7 @@ v1::SynchronizeRequest Agent::Report(bool with_progress) {
   request.set_gpus(draining_ ? 0 : options_.gpus);
   request.set_host(options_.host);
   request.set_version(JENNER_VERSION);
+  request.set_only_job(options_.only_job);
   for (const std::string& name : models_) request.add_models(name);
   const std::lock_guard<std::mutex> lock(mutex_);
   for (const auto& [key, rank] : ranks_) {
@@ -183,6 +184,11 @@ void Agent::Synchronize() {
     TakeAssignments(*response);
     for (const std::string& job : response->ended_jobs()) {
       if (kept.count(job) > 0) Forget(job);
+      if (job == options_.only_job && !has_done_its_job_) {
+        Log(job + " has ended, and so does this worker");
+        has_done_its_job_ = true;
+        Stop();
+      }
     }
     // Counted from the question: the coordinator's own lease began at or after it.
     lease_until_ = asked_at + lease_;

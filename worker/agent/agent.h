@@ -5,6 +5,9 @@
 // checkpoints, one at a time and of each rank the newest; RunJudges() asks judges about samples,
 // before they are sent. What is to be sent waits in files, not in memory.
 //
+// With only_job it is there for one job: once the coordinator says that the job has ended, it ends
+// as by Stop(), and HasDoneItsJob() is true.
+//
 // Leases: without an answer for the lease's length, counted from when the last answered call was
 // made, the agent SIGKILLs its ranks, for the coordinator may have given them away, also if it was
 // itself asleep; it reports them as ended (LEASE_LOST) once it is heard again. Trainers die with
@@ -56,6 +59,7 @@ struct AgentOptions {
   int slots = 1;
   int gpus = 0;  // each for one rank
   int threads_per_rank = 1;
+  std::string only_job;  // "experiment/job": reserved for it; "": takes any job's ranks
   std::vector<JudgeOptions> judges;
   // Limits.
   absl::Duration judge_timeout = absl::Seconds(60);   // of a request, and what it is repeated by
@@ -90,6 +94,8 @@ class Agent {
   void RunJudges();
   // Async-signal-safe.
   void Stop() { draining_ = true; }
+  // The job that it is reserved for has ended, well or not. Meaningful once Run() has returned.
+  bool HasDoneItsJob() const { return has_done_its_job_; }
 
  private:
   struct Rank;
@@ -164,7 +170,8 @@ class Agent {
   absl::Duration pause_ = absl::Seconds(1);
   absl::Time next_synchronize_ = absl::InfinitePast();
   absl::Time next_housekeeping_ = absl::InfinitePast();
-  std::string told_;                // what the coordinator knows, without progress
+  std::string told_;  // what the coordinator knows, without progress
+  bool has_done_its_job_ = false;
   std::atomic<bool> heard_ = true;  // the last Synchronize was answered
   std::vector<std::string> models_;
   std::map<RankKey, v1::Assignment> wanted_;

@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <thread>
 
+#include "core/exit_code.h"
 #include "core/names.h"
 #include "core/status.h"
 #include "logging/log.h"
@@ -39,6 +40,16 @@ int Refuse(const std::string& message) {
     std::fprintf(stderr, "jenner-worker: %s\n", message.c_str());
   }
   return 2;
+}
+
+absl::Status Check(const AgentOptions& options) {
+  if (!core::IsId(options.name))
+    return absl::InvalidArgumentError("--name: expected [a-z]([a-z0-9-]{0,61}[a-z0-9])?");
+  if (!options.only_job.empty() && !core::IsJobPath(options.only_job))
+    return absl::InvalidArgumentError("--only-job: expected EXPERIMENT/JOB");
+  if (!std::filesystem::is_directory(options.models_dir))
+    return absl::NotFoundError("--models-dir: " + options.models_dir + " is no folder");
+  return absl::OkStatus();
 }
 
 // How to speak to the coordinator.
@@ -135,6 +146,10 @@ int Main(int argc, char** argv) {
   app.add_option("--gpus", gpus,
                  "GPUs to offer, each for a rank beside those: a number, or auto: those in /dev")
       ->capture_default_str();
+  app.add_option(
+      "--only-job", options.only_job,
+      "EXPERIMENT/JOB that this worker is reserved for: it takes no other one's ranks, and "
+      "ends with exit code 0 once that has ended; 30 if it is stopped before");
   app.add_option("--trainer", options.trainer, "path of jenner-trainer")->capture_default_str();
   double progress_limit = absl::ToDoubleSeconds(options.progress_limit);
   DeclareLimits(app, &progress_limit, &options.max_checkpoint_bytes);
@@ -157,9 +172,8 @@ int Main(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : 2;
   }
   BeginLog(log_format, options.name);
-  if (!core::IsId(options.name)) return Refuse("--name: expected [a-z]([a-z0-9-]{0,61}[a-z0-9])?");
-  if (!std::filesystem::is_directory(options.models_dir))
-    return Refuse("--models-dir: " + options.models_dir + " is no folder");
+  if (const absl::Status checked = Check(options); !checked.ok())
+    return Refuse(std::string(checked.message()));
   if (const absl::Status secured = Secure(tls, allow_plaintext, &options); !secured.ok()) {
     return Refuse(std::string(secured.message()));
   }
@@ -177,7 +191,8 @@ int Main(int argc, char** argv) {
   absl::StatusOr<std::unique_ptr<Agent>> agent = Agent::Create(options);
   if (!agent.ok()) return Refuse(std::string(agent.status().message()));
   RunToItsEnd(agent->get());
-  return 0;
+  const bool is_done = options.only_job.empty() || (*agent)->HasDoneItsJob();
+  return static_cast<int>(is_done ? core::ExitCode::kSuccess : core::ExitCode::kTerminated);
 }
 
 }  // namespace

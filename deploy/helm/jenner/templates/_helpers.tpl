@@ -14,7 +14,7 @@ app.kubernetes.io/component: {{ .component }}
 {{ include "jenner.selector" . }}
 app.kubernetes.io/part-of: jenner
 app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+app.kubernetes.io/managed-by: {{ .manager | default .root.Release.Service }}
 helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
 {{- end -}}
 
@@ -23,10 +23,10 @@ image: "{{ .root.Values.image.registry }}/jenner-{{ .image }}:{{ .root.Values.im
 imagePullPolicy: {{ .root.Values.image.pullPolicy }}
 {{- end -}}
 
-{{/* The head of every pod's spec: the restricted Pod Security Standard, no token. */}}
+{{/* The head of every pod's spec: the restricted Pod Security Standard; a token only of a named account. */}}
 {{- define "jenner.pod" -}}
-serviceAccountName: {{ include "jenner.name" .root }}
-automountServiceAccountToken: false
+serviceAccountName: {{ .account | default (include "jenner.name" .root) }}
+automountServiceAccountToken: {{ not (empty .account) }}
 enableServiceLinks: false
 securityContext:
   runAsNonRoot: true
@@ -65,8 +65,9 @@ securityContext:
 {{- end }}
 {{- end -}}
 
+{{/* How many workers have a name that is known beforehand. */}}
 {{- define "jenner.maxWorkers" -}}
-{{- ternary .Values.workers.autoscaling.maxReplicas .Values.workers.replicas .Values.workers.autoscaling.enabled -}}
+{{- eq .Values.workers.mode "job" | ternary 0 (ternary .Values.workers.autoscaling.maxReplicas .Values.workers.replicas .Values.workers.autoscaling.enabled) -}}
 {{- end -}}
 
 {{- define "jenner.claim" -}}
@@ -81,4 +82,9 @@ resources:
 {{/* The Prometheus job; rules and boards expect one that begins so. */}}
 {{- define "jenner.job" -}}
 {{- ternary .Release.Name (printf "jenner-%s" .Release.Name) (hasPrefix "jenner" .Release.Name) -}}
+{{- end -}}
+
+{{/* Who signs certificates. */}}
+{{- define "jenner.issuer" -}}
+{{- .Values.tls.certManager.issuerRef | default (dict "kind" "Issuer" "name" (printf "%s-ca" (include "jenner.name" .))) | toYaml -}}
 {{- end -}}
