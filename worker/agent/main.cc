@@ -89,6 +89,13 @@ void DeclareJudges(CLI::App& app, std::vector<std::string>* judges, double* judg
       ->capture_default_str();
 }
 
+void DeclareTls(CLI::App& app, wire::TlsFiles* tls) {
+  app.add_option("--ca", tls->ca, "CA (PEM) of the coordinator; with it all traffic is TLS");
+  app.add_option("--cert", tls->certificate,
+                 "certificate (PEM) that names this worker (jenner-server certs worker)");
+  app.add_option("--key", tls->key, "its key (PEM)");
+}
+
 void DeclareLog(CLI::App& app, std::string* format) {
   app.add_option("--log-format", *format, "of the log, on standard error: text or json")
       ->check(CLI::IsMember({"text", "json"}))
@@ -159,10 +166,7 @@ int Main(int argc, char** argv) {
   std::string log_format = "text";
   DeclareLog(app, &log_format);
   wire::TlsFiles tls;
-  app.add_option("--ca", tls.ca, "CA (PEM) of the coordinator; with it all traffic is TLS");
-  app.add_option("--cert", tls.certificate,
-                 "certificate (PEM) that names this worker (jenner-server certs worker)");
-  app.add_option("--key", tls.key, "its key (PEM)");
+  DeclareTls(app, &tls);
   app.add_flag("--allow-plaintext", allow_plaintext,
                "speak to a coordinator or judge off loopback without TLS");
   app.set_version_flag("--version", "jenner-worker " JENNER_VERSION);
