@@ -53,6 +53,23 @@ class Dockerfile(unittest.TestCase):
                     self.assertTrue((ROOT / path).exists(), path)
 
 
+class Stage(unittest.TestCase):
+    """What goes into an image, of this build."""
+
+    def test_server(self):
+        with tempfile.TemporaryDirectory() as folder:
+            out = pathlib.Path(folder, "server")
+            subprocess.run([ROOT / "deploy/docker/stage", BIN.parent, "server", out], check=True, capture_output=True, timeout=120)
+            local = out / "root/usr/local"
+            self.assertEqual([path.name for path in (local / "bin").iterdir()], ["jenner-server"])
+            self.assertTrue((local / "share/doc/jenner-server/third-party.txt").is_file())
+            # No units, no settings: a container starts the program itself.
+            self.assertEqual({path.name for path in (out / "root").iterdir()}, {"usr"})
+            packages = (out / "packages").read_text().split()
+            self.assertLessEqual({"libgrpc++1.51", "libsqlite3-0", "libpq5"}, set(packages))
+            self.assertTrue(all(re.fullmatch(r"[a-z0-9.+-]+", package) for package in packages), packages)
+
+
 class Compose(unittest.TestCase):
     services = COMPOSE["services"]
 

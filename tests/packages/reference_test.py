@@ -145,13 +145,13 @@ class OtherShells(unittest.TestCase):
         self.assertLessEqual({"table", "json", "jsonl"}, self.fish("jenner -o "))
         self.assertEqual(self.fish("jenner-server tokens add --role "), {"viewer", "submitter", "admin"})
 
-    def zsh(self, line):
+    def zsh(self, line, found_by_itself=True):
         """What zsh offers, of a shell on a terminal in which Tab was pressed."""
         name = line.split()[0]
         program = r"""
 zmodload zsh/zpty
 zpty z zsh -f -i
-zpty -w z "PROMPT= ; setopt no_beep; fpath=($1 \$fpath); autoload -U compinit; compinit -u -D"
+zpty -w z "PROMPT= ; setopt no_beep; fpath=($1 \$fpath); autoload -U compinit; compinit -u -D; $3"
 zpty -w z "zstyle ':completion:*' verbose no; LISTMAX=10000; zle_highlight=none; print BE'GIN'"
 zpty -r z begin '*BEGIN*'
 zpty -w -n z "$2"$'\t\t'
@@ -159,7 +159,9 @@ zpty -w z $'\C-a: \C-e; print E\'ND\''
 zpty -r z text '*END*'
 print -r -- "$text"
 """
-        done = run("zsh", "-f", "-c", program, "zsh", SHARE / "zsh/vendor-completions", line,
+        folder = SHARE / "zsh/vendor-completions"
+        first, then = (folder, "") if found_by_itself else ("", f"source {folder}/_{name}")
+        done = run("zsh", "-f", "-c", program, "zsh", first, line, then,
                    env={"PATH": os.environ["PATH"], "TERM": "dumb", "HOME": "/nonexistent"})
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn(name, done.stdout)
@@ -167,6 +169,8 @@ print -r -- "$text"
 
     def test_zsh(self):
         self.assertIn("jenner experiment clone", self.zsh("jenner experiment cl"))
+        self.assertIn("jenner experiment clone", self.zsh("jenner experiment cl", found_by_itself=False))
+        self.assertNotIn("jenner experiment clone", self.zsh("jenner experiment xl"))
         self.assertIn("--dry-run", self.zsh("jenner experiment create --dr"))
         listed = self.zsh("jenner-server tokens add --role ")
         for role in ("viewer", "submitter", "admin"):

@@ -137,7 +137,9 @@ def zsh(root):
             lines += [f"    {one.words[-1]}) {function(one)} ;;" for one in command.commands]
             lines += ["    esac ;;", "  esac"]
         lines.append("}")
-    return "\n".join([*lines, "", f'{function(root)} "$@"', ""])
+    # Loaded by compinit as a function of this name, or sourced.
+    return "\n".join([*lines, "", f'if [[ $funcstack[1] == {function(root)} ]]; then', f'  {function(root)} "$@"', "else",
+                      f"  compdef {function(root)} {root.name}", "fi", ""])
 
 
 # ---- fish
