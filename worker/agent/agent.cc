@@ -185,7 +185,7 @@ void Agent::Synchronize() {
     for (const std::string& job : response->ended_jobs()) {
       if (kept.count(job) > 0) Forget(job);
       if (job == options_.only_job && !has_done_its_job_) {
-        Log(job + " has ended, and so does this worker");
+        Log(Level::kInfo, job + " has ended, and so does this worker");
         has_done_its_job_ = true;
         Stop();
       }
