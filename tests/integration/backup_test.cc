@@ -67,7 +67,9 @@ class BackupTest : public ServerTest {
   std::vector<std::string> FullDisk(const std::string& folder) const {
     std::ofstream(Path("full")) << "";
     return {"LD_PRELOAD=" JENNER_BINARY_DIR "/bin/libfull_disk.so",
-            "JENNER_FULL_DISK_FLAG=" + Path("full"), "JENNER_FULL_DISK_ROOT=" + Path(folder)};
+            "JENNER_FULL_DISK_FLAG=" + Path("full"),
+            // As /proc names open files.
+            "JENNER_FULL_DISK_ROOT=" + std::filesystem::weakly_canonical(Path(folder)).string()};
   }
   // Starts a server, has an experiment "done" run to its end, and stops it.
   void MakeDataDir(const std::string& data_dir) {
@@ -161,7 +163,9 @@ TEST_F(BackupTest, AnExperimentGoesOnWhereItWasAndEndsAsItWouldHave) {
   ASSERT_TRUE(agent.Synchronize().ok());
   EXPECT_TRUE(absl::IsAborted(agent.Telemetry(of_before.front().key(), {})));
   agent.reports.clear();
-  for (const v1::Job& job : stubs.Get("experiments/half")->jobs()) {
+  const absl::StatusOr<v1::Experiment> half = stubs.Get("experiments/half");
+  ASSERT_TRUE(half.ok()) << half.status();
+  for (const v1::Job& job : half->jobs()) {
     EXPECT_EQ(job.state(), v1::STATE_RUNNING);
     EXPECT_EQ(job.attempt(), kFirstAttempt);
     EXPECT_EQ(job.interruptions(), 0);

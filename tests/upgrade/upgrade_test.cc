@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <utility>
 
+#include "server/store/metric_store.h"
 #include "server/store/sqlite.h"
 #include "server/store/sqlite_event_log.h"
 #include "tests/integration/process.h"
@@ -69,7 +70,10 @@ TEST_P(UpgradeTest, WhatRanGoesOnToItsEnd) {
   EXPECT_EQ(stubs_->Get("experiments/running")->state(), v1::STATE_SUCCEEDED);
   const auto rows_of = [this](const std::string& name) {
     std::vector<std::string> lines;
-    for (v1::ResultRow row : *stubs_->Results(name)) {
+    const absl::StatusOr<std::vector<v1::ResultRow>> rows = stubs_->Results(name);
+    EXPECT_TRUE(rows.ok()) << rows.status();
+    if (!rows.ok()) return lines;
+    for (v1::ResultRow row : *rows) {
       row.mutable_cell()->clear_attempt();  // the one of then was lost with its worker
       lines.push_back(row.ShortDebugString());
     }
@@ -95,6 +99,7 @@ class NewerTest : public ::testing::Test {
   void SetUp() override {
     std::filesystem::copy(kData + "/" + Names().back(), Path(),
                           std::filesystem::copy_options::recursive);
+    ASSERT_TRUE(store::MetricStore::Open(Path() + "/metrics.db").ok());  // of today's version now
   }
   std::string Path() const { return dir_.path() + "/data"; }
   void ExpectRefused(const std::string& message) const {
