@@ -1,0 +1,51 @@
+"""The chart on a real Kubernetes API server, on this machine: etcd and kube-apiserver.
+
+    python3 tests/cluster [--binaries build/dev/bin] [--scratch FOLDER] [--keep] [TEST...]
+
+Needs Go 1.26, openssl, what tools/setup installs, and jenner and jenner-server in --binaries. The first run
+builds the programs, which takes some 20 minutes and 5 GB, the later ones some minutes. Root is not needed, all
+is on loopback, nothing is left running. There are no controllers and no nodes: nothing comes of what the API server
+took. --keep leaves the logs. TEST as in chart.Chart.test_full. Not part of ctest.
+"""
+
+import argparse
+import os
+import pathlib
+import shutil
+import sys
+import tempfile
+import unittest
+
+from programs import CACHE, Programs
+
+sys.path.append(str(CACHE / "deploy-tests-1"))
+os.environ.setdefault("JENNER_HELM", str(CACHE / "helm-4.3.1/helm"))
+
+import chart  # noqa: E402
+import cluster  # noqa: E402
+import gangs  # noqa: E402
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--binaries", type=pathlib.Path, default=chart.ROOT / "build/dev/bin")
+    parser.add_argument("--scratch", type=pathlib.Path, help="keep there what the build of the programs takes")
+    parser.add_argument("tests", nargs="*", metavar="TEST", default=["chart", "gangs"])
+    parser.add_argument("--keep", action="store_true", help="leave the logs")
+    options = parser.parse_args()
+    gangs.Gangs.binaries = options.binaries.resolve()
+    programs = Programs(options.scratch and options.scratch.resolve(strict=True))
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="jenner-cluster-"))
+    try:
+        with cluster.Cluster(programs, folder) as chart.Steps.cluster:
+            suite = unittest.defaultTestLoader.loadTestsFromNames(options.tests)
+            result = unittest.TextTestRunner(verbosity=2).run(suite)
+    finally:
+        if options.keep:
+            print(f"cluster: logs in {folder}")
+        else:
+            shutil.rmtree(folder)
+    sys.exit(not result.wasSuccessful())
+
+
+main()
