@@ -14,22 +14,25 @@ WORKDIR /src
 COPY tools tools
 COPY client/report/package.json client/report/package-lock.json client/report/
 COPY worker/text/rust worker/text/rust
-RUN tools/setup --build
+RUN tools/setup --build && apt-get install -y -qq --no-install-recommends ccache
 COPY . .
 
 FROM tools AS build
-RUN cmake --preset release \
- && cmake --build --preset release --target jenner jenner-server jenner-worker jenner-trainer
+RUN --mount=type=cache,target=/root/.cache/ccache \
+    cmake --preset release \
+ && cmake --build --preset release --target jenner jenner-server jenner-worker jenner-trainer jenner-export
 RUN cd build/release/bin \
  && /src/deploy/docker/stage /stage/cli jenner \
  && /src/deploy/docker/stage /stage/server jenner-server \
- && /src/deploy/docker/stage /stage/worker jenner-worker jenner-trainer
+ && /src/deploy/docker/stage /stage/worker jenner-worker jenner-trainer jenner-export
 
 FROM tools AS build-cuda
 RUN tools/setup --build --cuda-run
-RUN cmake --preset cuda && cmake --build --preset cuda --target jenner-worker jenner-trainer jenner_cuda
+RUN --mount=type=cache,target=/root/.cache/ccache \
+    cmake --preset cuda \
+ && cmake --build --preset cuda --target jenner-worker jenner-trainer jenner-export jenner_cuda
 RUN cd build/cuda/bin \
- && /src/deploy/docker/stage --all-wheels /stage/worker-cuda jenner-worker jenner-trainer libjenner_cuda.so
+ && /src/deploy/docker/stage --all-wheels /stage/worker-cuda jenner-worker jenner-trainer jenner-export libjenner_cuda.so
 
 # ---- What all images are. The root may be mounted read-only: only /var/lib/jenner and /tmp are written.
 FROM ${BASE} AS runtime
