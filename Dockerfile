@@ -11,7 +11,10 @@ FROM ${BASE} AS tools
 # The libraries of wheels lie here, in the images too: the programs look for them at this path.
 ENV JENNER_CACHE=/opt/jenner
 WORKDIR /src
-COPY tools tools
+# No more than `tools/setup --build` runs.
+COPY tools/setup tools/report-packages tools/rust-archive tools/
+COPY tools/lib tools/lib
+COPY tools/setup.d tools/setup.d
 COPY client/report/package.json client/report/package-lock.json client/report/
 COPY worker/text/rust worker/text/rust
 RUN tools/setup --build && apt-get install -y -qq --no-install-recommends ccache
