@@ -3,12 +3,14 @@
 import re
 import socket
 import subprocess
+import tempfile
 
 from engine import wait_for
-from stack import PROJECT, START_SECONDS
+from stack import PROJECT, START_SECONDS, UNAVAILABLE
 
 END_SECONDS = 60
-WRITABLE = "/var/lib/jenner:mode=1777"
+WRITABLE = ["--volume", "/var/lib/jenner"]  # new and empty, gone with the container
+FULL = ["--tmpfs", "/var/lib/jenner:size=4k", "--user", "0:0"]  # which has the folder's owner
 
 
 class BadInput:
@@ -27,8 +29,8 @@ class BadInput:
                 "--network", f"container:{self._stack.container('coordinator')}",
                 *flags, *entrypoint, known["image"], *words]
 
-    def ends(self, status, message, service, *flags):
-        done = subprocess.run([self._engine.name, *self.command(service, "--rm", *flags)], capture_output=True,
+    def ends(self, status, message, service, *flags, words=()):
+        done = subprocess.run([self._engine.name, *self.command(service, "--rm", *flags), *words], capture_output=True,
                               text=True, timeout=END_SECONDS)
         print(f"bad input, {service}: exit {done.returncode}: {done.stderr.strip().splitlines()[-1:]}")
         assert done.returncode == status and re.search(message, done.stderr), done
@@ -37,30 +39,29 @@ class BadInput:
         return ["--volume", f"{PROJECT}_{name}:{at}:ro"]
 
     def certificates(self):
-        self.ends(1, r"/tls/\S+ cannot be read: No such file", "coordinator", "--tmpfs", WRITABLE)
-        self.ends(2, r"/tls/\S+ cannot be read: No such file", "worker-1", "--tmpfs", WRITABLE, "--tmpfs", "/models")
-        self.ends(2, "--models-dir: /models is no folder", "worker-1", "--tmpfs", WRITABLE,
+        self.ends(1, r"/tls/\S+ cannot be read: No such file", "coordinator", *WRITABLE)
+        self.ends(2, r"/tls/\S+ cannot be read: No such file", "worker-1", *WRITABLE, "--tmpfs", "/models")
+        self.ends(2, "--models-dir: /models is no folder", "worker-1", *WRITABLE,
                   *self.volume("tls-worker-1", "/tls"))
         # Another worker's certificate: it goes on trying, as when a coordinator is away.
         name = f"{PROJECT}-impostor"
-        self._engine(*self.command("worker-1", "--detach", "--name", name, "--tmpfs", WRITABLE, "--tmpfs", "/models",
+        self._engine(*self.command("worker-1", "--detach", "--name", name, *WRITABLE, "--tmpfs", "/models",
                                    *self.volume("tls-worker-2", "/tls")), stdout=subprocess.DEVNULL)
         try:
             wait_for("the worker says whose certificate it shows", START_SECONDS, lambda: re.search(
                 'PERMISSION_DENIED: the certificate is of worker "worker-2"',
                 subprocess.run([self._engine.name, "logs", name], capture_output=True, text=True).stderr))
         finally:
-            self._engine("rm", "--force", name, stdout=subprocess.DEVNULL)
-        # Another CA. A certificate may stand in for one.
-        done = subprocess.run(
-            [self._engine.name, *self.command(
-                "cli", "--rm", *self.volume("tls-coordinator", "/tls"), "--env", "JENNER_SERVER=127.0.0.1:7070",
-                "--env", "JENNER_CA=/tls/tls.crt"), "--timeout", "5", "worker", "list"],
-            capture_output=True, text=True, timeout=END_SECONDS)
-        assert done.returncode == 5 and "certificate verify failed" in done.stderr, done
+            self._engine("rm", "--force", "--volumes", name, stdout=subprocess.DEVNULL)
+        with tempfile.TemporaryDirectory() as folder:
+            other = ["--user", "0:0", "--volume", f"{folder}:/other"]
+            self._engine("run", "--rm", *other, "--entrypoint", "jenner-server", self._services["coordinator"]["image"],
+                         "certs", "init", "--dir", "/other/pki", stdout=subprocess.DEVNULL)
+            self.ends(UNAVAILABLE, "certificate verify failed", "cli", *other, "--env", "JENNER_SERVER=127.0.0.1:7070",
+                      "--env", "JENNER_CA=/other/pki/ca.pem", words=["--timeout", "5", "worker", "list"])
 
     def ports(self):
-        self.ends(1, r"cannot listen at 0.0.0.0:7070: the port is taken", "coordinator", "--tmpfs", WRITABLE,
+        self.ends(1, "cannot be served at 0.0.0.0:9464: the port is taken", "coordinator", *WRITABLE,
                   *self.volume("tls-coordinator", "/tls"))
         with socket.socket() as one:
             one.bind(("127.0.0.1", 0))
@@ -73,7 +74,7 @@ class BadInput:
     def disks(self):
         tls = self.volume("tls-coordinator", "/tls")
         self.ends(1, "cannot be made: Read-only file system", "coordinator", *tls)
-        self.ends(1, "is not writable: No space left on device", "coordinator", *tls, "--tmpfs", f"{WRITABLE},size=4k")
+        self.ends(1, "is not writable: No space left on device", "coordinator", *tls, *FULL)
         self.ends(2, "Read-only file system", "worker-1", "--tmpfs", "/models", *self.volume("tls-worker-1", "/tls"))
 
     def check(self):
