@@ -92,6 +92,7 @@ def second_run(engine):
         stack.up(*SERVICES, "prometheus")
         stack.wait_for_workers()
         monitoring.check_scrape(stack)
+        experiments.fail(stack)
         found = experiments.disturbed(stack)
         monitoring.check_answers(stack, since)
         return found

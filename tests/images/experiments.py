@@ -14,6 +14,7 @@ from cluster import Watch  # noqa: E402
 ID = "smoke"
 SPEC = "examples/spanish-capitals/experiment-smoke.yaml"
 RUN_SECONDS = 1200
+NOT_FOUND = 3  # exit status of jenner
 ENDED = {"STATE_SUCCEEDED", "STATE_FAILED", "STATE_CANCELLED"}
 
 
@@ -27,6 +28,13 @@ def wait_for_end(stack):
     found = outcome.of(stack, ID)
     assert found["state"] == "STATE_SUCCEEDED", (found, stack.said("experiment", "logs", ID))
     return found
+
+
+def fail(stack):
+    """One call that fails: there is a board of those."""
+    call = stack.jenner(["experiment", "get", "no-such"])
+    out, errors = call.communicate()
+    assert call.returncode == NOT_FOUND, out + errors
 
 
 def undisturbed(stack):
