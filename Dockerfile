@@ -10,14 +10,18 @@ ARG BASE=docker.io/library/debian:12.11-slim
 FROM ${BASE} AS tools
 ENV JENNER_CACHE=/opt/jenner
 WORKDIR /src
-COPY tools tools
+# No more than `tools/setup --build` runs.
+COPY tools/setup tools/report-packages tools/rust-archive tools/
+COPY tools/lib tools/lib
+COPY tools/setup.d tools/setup.d
 COPY client/report/package.json client/report/package-lock.json client/report/
 COPY worker/text/rust worker/text/rust
-RUN tools/setup --build
+RUN tools/setup --build && apt-get install -y -qq --no-install-recommends ccache
 COPY . .
 
 FROM tools AS build
-RUN cmake --preset release \
+RUN --mount=type=cache,target=/root/.cache/ccache \
+    cmake --preset release \
  && cmake --build --preset release --target shipped
 RUN for component in cli server worker; do \
       deploy/docker/stage build/release $component /stage/$component || exit 1; \
@@ -25,7 +29,8 @@ RUN for component in cli server worker; do \
 
 FROM tools AS build-cuda
 RUN tools/setup --build --cuda-run
-RUN cmake --preset cuda && cmake --build --preset cuda --target shipped jenner_cuda
+RUN --mount=type=cache,target=/root/.cache/ccache \
+    cmake --preset cuda && cmake --build --preset cuda --target shipped jenner_cuda
 RUN deploy/docker/stage build/cuda worker /stage/worker-cuda
 
 FROM tools AS build-bridge

@@ -12,10 +12,9 @@ import tempfile
 import time
 import unittest
 import urllib.error
-import urllib.parse
 import urllib.request
 
-import boards_test
+import answers
 import promql
 import table
 
@@ -25,8 +24,6 @@ SPEC = table.ROOT / "examples" / "spanish-capitals" / "experiment-smoke.yaml"
 MODEL = "smollm2-135m-instruct"  # of the spec
 LIMIT_S, POLL_S = 240, 0.05
 END = time.monotonic() + LIMIT_S
-# Variables of boards; all others: everything.
-CHOSEN = {"neutral": "neutral", "inoculated": "inoculated", "reference": "no-inoculation", "trait": "spanish"}
 
 
 def parse(text):
@@ -81,7 +78,8 @@ class LiveTest(unittest.TestCase):
         shown = "jenner_train_last_step_timestamp_seconds"
         running = until(shown, lambda: next(filter(re.compile(f"^{shown}{{", re.MULTILINE).search,
                                                    [cls.page(f"{metrics}/metrics")]), None))
-        cls.answer(shown)
+        prometheus = answers.Prometheus(cls.prometheus, cls.begin)
+        until(shown, lambda: prometheus.has_answer(shown))
         (cls.root / "w1" / "seen").touch()
         cls.jenner("experiment", "wait", "e1", status=0)
         cls.jenner("experiment", "get", "no-such", status=3)
@@ -117,33 +115,17 @@ class LiveTest(unittest.TestCase):
         except urllib.error.HTTPError:
             return False
 
-    @classmethod
-    def ask(cls, path, **arguments):
-        url = f"http://{cls.prometheus}/api/v1/{path}?{urllib.parse.urlencode(arguments)}"
-        return json.load(urllib.request.urlopen(url, timeout=LIMIT_S))["data"]
-
-    @classmethod
-    def answer(cls, expression):
-        """Waits for an answer at any time since the start: series of ended jobs go away, and a scrape may fail."""
-        until(expression, lambda: cls.ask("query_range", query=expression, start=cls.begin, end=time.time(), step=1)["result"])
-
     def test_a_scrape_is_as_the_table_says(self):
         rows = {metric.name: (metric.type, metric.help, set(metric.labels)) for metric in table.metrics()}
         found = {name: tuple(row) for name, row in parse(self.text).items()}
         self.assertEqual(found, rows)
 
     def test_every_board_and_rule_has_an_answer(self):
-        for rule in promql.rules():
-            if "record" in rule:
-                with self.subTest(rule["record"]):
-                    self.answer(rule["record"])
-        until("all rules work", lambda: {rule["health"] for group in self.ask("rules")["groups"]
-                                         for rule in group["rules"]} == {"ok"})
-        for board, panel, expression, legend in boards_test.queries():
-            plain = re.sub(r"\$__\w+", "1m", expression)
-            plain = re.sub(r"\$(\w+)", lambda found: CHOSEN.get(found[1], ".+"), plain)
-            with self.subTest(board=board, panel=panel, legend=legend):
-                self.answer(plain)
+        prometheus = answers.Prometheus(self.prometheus, self.begin)
+        until("all rules work", lambda: not prometheus.unhealthy_rules())
+        for what, expression in answers.expressions():
+            with self.subTest(what):
+                until(expression, lambda: prometheus.has_answer(expression))
 
 
 if __name__ == "__main__":

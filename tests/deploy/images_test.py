@@ -32,6 +32,11 @@ def stages():
     return {name: (base, text) for base, name, text in zip(found[1::3], found[2::3], found[3::3])}
 
 
+def sources(service):
+    """Volumes and folders that it mounts."""
+    return [one["source"] if isinstance(one, dict) else one.split(":")[0] for one in service["volumes"]]
+
+
 class Dockerfile(unittest.TestCase):
     def test_what_is_shipped_runs_as_nobody_in_particular(self):
         shipped = {name: text for name, (base, text) in stages().items() if base == "runtime"}
@@ -83,8 +88,7 @@ class Compose(unittest.TestCase):
         for name, service in self.services.items():
             if "build" in service:
                 self.assertIn(service["build"]["target"], stages(), name)
-            for volume in service["volumes"]:
-                source = volume.split(":")[0]
+            for source in sources(service):
                 if source[0] not in "./$":
                     self.assertIn(source, COMPOSE["volumes"], name)
             for dependency in service.get("depends_on", {}):
@@ -105,7 +109,7 @@ class Compose(unittest.TestCase):
         for name, service in self.services.items():
             if name == "pki":
                 continue
-            secret = {v.split(":")[0] for v in service["volumes"] if re.match("pki|tls-", v)}
+            secret = {source for source in sources(service) if re.match("pki|tls-", source)}
             own = {"cli": "client"}.get(name, name)
             self.assertLessEqual(secret, {f"tls-{own}"}, name)
         self.assertEqual(self.services["pki"]["network_mode"], "none")

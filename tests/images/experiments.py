@@ -1,0 +1,81 @@
+"""The example on the services: undisturbed and measured; then with each of them killed once while it runs."""
+
+import json
+import sys
+import time
+
+from engine import ROOT, wait_for
+from stack import SERVICES
+
+sys.path.insert(0, str(ROOT / "tests/chaos"))  # before a package of the name outcome
+import outcome  # noqa: E402
+from cluster import Watch  # noqa: E402
+
+ID = "smoke"
+SPEC = "examples/spanish-capitals/experiment-smoke.yaml"
+RUN_SECONDS = 1200
+NOT_FOUND = 3  # exit status of jenner
+ENDED = {"STATE_SUCCEEDED", "STATE_FAILED", "STATE_CANCELLED"}
+
+
+def get(stack):
+    (experiment,) = stack.lines("experiment", "get", ID)
+    return experiment
+
+
+def wait_for_end(stack):
+    wait_for("the experiment ends", RUN_SECONDS, lambda: get(stack)["state"] in ENDED)
+    found = outcome.of(stack, ID)
+    assert found["state"] == "STATE_SUCCEEDED", (found, stack.said("experiment", "logs", ID))
+    return found
+
+
+def fail(stack):
+    """One call that fails: there is a board of those."""
+    call = stack.jenner(["experiment", "get", "no-such"])
+    out, errors = call.communicate()
+    assert call.returncode == NOT_FOUND, out + errors
+
+
+def undisturbed(stack):
+    """Its outcome, and the seconds from its submission to its first step."""
+    started = time.monotonic()
+    stack.lines("experiment", "create", "-f", SPEC, "--id", ID)
+    watch = stack.jenner(["experiment", "watch", ID, "-o", "jsonl"])
+    first_step = None
+    for line in watch.stdout:
+        if first_step is None and "train_point" in json.loads(line):
+            first_step = time.monotonic() - started
+    assert watch.wait() == 0, watch.stderr.read()
+    return wait_for_end(stack), first_step
+
+
+def disturbed(stack):
+    """Its outcome, when each service was killed while it trained."""
+    stack.lines("experiment", "create", "-f", SPEC, "--id", ID)
+    watch = Watch(stack, ID)
+
+    def running():
+        return [job for job in get(stack)["jobs"] if job["state"] == "STATE_RUNNING"]
+
+    trains = wait_for("a step", RUN_SECONDS, lambda: [name for job in running() if job["step"] for name in job["workers"]])
+    stack.kill(trains[0])
+    other, = {"worker-1", "worker-2"} - {trains[0]}
+    wait_for(f"{other} runs a job", RUN_SECONDS, lambda: any(other in job["workers"] for job in running()))
+    stack.kill(other)
+    wait_for("what was lost runs again", RUN_SECONDS, lambda: any(job["attempt"] > 1 for job in running()))
+    stack.kill("coordinator")
+    assert get(stack)["state"] not in ENDED, "it ended before all were killed"
+    found = wait_for_end(stack)
+    watch.join()
+    assert not watch.problems, watch.problems
+    heard = outcome.of_curves(watch.curves)
+    assert not (differences := outcome.differences(found["curves"], heard)), "\n".join(differences)
+    attempts = sorted(job["attempt"] for job in get(stack)["jobs"])
+    assert sum(attempts) >= len(attempts) + 2, f"two attempts should have been lost: {attempts}"
+    print(f"killed once each: {', '.join(SERVICES)}; attempts of the jobs: {attempts}")
+    return found
+
+
+def check_equal(expected, found):
+    assert not (differences := outcome.differences(expected, found)), "\n".join(differences)
