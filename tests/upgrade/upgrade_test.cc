@@ -63,9 +63,10 @@ TEST_P(UpgradeTest, WhatHasEndedIsThereWithItsResults) {
 
 TEST_P(UpgradeTest, WhatRanGoesOnToItsEnd) {
   EXPECT_EQ(stubs_->Get("experiments/running")->state(), v1::STATE_RUNNING);
-  Advance(absl::Seconds(60));  // the worker of then is lost
+  Advance(absl::Seconds(60));  // the worker of then has a lease to show up in,
+  Advance(absl::Seconds(60));  // is lost,
+  Advance(absl::Seconds(60));  // and the back-off of its jobs is over
   FakeAgent agent(*stubs_, "w2");
-  Advance(absl::Seconds(60));
   ASSERT_NO_FATAL_FAILURE(agent.RunAll());
   EXPECT_EQ(stubs_->Get("experiments/running")->state(), v1::STATE_SUCCEEDED);
   const auto rows_of = [this](const std::string& name) {
@@ -75,6 +76,7 @@ TEST_P(UpgradeTest, WhatRanGoesOnToItsEnd) {
     if (!rows.ok()) return lines;
     for (v1::ResultRow row : *rows) {
       row.mutable_cell()->clear_attempt();  // the one of then was lost with its worker
+      row.mutable_cell()->clear_job();      // has the experiment's name in it
       lines.push_back(row.ShortDebugString());
     }
     return lines;
