@@ -615,8 +615,9 @@ TEST_F(AgentTest, ACheckpointThatCannotBeHadIsDoneWithout) {
   }
   const std::string log = testing::internal::GetCapturedStderr();
   for (const char* job : {"corrupt", "missing", "outside", "bare"}) {
-    EXPECT_THAT(
-        log, HasSubstr(absl::StrCat("e/", job, "/1-0: the checkpoint of step 5 cannot be had: ")));
+    EXPECT_THAT(log, ::testing::ContainsRegex(absl::StrCat(
+                         "msg=\"the checkpoint of step 5 cannot be had: [^\n]*\" experiment=e job=",
+                         job, " attempt=1 rank=0\n")));
   }
 }
 
@@ -692,8 +693,10 @@ TEST_F(AgentTest, ARankDoesNotBeginWithoutWhatItBeginsWith) {
   EXPECT_EQ(Of(blocked).report.phase(), v1::RankReport::PHASE_PREPARING);
   std::filesystem::remove(Out("blocked", "initial"));
   EXPECT_EQ(AwaitEnded(blocked).exit_code(), 0);
-  EXPECT_THAT(testing::internal::GetCapturedStderr(),
-              HasSubstr("e/blocked/1-0: initial parameters: "));
+  EXPECT_THAT(
+      testing::internal::GetCapturedStderr(),
+      ::testing::ContainsRegex(
+          "msg=\"initial parameters: [^\n]*\" experiment=e job=blocked attempt=1 rank=0\n"));
 
   running_.reset();
   agent::AgentOptions options = Options();
