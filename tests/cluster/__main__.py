@@ -1,11 +1,11 @@
-"""The chart on a real Kubernetes API server, on this machine: etcd and kube-apiserver.
+"""The chart on a real Kubernetes API server, on this machine: etcd, kube-apiserver and kube-controller-manager.
 
     python3 tests/cluster [--binaries build/dev/bin] [--scratch FOLDER] [--keep] [TEST...]
 
-Needs Go 1.26, openssl, what tools/setup installs, and jenner and jenner-server in --binaries. The first run
-builds the programs, which takes some 20 minutes and 5 GB, the later ones some minutes. Root is not needed, all
-is on loopback, nothing is left running. There are no controllers and no nodes: nothing comes of what the API server
-took. --keep leaves the logs. TEST as in chart.Chart.test_full. Not part of ctest.
+Needs Go 1.26, openssl, what tools/setup installs, and jenner, jenner-server and jenner-worker in --binaries. The first
+run builds the programs, which takes up to an hour and 5 GB, the later ones a minute or two. Root is not needed, all
+is on loopback, nothing is left running. There are no nodes: no pod runs, but for workers that kubelet.py starts on this
+machine. --keep leaves the logs. TEST as in chart.Chart.test_full. Not part of ctest.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""A Kubernetes of etcd and an API server, on loopback: what controllers and kubelets do does not happen."""
+"""A Kubernetes without nodes on loopback: etcd, API server, controllers. What a kubelet does does not happen."""
 
 import functools
 import http.client
@@ -73,6 +73,10 @@ class Cluster:
         self.ca = wait_for("certificate", lambda: self._existing("pki/apiserver.crt"), START_SECONDS)
         self._write(self.kubeconfig.name, self.kubeconfig_of(self.token))
         wait_for("API server", self._is_ready, START_SECONDS)
+        self._run("kube-controller-manager", f"--kubeconfig={self.kubeconfig}", "--leader-elect=false",
+                  "--bind-address=127.0.0.1", f"--secure-port={free_port()}", f"--cert-dir={self.folder}/controllers",
+                  f"--service-account-private-key-file={key}", f"--root-ca-file={self.ca}",
+                  "--concurrent-gc-syncs=4")
         self._define()
 
     def _start_etcd(self):

@@ -8,6 +8,7 @@ import subprocess
 
 import chart
 from cluster import wait_for
+from kubelet import Kubelet
 
 ROOT = chart.ROOT
 SPEC = ROOT / "examples/spanish-capitals/experiment-smoke.yaml"
@@ -74,32 +75,45 @@ class Gangs(chart.Steps):
     def items(self, path):
         return self.cluster.get(path)["items"]
 
-    def test_the_bridge_makes_jobs_and_deletes_them(self):
+    def test_gangs_run_and_go(self):
         self.check_rights()
         self.start_server()
         bridge = self.start_bridge()
-        self.jenner("experiment", "create", "-f", SPEC, "--id", "e1", "--set", "ranks=4")
-        made = wait_for("a job for each", lambda: len(self.items(self.jobs)) == 3 and self.items(self.jobs))
-        owner = self.cluster.get(f"/apis/apps/v1/namespaces/{self.namespace}/deployments/jenner-bridge")
-        # Two pods for the four ranks of each training, one for the base model's evaluation.
-        self.assertEqual(sorted(job["spec"]["completions"] for job in made), [1, 2, 2])
-        for job in made:
-            self.assertEqual([one["uid"] for one in job["metadata"]["ownerReferences"]], [owner["metadata"]["uid"]])
-        # What is paused has none; a restart finds what it made.
-        self.jenner("experiment", "pause", "e1")
-        wait_for("no job is left", lambda: not self.items(self.jobs))
-        self.jenner("experiment", "resume", "e1")
-        wait_for("a job for each", lambda: len(self.items(self.jobs)) == 3)
+        worker = self.binaries / "jenner-worker"
+        with Kubelet(self.cluster, self.namespace, worker, self.server, self.folder) as kubelet:
+            # Four ranks: two pods.
+            self.jenner("experiment", "create", "-f", SPEC, "--id", "e1", "--set", "ranks=4")
+            jobs = wait_for("jobs", lambda: self.items(self.jobs))
+            kubelet.failing.add(max(jobs, key=lambda job: job["spec"]["completions"])["metadata"]["name"])
+            self.jenner("experiment", "watch", "e1")
+            self.assertIn("SUCCEEDED", self.jenner("-o", "json", "experiment", "get", "e1"))
+            wait_for("no job and no pod is left", self.is_empty)
+            # One pod was lost, and the controller made another.
+            self.assertEqual(len(kubelet.failed), 1)
+            del kubelet.codes[kubelet.failed[0]]
+            self.assertEqual(set(kubelet.codes.values()), {0})
+            # What is paused has no pods.
+            self.jenner("experiment", "create", "-f", SPEC, "--id", "e2")
+            self.jenner("experiment", "pause", "e2")
+            wait_for("no job and no pod is left", self.is_empty)
         bridge.terminate()
         self.assertEqual(bridge.wait(LIMIT_S), 0)
-        uids = {job["metadata"]["uid"] for job in self.items(self.jobs)}
-        self.start_bridge()
-        self.jenner("experiment", "create", "-f", SPEC, "--id", "e2")
-        wait_for("the jobs of both", lambda: len(self.items(self.jobs)) == 6)
-        self.assertLessEqual(uids, {job["metadata"]["uid"] for job in self.items(self.jobs)})
-        for experiment in ("e1", "e2"):
-            self.jenner("experiment", "cancel", experiment)
-        wait_for("no job is left", lambda: not self.items(self.jobs))
+        self.jenner("experiment", "create", "-f", SPEC, "--id", "e3")
+        bridge = self.start_bridge()
+        made = wait_for("the jobs of e3", lambda: self.items(self.jobs))
+        self.assertEqual({job["metadata"]["labels"]["jenner-experiment"] for job in made}, {"e3"})
+        wait_for("their pods", self.workers)
+        bridge.terminate()
+        bridge.wait(LIMIT_S)
+        # What the bridge made goes with the release.
+        self.helm("uninstall", self.namespace)
+        self.check_nothing_is_left(self.namespace, claims=1)
+
+    def is_empty(self):
+        return not self.items(self.jobs) and not self.workers()
+
+    def workers(self):
+        return self.items(f"/api/v1/namespaces/{self.namespace}/pods?labelSelector=jenner-job")
 
     def check_rights(self):
         core = f"/api/v1/namespaces/{self.namespace}"

@@ -1,4 +1,4 @@
-"""etcd and kube-apiserver, built from their Go modules, and the definitions (CRDs) of others.
+"""etcd, kube-apiserver and kube-controller-manager, built from their Go modules, and the definitions (CRDs) of others.
 
 Everything is pinned by hash: programs/go.sum, and CRDS below. It goes to $JENNER_CACHE/cluster-<hash of the pins>.
 What the build takes besides, modules and Go's cache, is thrown away unless it has a folder of its own. Needs Go 1.26.
@@ -20,6 +20,7 @@ CACHE = pathlib.Path(os.environ.get("JENNER_CACHE") or
 PACKAGES = {
     "etcd": "go.etcd.io/etcd/server/v3",
     "kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver",
+    "kube-controller-manager": "k8s.io/kubernetes/cmd/kube-controller-manager",
 }
 # Module, hash of its content as in a go.sum, where in it the definitions are.
 CRDS = [
