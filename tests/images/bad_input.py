@@ -10,7 +10,8 @@ from stack import PROJECT, START_SECONDS, UNAVAILABLE
 
 END_SECONDS = 60
 WRITABLE = ["--volume", "/var/lib/jenner"]  # new and empty, gone with the container
-FULL = ["--tmpfs", "/var/lib/jenner:size=4k", "--user", "0:0"]  # which has the folder's owner
+# The folder is root's then, and the certificates are not.
+FULL = ["--tmpfs", "/var/lib/jenner:size=4k", "--user", "0:0", "--cap-add", "DAC_OVERRIDE"]
 
 
 class BadInput:
@@ -74,7 +75,7 @@ class BadInput:
     def disks(self):
         tls = self.volume("tls-coordinator", "/tls")
         self.ends(1, "cannot be made: Read-only file system", "coordinator", *tls)
-        self.ends(1, "is not writable: No space left on device", "coordinator", *tls, *FULL)
+        self.ends(1, "database or disk is full", "coordinator", *tls, *FULL)
         self.ends(2, "Read-only file system", "worker-1", "--tmpfs", "/models", *self.volume("tls-worker-1", "/tls"))
 
     def check(self):
