@@ -59,8 +59,7 @@ Agent::Agent(AgentOptions options)
     : options_(std::move(options)),
       boot_id_(RandomId()),
       link_(options_.server, options_.tls),
-      judges_(options_.judges, options_.tls, options_.judge_timeout),
-      lease_until_(MonotonicNow() + lease_) {}
+      judges_(options_.judges, options_.tls, options_.judge_timeout) {}
 
 Agent::~Agent() {
   for (const auto& [key, rank] : ranks_) {

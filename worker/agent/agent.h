@@ -165,8 +165,8 @@ class Agent {
   std::atomic<bool> over_ = false;  // Run() has returned
 
   // Run()'s thread only. Times are of MonotonicNow().
-  absl::Time lease_until_;
   absl::Duration lease_ = absl::Seconds(15);
+  absl::Time lease_until_ = MonotonicNow() + lease_;
   absl::Duration pause_ = absl::Seconds(1);
   absl::Time next_synchronize_ = absl::InfinitePast();
   absl::Time next_housekeeping_ = absl::InfinitePast();
