@@ -41,6 +41,7 @@
 #include "worker/agent/files.h"
 #include "worker/agent/judges.h"
 #include "worker/agent/link.h"
+#include "worker/agent/process.h"
 #include "worker/agent/rank_key.h"
 #include "worker/agent/reconcile.h"
 
