@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Stands in for jenner-trainer in tests: tells four steps of a training, and answers that it makes up, all by rank 0.
 
-The first attempt of a training runs out of memory, so that there is a second; that goes on only once there is a file
-"seen" in the worker's folder, so that what is shown of running jobs can be looked at. Trainings of the experiment
+The first attempt of a training runs out of memory, so that there is a second; that goes on only while there is no file
+"wait" in the worker's folder, so that what is shown of running jobs can be looked at. Trainings of the experiment
 "diverges" do so.
 """
 
@@ -61,7 +61,7 @@ if steps and flags.rank == 0:
         tell("failed", code="OUT_OF_MEMORY", message="made up", step=steps)
         sys.exit(14)
     # The agent ends a trainer that waits for ever.
-    while not (flags.data_dir.parent / "seen").exists():
+    while (flags.data_dir.parent / "wait").exists():
         time.sleep(POLL_S)
 evaluate(steps)
 tell("finished", steps=steps)

@@ -70,6 +70,8 @@ class LiveTest(unittest.TestCase):
         until("Prometheus is ready", cls.is_ready)
         (cls.root / "models" / MODEL).mkdir(parents=True)
         (cls.root / "models" / MODEL / "config.json").write_text("{}")
+        (cls.root / "w1").mkdir()
+        (cls.root / "w1" / "wait").touch()
         cls.start("worker", WORKER, "--server", cls.server, "--name", "w1", "--slots", "2", "--models-dir",
                   cls.root / "models", "--work-dir", cls.root / "w1", "--trainer", HERE / "fake_trainer.py")
         cls.jenner("experiment", "create", "-f", SPEC, "--id", "diverges", "--wait", status=1)
@@ -80,7 +82,7 @@ class LiveTest(unittest.TestCase):
                                                    [cls.page(f"{metrics}/metrics")]), None))
         prometheus = answers.Prometheus(cls.prometheus, cls.begin)
         until(shown, lambda: prometheus.has_answer(shown))
-        (cls.root / "w1" / "seen").touch()
+        (cls.root / "w1" / "wait").unlink()
         cls.jenner("experiment", "wait", "e1", status=0)
         cls.jenner("experiment", "get", "no-such", status=3)
         cls.text = running + cls.page(f"{metrics}/metrics")
