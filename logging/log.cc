@@ -41,9 +41,9 @@ std::string Value(const std::string& text) {
 }
 
 // "server/main.cc:12": without what is before the tree, as it is before this file.
-std::string Source(const std::source_location& where) {
+std::string Source(const SourceLocation& where) {
   static constexpr std::string_view kThis = "logging/log.cc";
-  const std::string_view here = std::source_location::current().file_name();
+  const std::string_view here = SourceLocation::current().file_name();
   std::string_view file = where.file_name();
   const size_t root = here.size() - std::min(here.size(), kThis.size());
   if (file.substr(0, root) == here.substr(0, root)) file.remove_prefix(std::min(root, file.size()));
@@ -60,7 +60,7 @@ std::string TextLine(const std::string& time, Level level, const std::string& me
 }
 
 std::string JsonLine(const std::string& time, Level level, const std::string& message,
-                     const Fields& fields, const std::source_location& where) {
+                     const Fields& fields, const SourceLocation& where) {
   static constexpr std::array kNames = {"INFO", "WARNING", "ERROR"};
   nlohmann::ordered_json line = {{"time", time},
                                  {"severity", kNames[static_cast<size_t>(level)]},
@@ -77,14 +77,14 @@ void Configure(Format format, Fields common) { Current() = {format, std::move(co
 Format CurrentFormat() { return Current().format; }
 
 std::string Line(Format format, absl::Time time, Level level, const std::string& message,
-                 const Fields& fields, const std::source_location& where) {
+                 const Fields& fields, const SourceLocation& where) {
   const std::string text = absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", time, absl::UTCTimeZone());
   return format == Format::kText ? TextLine(text, level, message, fields)
                                  : JsonLine(text, level, message, fields, where);
 }
 
 void Log(Level level, const std::string& message, const Fields& fields,
-         const std::source_location& where) {
+         const SourceLocation& where) {
   const Settings& settings = Current();
   Fields all = fields;
   all.insert(all.end(), settings.common.begin(), settings.common.end());

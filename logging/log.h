@@ -7,7 +7,7 @@
 #ifndef JENNER_LOGGING_LOG_H_
 #define JENNER_LOGGING_LOG_H_
 
-#include <source_location>
+#include <experimental/source_location>
 #include <string>
 #include <utility>
 #include <vector>
@@ -19,6 +19,8 @@ namespace jenner::logging {
 enum class Level { kInfo, kWarning, kError };
 enum class Format { kText, kJson };
 using Fields = std::vector<std::pair<std::string, std::string>>;
+// The clang of the fuzz preset (14) has no SourceLocation.
+using SourceLocation = std::experimental::source_location;
 
 // How lines look from now on, and what each of them ends with (which worker this is). Before there
 // are other threads; without it lines are text.
@@ -28,9 +30,9 @@ Format CurrentFormat();
 // A line, as Log writes it. Bytes that are no UTF-8 are replaced in JSON; of a value 4 KiB are
 // told.
 std::string Line(Format format, absl::Time time, Level level, const std::string& message,
-                 const Fields& fields, const std::source_location& where);
+                 const Fields& fields, const SourceLocation& where);
 void Log(Level level, const std::string& message, const Fields& fields = {},
-         const std::source_location& where = std::source_location::current());
+         const SourceLocation& where = SourceLocation::current());
 
 }  // namespace jenner::logging
 

@@ -12,7 +12,7 @@ const Fields kFields = {
     {"code", "X=1"}, {"path", "/a/b"}, {"text", "two\nlines \"q\""}, {"none", ""}};
 
 std::string InJson(const std::string& message, const Fields& fields,
-                   const std::source_location& where = std::source_location::current()) {
+                   const SourceLocation& where = SourceLocation::current()) {
   return Line(Format::kJson, kTime, Level::kWarning, message, fields, where);
 }
 

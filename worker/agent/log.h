@@ -2,7 +2,6 @@
 #ifndef JENNER_WORKER_AGENT_LOG_H_
 #define JENNER_WORKER_AGENT_LOG_H_
 
-#include <source_location>
 #include <string>
 
 #include "logging/log.h"
@@ -15,7 +14,7 @@ using logging::Log;
 
 inline void LogRank(Level level, const RankKey& key, const std::string& message,
                     logging::Fields more = {},
-                    const std::source_location& where = std::source_location::current()) {
+                    const logging::SourceLocation& where = logging::SourceLocation::current()) {
   logging::Fields fields = {{"experiment", key.experiment},
                             {"job", key.job},
                             {"attempt", std::to_string(key.attempt)},
