@@ -50,7 +50,7 @@ class BadInput:
                                    *self.volume("tls-worker-2", "/tls")), stdout=subprocess.DEVNULL)
         try:
             wait_for("the worker says whose certificate it shows", START_SECONDS, lambda: re.search(
-                'PERMISSION_DENIED: the certificate is of worker "worker-2"',
+                r'PERMISSION_DENIED: the certificate is of worker \\?"worker-2',  # as the log quotes it
                 subprocess.run([self._engine.name, "logs", name], capture_output=True, text=True).stderr))
         finally:
             self._engine("rm", "--force", "--volumes", name, stdout=subprocess.DEVNULL)
