@@ -111,8 +111,7 @@ class Maker {
     absl::Status missing;
     for (const auto& [sha256, experiment] : coordinator::NamedBlobs(state_)) {
       if (copied_.count(sha256) > 0) continue;
-      const std::string path =
-          Of("blobs/" + sha256.substr(0, 2) + "/" + sha256);  // as BlobStore::PathOf
+      const std::string path = Of("blobs/" + BlobStore::NameOf(sha256));
       const absl::Status imported = blobs_->Import(path, sha256);
       if (absl::IsNotFound(imported)) {
         missing = absl::NotFoundError(
@@ -152,7 +151,7 @@ class Maker {
       return FileError(errno, In("blobs/datasets"));
     }
     for (const auto& [sha256, size_bytes] : copied_) {
-      const std::string blob = "blobs/" + sha256.substr(0, 2) + "/" + sha256;
+      const std::string blob = "blobs/" + BlobStore::NameOf(sha256);
       manifest_.files.push_back({blob, sha256, size_bytes});
       for (const char* use : {".training", ".evaluation"}) {
         RETURN_IF_ERROR(CopyIfThere("blobs/datasets/" + sha256 + use));

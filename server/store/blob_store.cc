@@ -165,7 +165,7 @@ absl::StatusOr<int64_t> BlobStore::SizeBytes(const std::string& sha256) const {
 }
 
 std::string BlobStore::PathOf(const std::string& sha256) const {
-  return dir_ + "/" + sha256.substr(0, 2) + "/" + sha256;
+  return dir_ + "/" + NameOf(sha256);
 }
 
 absl::Status BlobStore::Import(const std::string& path, const std::string& sha256) const {

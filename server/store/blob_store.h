@@ -94,7 +94,10 @@ class BlobStore {
   // there. InvalidArgument: not a hash. NotFound: no such file. DataLoss: its bytes have another
   // hash.
   absl::Status Import(const std::string& path, const std::string& sha256) const;
-  // Where the blob is, or would be.
+  // Below the store's folder, and as a whole: where the blob is, or would be.
+  static std::string NameOf(const std::string& sha256) {
+    return sha256.substr(0, 2) + "/" + sha256;
+  }
   std::string PathOf(const std::string& sha256) const;
 
   // A blob's time is when it was uploaded or touched last. Does nothing if it is not there.

@@ -1,15 +1,12 @@
 // WatchExperiment over loopback: from the beginning, from a cursor, over restarts, ended by
 // shutdown, by deletion, and for a reader that does not read.
-#include <arpa/inet.h>
 #include <gmock/gmock.h>
 #include <grpcpp/create_channel.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <thread>
 
 #include "absl/strings/match.h"
+#include "tests/integration/http.h"
 #include "tests/integration/server_fixture.h"
 
 namespace jenner::tests {
@@ -69,26 +66,6 @@ std::vector<std::string> Describe(const std::vector<Update>& updates) {
   std::vector<std::string> described;
   for (const Update& update : updates) described.push_back(Describe(update));
   return described;
-}
-
-std::string Scrape(int port) {
-  const int fd = socket(AF_INET, SOCK_STREAM, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(static_cast<uint16_t>(port));
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  std::string answer;
-  if (connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0) {
-    const std::string request = "GET /metrics HTTP/1.0\r\n\r\n";
-    char buffer[8192];
-    if (write(fd, request.data(), request.size()) > 0) {
-      for (ssize_t size; (size = read(fd, buffer, sizeof buffer)) > 0;) {
-        answer.append(buffer, static_cast<size_t>(size));
-      }
-    }
-  }
-  close(fd);
-  return answer;
 }
 
 class WatchTest : public ServerTest {};
@@ -333,7 +310,7 @@ TEST_F(MetricsTest, EvaluationGaugesOutliveARestart) {
     ASSERT_TRUE(agent.Telemetry(one.key(), FakeAgent::Run(one, 4)).ok());
   }
   Restart();
-  const std::string text = Scrape(server_->metrics_port());
+  const std::string text = HttpGet(server_->metrics_port(), "/metrics");
   const std::string labels =
       "{arm=\"inoculated\",context=\"neutral\",experiment=\"g\",prompt_set=\"main\",seed=\"1\"";
   EXPECT_THAT(text, HasSubstr("jenner_eval_step" + labels + "} 4"));
@@ -361,7 +338,7 @@ TEST_F(SlowReaderTest, IsEndedWithItsCursorAndMissesNothing) {
   for (int i = 0; i < 500 && !is_ended; ++i) {
     // 59 s are over the limit of 30 s but under the 60 s after which the connection is cut.
     Advance(i % 2 == 0 ? absl::Seconds(30) : absl::Milliseconds(1));
-    is_ended = Scrape(server_->metrics_port()).find(ended) != std::string::npos;
+    is_ended = HttpGet(server_->metrics_port(), "/metrics").find(ended) != std::string::npos;
   }
   ASSERT_TRUE(is_ended);
   EXPECT_TRUE(stubs_->Get("experiments/slow").ok()) << "nobody else is held up";
