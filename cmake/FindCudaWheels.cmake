@@ -1,7 +1,7 @@
 # Finds what libjenner_cuda.so is compiled and linked against in the tree of the torch wheel, where
 # tools/setup --cuda unpacked it: headers of the CUDA runtime and of exactly the NCCL that torch names.
 # No CUDA toolkit, no nvcc. Gives: jenner_cuda_wheels.
-set(JENNER_NCCL_VERSION 2.29.7)
+set(JENNER_NCCL_VERSION 2.29.7 CACHE STRING "That the torch wheel names")
 set(_nvidia "${TORCH_WHEEL_ROOT}/nvidia")
 foreach(_needed cu13/include/crt/host_defines.h cu13/include/nv/target nccl/include/nccl.h
     nccl/lib/libnccl.so.2)

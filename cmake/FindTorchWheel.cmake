@@ -2,7 +2,7 @@
 # own TorchConfig.cmake asks for a CUDA toolkit; these few imported targets do not.
 # Gives: jenner_torch (ATen, autograd, c10d; headers as SYSTEM), jenner_torch_parallel (for users of
 # at::parallel_for) and TORCH_WHEEL_ROOT.
-set(JENNER_TORCH_VERSION 2.13.0)
+set(JENNER_TORCH_VERSION 2.13.0 CACHE STRING "Of the torch wheel; another one than the pinned is for trials (tests/gpu)")
 set(TORCH_WHEEL_ROOT "${JENNER_CACHE}/torch-${JENNER_TORCH_VERSION}" CACHE PATH
   "Folder into which the torch, nvidia-cuda-runtime and nvidia-cuda-cupti wheels were unpacked")
 set(_torch "${TORCH_WHEEL_ROOT}/torch")

@@ -34,6 +34,11 @@ class Plugin : public trainer::CudaPlugin {
   }
 
   void Open(int device) override {
+    // A training that goes on from a checkpoint repeats the bits of one that was never interrupted:
+    // no atomic additions of floats. cuBLAS asks for workspaces of its own then.
+    setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", 0);
+    at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/false);
+    at::globalContext().setDeterministicFillUninitializedMemory(false);
     const int count = NumDevices();
     if (device >= count) {
       throw Failure(ExitCode::kNoDevice, "cuda:" + std::to_string(device) + ": this machine has " +

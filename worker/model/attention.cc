@@ -1,10 +1,54 @@
 #include "worker/model/attention.h"
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+#include <torch/csrc/autograd/custom_function.h>
 
+#include <algorithm>
 #include <limits>
 
 namespace jenner::model {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+// x[at]; its gradient is g[back], as it is where `back` undoes `at` and the rest does not count.
+class Take : public torch::autograd::Function<Take> {
+ public:
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& at,
+                            const at::Tensor& back) {
+    const at::NoGradGuard no_grad;
+    context->save_for_backward({back});
+    return x.index_select(0, at);
+  }
+  static variable_list backward(AutogradContext* context, variable_list upstream) {
+    const at::NoGradGuard no_grad;
+    return {upstream[0].index_select(0, context->get_saved_variables()[0]), at::Tensor(),
+            at::Tensor()};
+  }
+};
+
+// x[at]; its gradient is zero where nothing was taken. REQUIRES: no two of `at` are equal.
+class TakeOnce : public torch::autograd::Function<TakeOnce> {
+ public:
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& at) {
+    const at::NoGradGuard no_grad;
+    context->save_for_backward({at});
+    context->saved_data["size"] = x.size(0);
+    return x.index_select(0, at);
+  }
+  static variable_list backward(AutogradContext* context, variable_list upstream) {
+    const at::NoGradGuard no_grad;
+    std::vector<int64_t> sizes = upstream[0].sizes().vec();
+    sizes[0] = context->saved_data["size"].toInt();
+    at::Tensor d_x = at::zeros(sizes, upstream[0].options());
+    d_x.index_copy_(0, context->get_saved_variables()[0], upstream[0]);
+    return {d_x, at::Tensor()};
+  }
+};
+
+}  // namespace
 
 at::Tensor Softcap(const at::Tensor& x, double cap) {
   return cap == 0 ? x : at::tanh(x / cap) * cap;
@@ -20,21 +64,49 @@ at::Tensor ScoreMask(int64_t length, int64_t prefix, int64_t window, at::TensorO
       .masked_fill_(hidden_TL, -std::numeric_limits<double>::infinity());
 }
 
-at::Tensor Attend(const at::Tensor& q_1HTE, const at::Tensor& k_1KLE, const at::Tensor& v_1KLE,
+at::Tensor Attend(const at::Tensor& q_BHTE, const at::Tensor& k_BKLE, const at::Tensor& v_BKLE,
                   const Sight& sight) {
-  const int64_t group = q_1HTE.size(1) / k_1KLE.size(1);
-  if (sight.softcap == 0) {
-    return at::scaled_dot_product_attention(q_1HTE, k_1KLE, v_1KLE, sight.mask_TL, 0.0,
-                                            /*is_causal=*/!sight.mask_TL, sight.scale,
-                                            /*enable_gqa=*/group != 1);
-  }
+  const int64_t group = q_BHTE.size(1) / k_BKLE.size(1);
   const auto by_head = [group](const at::Tensor& x) {
     return group == 1 ? x : x.repeat_interleave(group, 1);
   };
-  const at::Tensor scores_1HTL =
-      Softcap(at::matmul(q_1HTE, by_head(k_1KLE).transpose(2, 3)) * sight.scale, sight.softcap);
-  const at::Tensor weights_1HTL = at::softmax(scores_1HTL + *sight.mask_TL, 3, at::kFloat);
-  return at::matmul(weights_1HTL.to(v_1KLE.scalar_type()), by_head(v_1KLE));
+  if (sight.softcap == 0) {
+    // On a GPU only some of its kernels know groups, and the one that is left keeps all scores.
+    const bool knows_groups = q_BHTE.is_cpu();
+    return at::scaled_dot_product_attention(q_BHTE, knows_groups ? k_BKLE : by_head(k_BKLE),
+                                            knows_groups ? v_BKLE : by_head(v_BKLE), sight.mask_TL,
+                                            0.0, /*is_causal=*/!sight.mask_TL, sight.scale,
+                                            /*enable_gqa=*/knows_groups && group != 1);
+  }
+  const at::Tensor scores_BHTL =
+      Softcap(at::matmul(q_BHTE, by_head(k_BKLE).transpose(2, 3)) * sight.scale, sight.softcap);
+  const at::Tensor weights_BHTL = at::softmax(scores_BHTL + *sight.mask_TL, 3, at::kFloat);
+  return at::matmul(weights_BHTL.to(v_BKLE.scalar_type()), by_head(v_BKLE));
+}
+
+Padding::Padding(const std::vector<int64_t>& row_starts, at::Device device)
+    : num_rows_(static_cast<int64_t>(row_starts.size()) - 1) {
+  for (size_t row = 0; row + 1 < row_starts.size(); ++row)
+    length_ = std::max(length_, row_starts[row + 1] - row_starts[row]);
+  std::vector<int64_t> sources, places;
+  for (size_t row = 0; row + 1 < row_starts.size(); ++row) {
+    const int64_t begin = row_starts[row], end = row_starts[row + 1];
+    for (int64_t t = 0; t < length_; ++t) {
+      if (begin + t < end) places.push_back(static_cast<int64_t>(sources.size()));
+      sources.push_back(std::min(begin + t, end - 1));
+    }
+  }
+  sources_M_ = at::tensor(sources, at::kLong).to(device);
+  places_N_ = at::tensor(places, at::kLong).to(device);
+}
+
+at::Tensor Padding::Pad(const at::Tensor& x_NHE) const {
+  return Take::apply(x_NHE, sources_M_, places_N_)
+      .view({num_rows_, length_, x_NHE.size(1), x_NHE.size(2)});
+}
+
+at::Tensor Padding::Unpad(const at::Tensor& x_BTHE) const {
+  return TakeOnce::apply(x_BTHE.flatten(0, 1), places_N_);
 }
 
 }  // namespace jenner::model

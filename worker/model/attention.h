@@ -1,5 +1,5 @@
-// Attention of one row on any device, by ATen's operations. Legend: H heads, K kv heads, T queries,
-// L keys, E head dimension.
+// Attention of rows on any device, by ATen's operations. Legend: N packed tokens, B rows, H heads,
+// K kv heads, T queries, L keys, E head dimension.
 #ifndef JENNER_WORKER_MODEL_ATTENTION_H_
 #define JENNER_WORKER_MODEL_ATTENTION_H_
 
@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 namespace jenner::model {
 
@@ -24,9 +25,28 @@ struct Sight {
   double softcap = 0;
 };
 
-// softmax(cap(scale q k^T) + mask) v of one row. REQUIRES: a mask with softcap.
-at::Tensor Attend(const at::Tensor& q_1HTE, const at::Tensor& k_1KLE, const at::Tensor& v_1KLE,
+// softmax(cap(scale q k^T) + mask) v of rows that see alike. REQUIRES: a mask with softcap.
+at::Tensor Attend(const at::Tensor& q_BHTE, const at::Tensor& k_BKLE, const at::Tensor& v_BKLE,
                   const Sight& sight);
+
+// Rows of unequal length side by side, each as long as the longest, T: a GPU is given all of them
+// at once. What is behind a row's end repeats its last token; under a mask that lets queries look
+// back only, nothing of it reaches what is before it. Differentiable, without atomic additions, for
+// which what is behind an end must not count, as it does not under Unpad().
+class Padding {
+ public:
+  // B + 1 ascending values, the first 0; on the device of what is to be padded.
+  Padding(const std::vector<int64_t>& row_starts, at::Device device);
+  int64_t length() const { return length_; }         // T
+  at::Tensor Pad(const at::Tensor& x_NHE) const;     // [B, T, H, E]
+  at::Tensor Unpad(const at::Tensor& x_BTHE) const;  // [N, H, E]
+
+ private:
+  int64_t num_rows_ = 0;
+  int64_t length_ = 0;
+  at::Tensor sources_M_;  // M = B T: which of N each is
+  at::Tensor places_N_;   // which of M each is
+};
 
 }  // namespace jenner::model
 

@@ -76,11 +76,13 @@ struct Rotation {
 
 }  // namespace
 
-// A run of neighbouring tokens of a batch that attend alike: its prefix, or what a row has besides.
+// A run of neighbouring tokens of a batch that attend in one call: its prefix, what a row has
+// besides, or what all rows have.
 struct Transformer::Segment {
-  int64_t begin = 0;
-  int64_t length = 0;
-  bool has_prefix = false;  // it sees the batch's prefix, too
+  int64_t num_tokens = 0;
+  int64_t length = 0;              // of a row
+  std::optional<Padding> padding;  // of several rows
+  bool has_prefix = false;         // it sees the batch's prefix, too
   Sight full;
   Sight sliding;  // in sliding layers
 };
@@ -434,13 +436,17 @@ at::Tensor Transformer::Attention(const Pass& pass, int64_t layer_idx,
     return is_fusable ? FusedRotate(in_NHE, rotation.cos_N1F, rotation.sin_N1F)
                       : Rotate(in_NHE, rotation.cos_N1F, rotation.sin_N1F);
   };
-  // By segment, [1, heads, T, E] each.
-  std::vector<int64_t> lengths;
-  for (const Segment& segment : pass.segments) lengths.push_back(segment.length);
+  // By segment, [rows, heads, T, E] each.
+  std::vector<int64_t> sizes;
+  for (const Segment& segment : pass.segments) sizes.push_back(segment.num_tokens);
   const auto divided = [&](const at::Tensor& x_NHE) {
-    std::vector<at::Tensor> rows = x_NHE.split_with_sizes(lengths, 0);
-    for (at::Tensor& row : rows) row = row.transpose(0, 1).unsqueeze(0);
-    return rows;
+    std::vector<at::Tensor> divisions = x_NHE.split_with_sizes(sizes, 0);
+    for (size_t i = 0; i < divisions.size(); ++i) {
+      const std::optional<Padding>& padding = pass.segments[i].padding;
+      divisions[i] = padding ? padding->Pad(divisions[i]).transpose(1, 2)
+                             : divisions[i].transpose(0, 1).unsqueeze(0);
+    }
+    return divisions;
   };
   const std::vector<at::Tensor> q = divided(rotated(heads(0), w.q_norm_E));
   const std::vector<at::Tensor> k = divided(rotated(heads(1), w.k_norm_E));
@@ -449,12 +455,14 @@ at::Tensor Transformer::Attention(const Pass& pass, int64_t layer_idx,
   for (size_t i = 0; i < pass.segments.size(); ++i) {
     const Segment& segment = pass.segments[i];
     const auto keys = [&](const std::vector<at::Tensor>& x) {
-      return segment.has_prefix ? at::cat({x[0], x[i]}, 2) : x[i];
+      if (!segment.has_prefix) return x[i];
+      return at::cat({x[0].expand({x[i].size(0), -1, -1, -1}), x[i]}, 2);
     };
-    const at::Tensor out_1HTE =
-        Attend(q[i], keys(k), keys(v), is_sliding ? segment.sliding : segment.full);
-    rows.push_back(
-        out_1HTE.squeeze(0).transpose(0, 1).reshape({segment.length, config_.QueryDim()}));
+    const at::Tensor out_BTHE =
+        Attend(q[i], keys(k), keys(v), is_sliding ? segment.sliding : segment.full).transpose(1, 2);
+    const at::Tensor out_NHE =
+        segment.padding ? segment.padding->Unpad(out_BTHE) : out_BTHE.squeeze(0);
+    rows.push_back(out_NHE.reshape({segment.num_tokens, config_.QueryDim()}));
   }
   const at::Tensor joined_NQ = rows.size() == 1 ? rows[0] : at::cat(rows, 0);
   return Project(pass, layer_idx, Linear::kO, joined_NQ);
@@ -486,7 +494,8 @@ at::Tensor Transformer::ApplyLayer(const Pass& pass, int64_t layer_idx,
   return middle_ND + output(Mlp(pass, layer_idx, y_ND), w.mlp_out_norm_D);
 }
 
-Transformer::Segment Transformer::MakeSegment(int64_t begin, int64_t length, int64_t prefix) const {
+Transformer::Segment Transformer::MakeSegment(int64_t num_tokens, int64_t length,
+                                              int64_t prefix) const {
   const at::TensorOptions options = at::TensorOptions(ComputeType()).device(device_);
   const auto sight = [&](int64_t window) {
     Sight made{std::nullopt, config_.ScoreScale(), config_.attention_softcap};
@@ -494,9 +503,27 @@ Transformer::Segment Transformer::MakeSegment(int64_t begin, int64_t length, int
     if (!is_plain) made.mask_TL = ScoreMask(length, prefix, window, options);
     return made;
   };
-  Segment segment{begin, length, prefix > 0, sight(0), {}};
+  Segment segment{num_tokens, length, std::nullopt, prefix > 0, sight(0), {}};
   if (config_.sliding_window > 0) segment.sliding = sight(config_.sliding_window);
   return segment;
+}
+
+std::vector<Transformer::Segment> Transformer::Segments(const TokenBatch& batch, bool pads) const {
+  std::vector<Segment> segments;
+  if (batch.prefix > 0) segments.push_back(MakeSegment(batch.prefix, batch.prefix, 0));
+  std::vector<int64_t> starts;  // among what rows have besides
+  for (const int64_t start : batch.row_starts) starts.push_back(start - batch.prefix);
+  if (pads && starts.size() > 2) {
+    Padding padding(starts, device_);
+    segments.push_back(MakeSegment(starts.back(), padding.length(), batch.prefix));
+    segments.back().padding = std::move(padding);
+    return segments;
+  }
+  for (size_t row = 0; row + 1 < starts.size(); ++row) {
+    const int64_t length = starts[row + 1] - starts[row];
+    segments.push_back(MakeSegment(length, length, batch.prefix));
+  }
+  return segments;
 }
 
 at::Tensor Transformer::Forward(const TokenBatch& batch, const ForwardOptions& options) const {
@@ -507,17 +534,15 @@ at::Tensor Transformer::Forward(const TokenBatch& batch, const ForwardOptions& o
                active_adapter()->spec().dropout == 0);
   JENNER_CHECK(!options.with_companion || !companion_ || active_adapter() == nullptr ||
                !active_adapter()->spec().use_dora);
-  std::vector<Segment> segments;
-  if (batch.prefix > 0) segments.push_back(MakeSegment(0, batch.prefix, 0));
-  for (size_t row = 0; row + 1 < starts.size(); ++row)
-    segments.push_back(MakeSegment(starts[row], starts[row + 1] - starts[row], batch.prefix));
   at::Tensor positions_N = at::empty({starts.back()}, at::kDouble);
-  for (const Segment& segment : segments) {
-    const int64_t first = segment.has_prefix ? batch.prefix : 0;
-    JENNER_CHECK(segment.length > 0 && first + segment.length <= config_.max_positions);
-    positions_N.narrow(0, segment.begin, segment.length)
-        .copy_(at::arange(first, first + segment.length, at::kDouble));
-  }
+  const auto count_on = [&](int64_t begin, int64_t end, int64_t first) {
+    JENNER_CHECK(end > begin && first + end - begin <= config_.max_positions);
+    positions_N.narrow(0, begin, end - begin)
+        .copy_(at::arange(first, first + end - begin, at::kDouble));
+  };
+  if (batch.prefix > 0) count_on(0, batch.prefix, 0);
+  for (size_t row = 0; row + 1 < starts.size(); ++row)
+    count_on(starts[row], starts[row + 1], batch.prefix);
   const at::ScalarType compute = ComputeType();
   const auto rotation = [&](const Rope& rope) {
     const std::vector<double> frequencies = RopeFrequencies(rope, config_.head_dim);
@@ -527,8 +552,9 @@ at::Tensor Transformer::Forward(const TokenBatch& batch, const ForwardOptions& o
   };
   const Rotation full = rotation(config_.rope);
   const bool is_same = config_.sliding_window == 0 || config_.sliding_rope == config_.rope;
-  const auto pass = std::make_shared<const Pass>(Pass{
-      batch, options, full, is_same ? full : rotation(config_.sliding_rope), std::move(segments)});
+  const auto pass = std::make_shared<const Pass>(
+      Pass{batch, options, full, is_same ? full : rotation(config_.sliding_rope),
+           Segments(batch, options.pads_rows.value_or(!device_.is_cpu()))});
   at::Tensor hidden_ND = at::embedding(embedding_VD_, batch.ids_N.to(device_));
   if (config_.embedding_scale != 1) hidden_ND = hidden_ND * config_.embedding_scale;
   for (int64_t i = 0; i < config_.num_layers; ++i) {

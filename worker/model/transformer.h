@@ -15,7 +15,7 @@
 // Cached decoding is not here: worker/generate builds its own packed form from these parameters.
 //
 // Rows are packed end to end without padding (TokenBatch): a token costs what it costs, rows of
-// unequal length waste nothing, and there is no mask to get wrong.
+// unequal length waste nothing, and there is no mask to get wrong. On a GPU attention alone pads.
 //
 //   auto transformer = Transformer::Load(dir, core::Dtype::kFloat32);
 //   (*transformer)->AttachAdapter(std::move(adapter));              // or TrainAllParameters()
@@ -60,6 +60,10 @@ struct ForwardOptions {
   bool checkpoint_layers = false;
   // The companion's part, too, if there is one. REQUIRES then: an adapter without magnitudes.
   bool with_companion = false;
+  // Rows are padded to the longest for attention, so that one call computes all of them, rather
+  // than each by itself. Absent: on devices that are not the CPU. Changes no result but by
+  // rounding.
+  std::optional<bool> pads_rows;
 };
 
 // Weights of one block, undefined where the family has none. Query, key and value share one
@@ -181,7 +185,8 @@ class Transformer {
   Transformer(ModelConfig config, core::Dtype dtype, at::Device device);
   struct Pass;     // what the layers of one forward pass share, transformer.cc
   struct Segment;  // of a batch
-  Segment MakeSegment(int64_t begin, int64_t length, int64_t prefix) const;
+  Segment MakeSegment(int64_t num_tokens, int64_t length, int64_t prefix) const;
+  std::vector<Segment> Segments(const TokenBatch& batch, bool pads) const;
   at::Tensor ApplyLayer(const Pass& pass, int64_t layer_idx, const at::Tensor& hidden_ND) const;
   at::Tensor Norm(const at::Tensor& x, const at::Tensor& parameter) const;
   at::Tensor Attention(const Pass& pass, int64_t layer_idx, const at::Tensor& x_ND) const;

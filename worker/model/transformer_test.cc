@@ -242,8 +242,9 @@ TEST_P(FamilyTest, CheckpointedLayersDropTheSame) {
   ExpectCheckpointingChangesNothing(golden, options);
 }
 
-// Rows with a common beginning give what they give apart, and so do the gradients.
-TEST_P(FamilyTest, ASharedPrefixChangesNothing) {
+// Rows with a common beginning give what they give apart, each by itself or all padded, and so do
+// the gradients.
+TEST_P(FamilyTest, ASharedPrefixAndPaddingChangeNothing) {
   const Golden golden = Load(GetParam());
   golden.transformer->AttachAdapter(Adapter(golden, GetParam()));
   std::vector<int32_t> begin;
@@ -254,7 +255,9 @@ TEST_P(FamilyTest, ASharedPrefixChangesNothing) {
     rows.push_back(begin);
     rows.back().insert(rows.back().end(), own.begin(), own.end());
   }
-  const auto run = [&](bool share) {
+  const auto run = [&](bool share, bool pads) {
+    ForwardOptions options;
+    options.pads_rows = pads;
     const TokenBatch batch = PackRows({rows.begin(), rows.end()}, share);
     EXPECT_EQ(batch.prefix, share ? 11 : 0);
     std::vector<int64_t> at;
@@ -263,7 +266,7 @@ TEST_P(FamilyTest, ASharedPrefixChangesNothing) {
         at.push_back(batch.At(row, static_cast<int64_t>(i)));
     }
     const at::Tensor logits_MV = golden.transformer->LogitsFromHidden(
-        golden.transformer->Forward(batch).index_select(0, at::tensor(at, at::kLong)));
+        golden.transformer->Forward(batch, options).index_select(0, at::tensor(at, at::kLong)));
     for (const NamedTensor& parameter : golden.transformer->TrainableParameters())
       parameter.tensor.mutable_grad() = at::Tensor();
     logits_MV.square().mean().backward();
@@ -272,10 +275,12 @@ TEST_P(FamilyTest, ASharedPrefixChangesNothing) {
       out.push_back(parameter.tensor.grad().clone());
     return out;
   };
-  const std::vector<at::Tensor> apart = run(false);
-  const std::vector<at::Tensor> shared = run(true);
-  for (size_t i = 0; i < apart.size(); ++i)
-    EXPECT_LE(RelativeDifference(shared[i], apart[i]), 1e-5) << i;
+  const std::vector<at::Tensor> apart = run(false, false);
+  for (const auto& [share, pads] : {std::pair(true, false), {false, true}, {true, true}}) {
+    const std::vector<at::Tensor> other = run(share, pads);
+    for (size_t i = 0; i < apart.size(); ++i)
+      EXPECT_LE(RelativeDifference(other[i], apart[i]), 1e-5) << i << share << pads;
+  }
 }
 
 TEST(TransformerTest, RowsDoNotSeeEachOther) {

@@ -8,16 +8,52 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
 
 #include "core/sha256.h"
+#include "worker/trainer/cuda_plugin.h"
 #include "worker/trainer/event_writer.h"
+#include "worker/trainer/failure.h"
 
 namespace jenner::trainer {
 
 using nlohmann::json;
+
+namespace {
+
+int num_gpus = 0;  // of this machine, if the tests are to run there
+
+// Tests that are to run on GPUs are skipped where there is none.
+class OnGpus : public testing::Environment {
+ public:
+  void SetUp() override {
+    try {
+      num_gpus = LoadCudaPlugin(JENNER_BINARY_DIR "/bin/libjenner_cuda.so")->NumDevices();
+    } catch (const trainer::Failure& failure) {
+      GTEST_SKIP() << failure.what();
+    }
+  }
+};
+
+[[maybe_unused]] const bool kIsOnGpus = [] {
+  if (!IsOnGpus()) return false;
+  testing::AddGlobalTestEnvironment(new OnGpus);
+  return true;
+}();
+
+// NCCL refuses two ranks on one GPU of one host: those beyond the number of GPUs say that they are
+// on another, and reach their peers through sockets.
+void ShareGpu(int rank) {
+  setenv("NCCL_HOSTID", ("rank-" + std::to_string(rank)).c_str(), 1);
+  setenv("NCCL_SOCKET_IFNAME", "=lo", 0);
+}
+
+}  // namespace
+
+bool IsOnGpus() { return std::getenv("JENNER_TEST_ON_GPUS") != nullptr; }
 
 std::vector<json> Outcome::Of(const std::string& kind) const {
   std::vector<json> found;
@@ -48,6 +84,8 @@ TrainerProcess::TrainerProcess(const std::string& spec_path, const std::string& 
                                     "1",
                                     "--rank",
                                     std::to_string(rank)};
+  if (num_gpus > 0)
+    words.insert(words.end(), {"--device", "cuda:" + std::to_string(rank % num_gpus)});
   words.insert(words.end(), flags.begin(), flags.end());
   std::vector<char*> argv;
   for (std::string& word : words) argv.push_back(word.data());
@@ -60,6 +98,7 @@ TrainerProcess::TrainerProcess(const std::string& spec_path, const std::string& 
     const int errors_fd = open(errors.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644);
     dup2(events_fd, STDOUT_FILENO);
     dup2(errors_fd, STDERR_FILENO);
+    if (num_gpus > 0) ShareGpu(rank);
     execv(argv[0], argv.data());
     _exit(127);
   }
@@ -168,6 +207,7 @@ std::string WriteJob(const std::string& folder, json spec) {
   };
   if (spec.contains("training")) absolute(spec["training"]["dataset"]);
   if (spec.contains("evaluation")) absolute(spec["evaluation"]["prompts"]);
+  if (IsOnGpus() && !spec.contains("device")) spec["device"] = "cuda";
   std::filesystem::create_directories(folder);
   WriteFile(folder + "/job.json", spec.dump());
   return folder + "/job.json";

@@ -1,5 +1,6 @@
 // For tests: runs jenner-trainer processes on the tiny model of tests/golden/train and reads their
-// events.
+// events. With JENNER_TEST_ON_GPUS in the environment their jobs are for GPUs; ranks share one if
+// there are fewer than ranks, and all is skipped if there is none.
 #ifndef JENNER_WORKER_TRAINER_RUN_TRAINER_H_
 #define JENNER_WORKER_TRAINER_RUN_TRAINER_H_
 
@@ -13,6 +14,8 @@
 namespace jenner::trainer {
 
 inline constexpr char kGoldenFolder[] = JENNER_SOURCE_DIR "/tests/golden/train";
+
+bool IsOnGpus();
 
 struct Outcome {
   int exit_code = -1;  // or minus the signal
