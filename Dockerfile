@@ -1,7 +1,7 @@
-# Images: server, worker (CPU), worker-cuda (never built, never on a GPU: docs/deploy.md), cli, bridge (never built).
+# Images: server, worker (CPU), worker-cuda (never built, never on a GPU: docs/deploy.md), cli, bridge.
 #
 #   docker build --target server -t jenner-server:0.1.0 .
-#   python3 tests/images [--base debootstrap]      # builds server, worker and cli, and runs docker-compose.yml once
+#   python3 tests/images [--base debootstrap]      # builds all but worker-cuda, and runs docker-compose.yml
 #
 # BASE is any Debian 12. Pin it by digest where it matters: --build-arg BASE=docker.io/library/debian@sha256:...
 ARG BASE=docker.io/library/debian:12.11-slim
@@ -38,7 +38,10 @@ RUN "$(tools/python-env python-client)/venv/bin/python" client/python/tools/buil
 RUN python3 -m pip install --require-hashes --only-binary=:all: --target /stage/bridge/root/opt/bridge \
       -r deploy/kubernetes/requirements.txt \
  && python3 -m pip install --no-index --no-deps --target /stage/bridge/root/opt/bridge /build/dist/*.whl \
- && install -D -m 755 deploy/kubernetes/bridge.py /stage/bridge/root/usr/local/bin/jenner-bridge
+ && install -D -m 755 deploy/kubernetes/bridge.py /stage/bridge/root/usr/local/bin/jenner-bridge \
+ && install -d /stage/bridge/root/usr/local/share/jenner \
+ && python3 -m pip list --path /stage/bridge/root/opt/bridge --format freeze \
+  | sed -E 's,(.*)==(.*),pkg:pypi/\L\1@\2,' >/stage/bridge/root/usr/local/share/jenner/components
 
 # ---- What all images are. The root may be mounted read-only: only /var/lib/jenner and /tmp are written.
 FROM ${BASE} AS runtime
@@ -51,21 +54,20 @@ LABEL org.opencontainers.image.title="Jenner" \
       org.opencontainers.image.revision="${REVISION}"
 RUN useradd --uid 10001 --user-group --no-create-home --home-dir /var/lib/jenner --shell /usr/sbin/nologin jenner \
  && install -d -m 0700 -o jenner -g jenner /var/lib/jenner
+COPY deploy/docker/install-packages /usr/local/sbin/
 WORKDIR /var/lib/jenner
 
 FROM runtime AS cli
-COPY --from=build /stage/cli/packages /tmp/packages
-RUN apt-get update && xargs -a /tmp/packages apt-get install -y --no-install-recommends \
- && rm -rf /var/lib/apt/lists/* /tmp/packages
+COPY --from=build /stage/cli/packages /usr/local/share/jenner/packages
+RUN install-packages /usr/local/share/jenner/packages
 COPY --from=build /stage/cli/root /
 USER 10001:10001
 ENTRYPOINT ["jenner"]
 
 FROM runtime AS server
-COPY --from=build /stage/server/packages /tmp/packages
+COPY --from=build /stage/server/packages /usr/local/share/jenner/packages
 # curl, for jenner-ready.
-RUN apt-get update && xargs -a /tmp/packages apt-get install -y --no-install-recommends curl \
- && rm -rf /var/lib/apt/lists/* /tmp/packages
+RUN install-packages /usr/local/share/jenner/packages curl
 COPY --from=build /stage/server/root /
 COPY deploy/docker/jenner-ready deploy/docker/jenner-pki /usr/local/bin/
 USER 10001:10001
@@ -75,9 +77,8 @@ HEALTHCHECK --interval=10s --timeout=6s --start-period=60s --retries=3 CMD ["jen
 ENTRYPOINT ["jenner-server"]
 
 FROM runtime AS worker
-COPY --from=build /stage/worker/packages /tmp/packages
-RUN apt-get update && xargs -a /tmp/packages apt-get install -y --no-install-recommends \
- && rm -rf /var/lib/apt/lists/* /tmp/packages
+COPY --from=build /stage/worker/packages /usr/local/share/jenner/packages
+RUN install-packages /usr/local/share/jenner/packages
 COPY --from=build /stage/worker/root /
 USER 10001:10001
 ENTRYPOINT ["jenner-worker"]
@@ -85,16 +86,15 @@ ENTRYPOINT ["jenner-worker"]
 # Needs NVIDIA's container toolkit and a driver for CUDA 13 on the host. Some 5 GB.
 FROM runtime AS worker-cuda
 ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
-COPY --from=build-cuda /stage/worker-cuda/packages /tmp/packages
-RUN apt-get update && xargs -a /tmp/packages apt-get install -y --no-install-recommends \
- && rm -rf /var/lib/apt/lists/* /tmp/packages
+COPY --from=build-cuda /stage/worker-cuda/packages /usr/local/share/jenner/packages
+RUN install-packages /usr/local/share/jenner/packages
 COPY --from=build-cuda /stage/worker-cuda/root /
 USER 10001:10001
 ENTRYPOINT ["jenner-worker"]
 
 # For Kubernetes only: docs/deploy.md. Python, unlike the others.
 FROM runtime AS bridge
-RUN apt-get update && apt-get install -y --no-install-recommends python3 && rm -rf /var/lib/apt/lists/*
+RUN install-packages /dev/null python3
 ENV PYTHONPATH=/opt/bridge PYTHONDONTWRITEBYTECODE=1
 COPY --from=build-bridge /stage/bridge/root /
 USER 10001:10001

@@ -7,7 +7,7 @@ import time
 
 from engine import ROOT, output
 
-TARGETS = ("server", "worker", "cli")
+TARGETS = ("server", "worker", "cli", "bridge")
 REST_SECONDS = 5
 
 
@@ -21,7 +21,8 @@ def check_images(engine, version):
         assert config["Labels"]["org.opencontainers.image.licenses"] == "Apache-2.0", config
         assert target != "server" or config.get("Healthcheck") or known.get("Healthcheck"), "no HEALTHCHECK"
         sizes[target] = round(known["Size"] / 1e6)
-    programs = {"server": ["jenner-server"], "worker": ["jenner-worker", "jenner-trainer", "jenner-export"], "cli": ["jenner"]}
+    programs = {"server": ["jenner-server"], "worker": ["jenner-worker", "jenner-trainer", "jenner-export"], "cli": ["jenner"],
+                "bridge": ["jenner-bridge"]}
     for target, names in programs.items():
         for name in names:
             # All libraries are there.
@@ -62,7 +63,8 @@ def write_boms(engine, version, folder):
         names = {one["purl"].split("@")[0].split("?")[0] for one in json.loads(text)["components"]}
         assert "pkg:deb/debian/libc6" in names, names
         assert ("pkg:pypi/torch" in names) == (target == "worker"), names
-        assert ("pkg:cargo/tokenizers" in names) == (target != "server"), names
+        assert ("pkg:cargo/tokenizers" in names) == (target in ("worker", "cli")), names
+        assert ("pkg:pypi/grpcio" in names) == (target == "bridge"), names
         (folder / f"jenner-{target}.cdx.json").write_text(text)
 
 
