@@ -21,18 +21,18 @@ class BadInput:
         self._stack, self._engine = stack, stack.engine
         self._services = stack.config()["services"]
 
-    def command(self, service, *flags):
-        """A container of the service without its volumes, on the network of the coordinator."""
+    def command(self, service, *flags, network=None):
+        """A container of the service without its volumes, on the network of the coordinator if no other is named."""
         known = self._services[service]
         words = [word.replace("$$", "$") for word in [*(known.get("entrypoint") or []), *(known.get("command") or [])]]
         entrypoint = ["--entrypoint", words.pop(0)] if known.get("entrypoint") else []
         return ["run", "--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL",
-                "--network", f"container:{self._stack.container('coordinator')}",
+                "--network", network or f"container:{self._stack.container('coordinator')}",
                 *flags, *entrypoint, known["image"], *words]
 
-    def ends(self, status, message, service, *flags, words=()):
-        done = subprocess.run([self._engine.name, *self.command(service, "--rm", *flags), *words], capture_output=True,
-                              text=True, timeout=END_SECONDS)
+    def ends(self, status, message, service, *flags, words=(), network=None):
+        done = subprocess.run([self._engine.name, *self.command(service, "--rm", *flags, network=network), *words],
+                              capture_output=True, text=True, timeout=END_SECONDS)
         print(f"bad input, {service}: exit {done.returncode}: {done.stderr.strip().splitlines()[-1:]}")
         assert done.returncode == status and re.search(message, done.stderr), done
 
@@ -74,8 +74,8 @@ class BadInput:
 
     def disks(self):
         tls = self.volume("tls-coordinator", "/tls")
-        self.ends(1, "cannot be made: Read-only file system", "coordinator", *tls)
-        self.ends(1, "database or disk is full", "coordinator", *tls, *FULL)
+        self.ends(1, "cannot be made: Read-only file system", "coordinator", *tls, network="none")
+        self.ends(1, "database or disk is full", "coordinator", *tls, *FULL, network="none")
         self.ends(2, "Read-only file system", "worker-1", "--tmpfs", "/models", *self.volume("tls-worker-1", "/tls"))
 
     def check(self):

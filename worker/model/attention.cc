@@ -48,7 +48,46 @@ class TakeOnce : public torch::autograd::Function<TakeOnce> {
   }
 };
 
+at::Tensor Rotated(const at::Tensor& x_NGE, int64_t rotated, const at::Tensor& cos_N1F,
+                   const at::Tensor& sin_N1F, double direction) {
+  at::Tensor out_NGE = at::empty(x_NGE.sizes(), x_NGE.options());
+  const int64_t half = x_NGE.size(2) / 2;
+  const auto part = [&](const at::Tensor& x, int64_t begin) {
+    return x.narrow(1, 0, rotated).narrow(2, begin, half);
+  };
+  const at::Tensor a = part(x_NGE, 0), b = part(x_NGE, half);
+  at::Tensor out_a = part(out_NGE, 0), out_b = part(out_NGE, half);
+  at::mul_out(out_a, a, cos_N1F).addcmul_(b, sin_N1F, -direction);
+  at::mul_out(out_b, b, cos_N1F).addcmul_(a, sin_N1F, direction);
+  const int64_t others = x_NGE.size(1) - rotated;
+  if (others > 0) out_NGE.narrow(1, rotated, others).copy_(x_NGE.narrow(1, rotated, others));
+  return out_NGE;
+}
+
+class Rotation : public torch::autograd::Function<Rotation> {
+ public:
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x_NGE, int64_t rotated,
+                            const at::Tensor& cos_N1F, const at::Tensor& sin_N1F) {
+    const at::NoGradGuard no_grad;
+    context->save_for_backward({cos_N1F, sin_N1F});
+    context->saved_data["rotated"] = rotated;
+    return Rotated(x_NGE, rotated, cos_N1F, sin_N1F, 1);
+  }
+  // Back by the same angles.
+  static variable_list backward(AutogradContext* context, variable_list upstream) {
+    const at::NoGradGuard no_grad;
+    const variable_list kept = context->get_saved_variables();
+    return {Rotated(upstream[0], context->saved_data["rotated"].toInt(), kept[0], kept[1], -1),
+            at::Tensor(), at::Tensor(), at::Tensor()};
+  }
+};
+
 }  // namespace
+
+at::Tensor RotateHeads(const at::Tensor& x_NGE, int64_t rotated, const at::Tensor& cos_N1F,
+                       const at::Tensor& sin_N1F) {
+  return Rotation::apply(x_NGE, rotated, cos_N1F, sin_N1F);
+}
 
 at::Tensor Softcap(const at::Tensor& x, double cap) {
   return cap == 0 ? x : at::tanh(x / cap) * cap;
@@ -100,9 +139,9 @@ Padding::Padding(const std::vector<int64_t>& row_starts, at::Device device)
   places_N_ = at::tensor(places, at::kLong).to(device);
 }
 
-at::Tensor Padding::Pad(const at::Tensor& x_NHE) const {
-  return Take::apply(x_NHE, sources_M_, places_N_)
-      .view({num_rows_, length_, x_NHE.size(1), x_NHE.size(2)});
+at::Tensor Padding::Pad(const at::Tensor& x_NGE) const {
+  return Take::apply(x_NGE, sources_M_, places_N_)
+      .view({num_rows_, length_, x_NGE.size(1), x_NGE.size(2)});
 }
 
 at::Tensor Padding::Unpad(const at::Tensor& x_BTHE) const {

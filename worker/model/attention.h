@@ -1,5 +1,6 @@
 // Attention of rows on any device, by ATen's operations. Legend: N packed tokens, B rows, H heads,
-// K kv heads, T queries, L keys, E head dimension.
+// K kv heads, T queries, L keys, E head dimension; G heads of queries, keys and values beside each
+// other.
 #ifndef JENNER_WORKER_MODEL_ATTENTION_H_
 #define JENNER_WORKER_MODEL_ATTENTION_H_
 
@@ -13,6 +14,10 @@ namespace jenner::model {
 
 // cap tanh(x / cap); x if cap is 0.
 at::Tensor Softcap(const at::Tensor& x, double cap);
+
+// FusedRotate (fused.h) by ATen's operations, of any type on any device.
+at::Tensor RotateHeads(const at::Tensor& x_NGE, int64_t rotated, const at::Tensor& cos_N1F,
+                       const at::Tensor& sin_N1F);
 
 // What is added to scores: 0 where a query may look, else minus infinity. The `length` queries
 // stand behind `prefix` other keys. `window` 0: all before it.

@@ -102,51 +102,37 @@ class Gate : public torch::autograd::Function<Gate> {
   }
 };
 
-// A narrow() of its own for each part would fill and add whole gradients in the backward pass.
-class Split : public torch::autograd::Function<Split> {
- public:
-  static variable_list forward(AutogradContext* /*context*/, const at::Tensor& x_NP,
-                               const std::vector<int64_t>& widths) {
-    const at::NoGradGuard no_grad;
-    variable_list parts;
-    for (const at::Tensor& part : x_NP.split_with_sizes(widths, 1))
-      parts.push_back(part.clone(at::MemoryFormat::Contiguous));
-    return parts;
-  }
-  static variable_list backward(AutogradContext* /*context*/, variable_list upstream) {
-    const at::NoGradGuard no_grad;
-    return {at::cat(upstream, 1), at::Tensor()};
-  }
-};
-
-at::Tensor Rotated(const at::Tensor& x_NHE, const at::Tensor& cos_N1F, const at::Tensor& sin_N1F) {
-  at::Tensor out_NHE = x_NHE.clone(at::MemoryFormat::Contiguous);
-  const int64_t heads = x_NHE.size(1);
-  const int64_t width = x_NHE.size(2);
-  ForRows(x_NHE.size(0), [&](int64_t begin, int64_t end) {
+at::Tensor Rotated(const at::Tensor& x_NGE, int64_t rotated, const at::Tensor& cos_N1F,
+                   const at::Tensor& sin_N1F) {
+  at::Tensor out_NGE = x_NGE.clone(at::MemoryFormat::Contiguous);
+  const int64_t heads = x_NGE.size(1);
+  const int64_t width = x_NGE.size(2);
+  ForRows(x_NGE.size(0), [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) {
-      for (int64_t h = 0; h < heads; ++h) {
+      for (int64_t h = 0; h < rotated; ++h) {
         kernels::Rotate(Read(cos_N1F) + r * width / 2, Read(sin_N1F) + r * width / 2, width / 2,
-                        Write(out_NHE) + (r * heads + h) * width);
+                        Write(out_NGE) + (r * heads + h) * width);
       }
     }
   });
-  return out_NHE;
+  return out_NGE;
 }
 
 class Rotate : public torch::autograd::Function<Rotate> {
  public:
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& x_NHE,
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x_NGE, int64_t rotated,
                             const at::Tensor& cos_N1F, const at::Tensor& sin_N1F) {
     const at::NoGradGuard no_grad;
     context->save_for_backward({cos_N1F, sin_N1F});
-    return Rotated(x_NHE, cos_N1F, sin_N1F);
+    context->saved_data["rotated"] = rotated;
+    return Rotated(x_NGE, rotated, cos_N1F, sin_N1F);
   }
   // Back by the same angles.
   static variable_list backward(AutogradContext* context, variable_list upstream) {
     const at::NoGradGuard no_grad;
     const variable_list kept = context->get_saved_variables();
-    return {Rotated(upstream[0], kept[0], -kept[1]), at::Tensor(), at::Tensor()};
+    return {Rotated(upstream[0], context->saved_data["rotated"].toInt(), kept[0], -kept[1]),
+            at::Tensor(), at::Tensor(), at::Tensor()};
   }
 };
 
@@ -162,10 +148,6 @@ at::Tensor FusedGate(const at::Tensor& gate_up_NG, Activation activation) {
   return Gate::apply(gate_up_NG, activation == Activation::kSilu);
 }
 
-std::vector<at::Tensor> FusedSplit(const at::Tensor& x_NP, const std::vector<int64_t>& widths) {
-  return Split::apply(x_NP, widths);
-}
-
 at::Tensor FusedSoftmaxInPlace(const at::Tensor& x_MV) {
   at::Tensor log_sums_M1 = at::empty({x_MV.size(0), 1}, x_MV.options());
   const int64_t width = x_MV.size(1);
@@ -176,9 +158,9 @@ at::Tensor FusedSoftmaxInPlace(const at::Tensor& x_MV) {
   return log_sums_M1;
 }
 
-at::Tensor FusedRotate(const at::Tensor& x_NHE, const at::Tensor& cos_N1F,
+at::Tensor FusedRotate(const at::Tensor& x_NGE, int64_t rotated, const at::Tensor& cos_N1F,
                        const at::Tensor& sin_N1F) {
-  return Rotate::apply(x_NHE, cos_N1F, sin_N1F);
+  return Rotate::apply(x_NGE, rotated, cos_N1F, sin_N1F);
 }
 
 }  // namespace jenner::model

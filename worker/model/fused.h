@@ -1,5 +1,5 @@
 // Elementwise parts of a block in one pass over memory each, forward and backward, on the CPU in
-// float32. Legend: N tokens, D width, H heads, E head dimension, F intermediate width.
+// float32. Legend: N tokens, D width, G heads, E head dimension, F intermediate width.
 #ifndef JENNER_WORKER_MODEL_FUSED_H_
 #define JENNER_WORKER_MODEL_FUSED_H_
 
@@ -21,12 +21,9 @@ at::Tensor FusedRmsNorm(const at::Tensor& x, const at::Tensor& factor_D, double 
 // activation(gate) * up; gate and up stand beside each other in a row of [N, 2F].
 at::Tensor FusedGate(const at::Tensor& gate_up_NG, Activation activation);
 
-// Neighbouring columns of x, `widths` of them, as contiguous tensors.
-std::vector<at::Tensor> FusedSplit(const at::Tensor& x_NP, const std::vector<int64_t>& widths);
-
-// The halves (a, b) of the last dimension of x [N, H, E] to (a cos - b sin, b cos + a sin); cos and
-// sin [N, 1, E / 2].
-at::Tensor FusedRotate(const at::Tensor& x_NHE, const at::Tensor& cos_N1F,
+// The halves (a, b) of the last dimension of x [N, G, E] to (a cos - b sin, b cos + a sin) in the
+// first `rotated` of its G heads, the others as they are; cos and sin [N, 1, E / 2].
+at::Tensor FusedRotate(const at::Tensor& x_NGE, int64_t rotated, const at::Tensor& cos_N1F,
                        const at::Tensor& sin_N1F);
 
 // Rows of x [M, V], contiguous, become their softmax; returns the logarithm of the sum of exp(x) of

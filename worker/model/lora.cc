@@ -1,6 +1,7 @@
 #include "worker/model/lora.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
@@ -233,14 +234,17 @@ at::Tensor DropoutMask(const DropoutKeys& keys, const std::vector<int64_t>& row_
   float* data = mask_NI.mutable_data_ptr<float>();
   const float kept = static_cast<float>(1 / (1 - dropout));
   const float threshold = static_cast<float>(dropout);
-  for (size_t row = 0; row < keys.row_keys.size(); ++row) {
-    const uint64_t key =
-        MakeKey({keys.key, kDropoutStream, keys.row_keys[row], NameKey(module_path)});
-    const int64_t count = (row_starts[row + 1] - row_starts[row]) * width_I;
-    float* out = data + row_starts[row] * width_I;
-    for (int64_t i = 0; i < count; ++i)
-      out[i] = UniformFloat(key, static_cast<uint64_t>(i)) < threshold ? 0 : kept;
-  }
+  const auto num_rows = static_cast<int64_t>(keys.row_keys.size());
+  at::parallel_for(0, num_rows, 1, [&](int64_t begin, int64_t end) {
+    for (auto row = static_cast<size_t>(begin); row < static_cast<size_t>(end); ++row) {
+      const uint64_t key =
+          MakeKey({keys.key, kDropoutStream, keys.row_keys[row], NameKey(module_path)});
+      const int64_t count = (row_starts[row + 1] - row_starts[row]) * width_I;
+      float* out = data + row_starts[row] * width_I;
+      for (int64_t i = 0; i < count; ++i)
+        out[i] = UniformFloat(key, static_cast<uint64_t>(i)) < threshold ? 0 : kept;
+    }
+  });
   return mask_NI;
 }
 

@@ -1,11 +1,13 @@
-// Products and their gradients against ATen's on float64 copies, with factors rounded where
-// bfloat16 storage rounds them.
+// Products, by the CPU's kernels and by ATen's operations, and their gradients against ATen's on
+// float64 copies, with factors rounded where bfloat16 storage rounds them.
 #include "worker/model/packed_linear.h"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
 #include <tuple>
+
+#include "worker/model/adapted_linear.h"
 
 namespace jenner::model {
 namespace {
@@ -45,9 +47,10 @@ std::vector<Case> Cases() {
 }
 
 // Two adapted parts of other ranks with columns between them that have none; one may be frozen.
-TEST(PackedLinearTest, AdaptedProductAndItsGradients) {
+void ExpectAdaptedProductAndItsGradients(bool by_operations) {
   at::manual_seed(1);
   for (const Case& c : Cases()) {
+    if (by_operations && c.storage != Storage::kFloat32) continue;
     for (const bool second_trains : {true, false}) {
       const at::Tensor weight = at::randn({c.outputs, c.inputs});
       const at::Tensor bias = at::randn({c.outputs});
@@ -57,7 +60,8 @@ TEST(PackedLinearTest, AdaptedProductAndItsGradients) {
           {Leaf({3, c.inputs}), Leaf({20, 3}), 2.0, 0},
           {Leaf({17, c.inputs}, second_trains), Leaf({25, 17}, second_trains), 0.5, 30}};
       const auto packed = std::make_shared<const PackedLinear>(weight, c.storage);
-      const at::Tensor y = Multiply(packed, x, bias, parts);
+      const at::Tensor y =
+          by_operations ? AdaptedLinear(weight, bias, x, parts) : Multiply(packed, x, bias, parts);
       y.backward(g);
       at::Tensor want_y = Seen(x, c.storage).mm(Seen(weight, c.storage).t()) + bias.to(at::kDouble);
       at::Tensor want_dx = Seen(g, c.storage).mm(Seen(weight, c.storage));
@@ -79,6 +83,38 @@ TEST(PackedLinearTest, AdaptedProductAndItsGradients) {
       ExpectNear(y.detach(), want_y);
       ExpectNear(x.grad(), want_dx);
     }
+  }
+}
+
+TEST(PackedLinearTest, AdaptedProductAndItsGradients) {
+  ExpectAdaptedProductAndItsGradients(/*by_operations=*/false);
+}
+
+TEST(AdaptedLinearTest, ProductAndItsGradients) {
+  ExpectAdaptedProductAndItsGradients(/*by_operations=*/true);
+}
+
+// Rounded to 8 bits twice, which is the product by W, and the sum.
+TEST(AdaptedLinearTest, Bfloat16IsNear) {
+  at::manual_seed(3);
+  const at::Tensor weight = at::randn({40, 33}).to(at::kBFloat16);
+  const at::Tensor values = at::randn({9, 33}).to(at::kBFloat16);
+  const at::Tensor g = at::randn({9, 40}).to(at::kBFloat16);
+  const LoraPart part = {Leaf({3, 33}), Leaf({20, 3}), 0.5, 10};
+  std::vector<at::Tensor> found[2];
+  for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
+    const at::Tensor x = values.to(type).clone().set_requires_grad(true);
+    part.a_RI.mutable_grad() = part.b_OR.mutable_grad() = at::Tensor();
+    const at::Tensor y = AdaptedLinear(weight.to(type), {}, x, {part});
+    EXPECT_EQ(y.scalar_type(), type);
+    y.backward(g.to(type));
+    found[type == at::kFloat ? 0 : 1] = {y.detach(), x.grad(), part.a_RI.grad(), part.b_OR.grad()};
+  }
+  for (size_t i = 0; i < found[0].size(); ++i) {
+    const at::Tensor difference = found[1][i].to(at::kFloat) - found[0][i];
+    EXPECT_LE(difference.abs().max().item<double>(),
+              0x1p-7 * found[0][i].abs().max().item<double>())
+        << i;
   }
 }
 

@@ -10,6 +10,7 @@
 
 #include "core/check.h"
 #include "core/status.h"
+#include "worker/model/adapted_linear.h"
 #include "worker/model/attention.h"
 #include "worker/model/counter_rng.h"
 #include "worker/model/fused.h"
@@ -33,15 +34,6 @@ std::string LayerName(int64_t layer_idx, const std::string& rest) {
   return "model.layers." + std::to_string(layer_idx) + "." + rest;
 }
 
-// Rotates the halves of the last dimension, as transformers' rotate_half does: x [N, heads, E],
-// cos and sin [N, 1, E / 2].
-at::Tensor Rotate(const at::Tensor& x_NHE, const at::Tensor& cos_N1F, const at::Tensor& sin_N1F) {
-  const int64_t half = x_NHE.size(2) / 2;
-  const at::Tensor a = x_NHE.narrow(2, 0, half);
-  const at::Tensor b = x_NHE.narrow(2, half, half);
-  return at::cat({a * cos_N1F - b * sin_N1F, b * cos_N1F + a * sin_N1F}, 2);
-}
-
 const at::Tensor& FusedWeight(const LayerWeights& w, Linear linear) {
   switch (linear) {
     case Linear::kQkv:
@@ -59,14 +51,6 @@ const at::Tensor& FusedWeight(const LayerWeights& w, Linear linear) {
 
 at::Tensor FusedBias(const LayerWeights& w, Linear linear) {
   return linear == Linear::kQkv ? w.qkv_bias_P : at::Tensor();
-}
-
-// A frozen part added by ATen's operations.
-at::Tensor WithPart(const at::Tensor& base_NO, const at::Tensor& x_NI, const LoraPart& part) {
-  const at::Tensor low_NO =
-      at::linear(at::linear(x_NI.to(at::kFloat), part.a_RI), part.b_OR).to(base_NO.scalar_type());
-  const int64_t after = base_NO.size(1) - part.out_begin - low_NO.size(1);
-  return at::add(base_NO, at::constant_pad_nd(low_NO, {part.out_begin, after}), part.scale);
 }
 
 struct Rotation {
@@ -370,18 +354,14 @@ at::Tensor Transformer::Project(const Pass& pass, int64_t layer_idx, Linear line
                         (!pass.options.dropout || adapter->spec().dropout == 0);
   std::vector<LoraPart> parts;
   if (pass.options.with_companion && companion_) parts = Parts(*companion_, layer_idx, linear);
-  if (frozen.packed != nullptr && is_plain) {
+  if (is_plain) {
     const std::vector<LoraPart> own = Parts(*adapter, layer_idx, linear);
     parts.insert(parts.end(), own.begin(), own.end());
-    return Multiply(frozen.packed, x_NI, frozen.bias_O, parts);
   }
-  at::Tensor base_NO;
-  if (frozen.packed != nullptr) {
-    base_NO = Multiply(frozen.packed, x_NI, frozen.bias_O, parts);
-  } else {
-    base_NO = at::linear(x_NI, frozen.weight_OI, frozen.bias_O);
-    for (const LoraPart& part : parts) base_NO = WithPart(base_NO, x_NI, part);
-  }
+  const at::Tensor base_NO = frozen.packed != nullptr
+                                 ? Multiply(frozen.packed, x_NI, frozen.bias_O, parts)
+                                 : AdaptedLinear(frozen.weight_OI, frozen.bias_O, x_NI, parts);
+  if (is_plain) return base_NO;
   if (adapter == nullptr) return base_NO;
   int64_t begin = 0;
   for (const Target target : targets) {
@@ -423,43 +403,38 @@ at::Tensor Transformer::Attention(const Pass& pass, int64_t layer_idx,
   const at::Tensor qkv_NP = Project(pass, layer_idx, Linear::kQkv, x_ND);
   const bool is_sliding = config_.IsSliding(layer_idx);
   const Rotation& rotation = is_sliding ? pass.sliding : pass.full;
-  const bool is_fusable = IsFusable(qkv_NP);
-  const std::vector<int64_t> widths = {config_.QueryDim(), config_.KeyValueDim(),
-                                       config_.KeyValueDim()};
-  const std::vector<at::Tensor> parts =
-      is_fusable ? FusedSplit(qkv_NP, widths) : qkv_NP.split_with_sizes(widths, 1);
-  const auto heads = [&](size_t part) {
-    return parts[part].reshape({qkv_NP.size(0), -1, config_.head_dim});
-  };
-  const auto rotated = [&](const at::Tensor& x_NHE, const at::Tensor& norm_E) {
-    const at::Tensor in_NHE = norm_E.defined() ? Norm(x_NHE, norm_E) : x_NHE;
-    return is_fusable ? FusedRotate(in_NHE, rotation.cos_N1F, rotation.sin_N1F)
-                      : Rotate(in_NHE, rotation.cos_N1F, rotation.sin_N1F);
-  };
-  // By segment, [rows, heads, T, E] each.
+  const int64_t heads = config_.num_heads, kv_heads = config_.num_kv_heads;
+  at::Tensor x_NGE = qkv_NP.view({qkv_NP.size(0), heads + 2 * kv_heads, config_.head_dim});
+  if (config_.qk_norm) {
+    const std::vector<at::Tensor> parts = x_NGE.split_with_sizes({heads, kv_heads, kv_heads}, 1);
+    x_NGE = at::cat({Norm(parts[0], w.q_norm_E), Norm(parts[1], w.k_norm_E), parts[2]}, 1);
+  }
+  x_NGE = (IsFusable(x_NGE) ? FusedRotate : RotateHeads)(x_NGE, heads + kv_heads, rotation.cos_N1F,
+                                                         rotation.sin_N1F);
   std::vector<int64_t> sizes;
   for (const Segment& segment : pass.segments) sizes.push_back(segment.num_tokens);
-  const auto divided = [&](const at::Tensor& x_NHE) {
-    std::vector<at::Tensor> divisions = x_NHE.split_with_sizes(sizes, 0);
-    for (size_t i = 0; i < divisions.size(); ++i) {
-      const std::optional<Padding>& padding = pass.segments[i].padding;
-      divisions[i] = padding ? padding->Pad(divisions[i]).transpose(1, 2)
-                             : divisions[i].transpose(0, 1).unsqueeze(0);
-    }
-    return divisions;
-  };
-  const std::vector<at::Tensor> q = divided(rotated(heads(0), w.q_norm_E));
-  const std::vector<at::Tensor> k = divided(rotated(heads(1), w.k_norm_E));
-  const std::vector<at::Tensor> v = divided(heads(2));
+  const std::vector<at::Tensor> divided = x_NGE.split_with_sizes(sizes, 0);
+  at::Tensor prefix_keys_1KPE, prefix_values_1KPE;
   std::vector<at::Tensor> rows;
-  for (size_t i = 0; i < pass.segments.size(); ++i) {
+  for (size_t i = 0; i < divided.size(); ++i) {
     const Segment& segment = pass.segments[i];
-    const auto keys = [&](const std::vector<at::Tensor>& x) {
-      if (!segment.has_prefix) return x[i];
-      return at::cat({x[0].expand({x[i].size(0), -1, -1, -1}), x[i]}, 2);
-    };
+    const at::Tensor x_BTGE =
+        segment.padding ? segment.padding->Pad(divided[i]) : divided[i].unsqueeze(0);
+    // Queries, keys and values, [B, heads, T, E] each.
+    std::vector<at::Tensor> qkv =
+        x_BTGE.transpose(1, 2).split_with_sizes({heads, kv_heads, kv_heads}, 1);
+    if (segment.has_prefix) {
+      const auto behind = [&](const at::Tensor& prefix_1KPE, const at::Tensor& own_BKTE) {
+        return at::cat({prefix_1KPE.expand({own_BKTE.size(0), -1, -1, -1}), own_BKTE}, 2);
+      };
+      qkv[1] = behind(prefix_keys_1KPE, qkv[1]);
+      qkv[2] = behind(prefix_values_1KPE, qkv[2]);
+    } else {
+      prefix_keys_1KPE = qkv[1];
+      prefix_values_1KPE = qkv[2];
+    }
     const at::Tensor out_BTHE =
-        Attend(q[i], keys(k), keys(v), is_sliding ? segment.sliding : segment.full).transpose(1, 2);
+        Attend(qkv[0], qkv[1], qkv[2], is_sliding ? segment.sliding : segment.full).transpose(1, 2);
     const at::Tensor out_NHE =
         segment.padding ? segment.padding->Unpad(out_BTHE) : out_BTHE.squeeze(0);
     rows.push_back(out_NHE.reshape({segment.num_tokens, config_.QueryDim()}));

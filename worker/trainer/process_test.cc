@@ -173,6 +173,7 @@ int NumUnequalSteps(json job) {
   options.spec_path = WriteJob(NewFolder(), job);
   options.models_dir = kGoldenFolder;
   options.world_size = 2;
+  if (IsOnGpus()) options.cuda_device = 0;
   const Inputs inputs = ReadInputs(options);
   std::vector<int64_t> lengths;
   for (const text::Example& one : inputs.examples) {

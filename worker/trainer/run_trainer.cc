@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
@@ -44,9 +45,9 @@ class OnGpus : public testing::Environment {
   return true;
 }();
 
-// NCCL refuses two ranks on one GPU of one host: those beyond the number of GPUs say that they are
-// on another, and reach their peers through sockets.
-void ShareGpu(int rank) {
+// NCCL refuses two ranks on one GPU of one host: where they share one, each says that it is on a
+// host of its own, and reaches its peers through sockets.
+void PretendAnotherHost(int rank) {
   setenv("NCCL_HOSTID", ("rank-" + std::to_string(rank)).c_str(), 1);
   setenv("NCCL_SOCKET_IFNAME", "=lo", 0);
 }
@@ -84,7 +85,10 @@ TrainerProcess::TrainerProcess(const std::string& spec_path, const std::string& 
                                     "1",
                                     "--rank",
                                     std::to_string(rank)};
-  if (num_gpus > 0)
+  // Evaluations alone are the CPU's.
+  const bool is_on_gpu =
+      num_gpus > 0 && ReadFile(spec_path).find("\"device\":\"cuda\"") != std::string::npos;
+  if (is_on_gpu && std::find(flags.begin(), flags.end(), "--device") == flags.end())
     words.insert(words.end(), {"--device", "cuda:" + std::to_string(rank % num_gpus)});
   words.insert(words.end(), flags.begin(), flags.end());
   std::vector<char*> argv;
@@ -98,7 +102,7 @@ TrainerProcess::TrainerProcess(const std::string& spec_path, const std::string& 
     const int errors_fd = open(errors.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644);
     dup2(events_fd, STDOUT_FILENO);
     dup2(errors_fd, STDERR_FILENO);
-    if (num_gpus > 0) ShareGpu(rank);
+    if (is_on_gpu && num_gpus < 2) PretendAnotherHost(rank);
     execv(argv[0], argv.data());
     _exit(127);
   }
@@ -207,7 +211,7 @@ std::string WriteJob(const std::string& folder, json spec) {
   };
   if (spec.contains("training")) absolute(spec["training"]["dataset"]);
   if (spec.contains("evaluation")) absolute(spec["evaluation"]["prompts"]);
-  if (IsOnGpus() && !spec.contains("device")) spec["device"] = "cuda";
+  if (IsOnGpus() && spec.contains("training") && !spec.contains("device")) spec["device"] = "cuda";
   std::filesystem::create_directories(folder);
   WriteFile(folder + "/job.json", spec.dump());
   return folder + "/job.json";
