@@ -94,6 +94,7 @@ def second_run(engine):
         stack.wait_for_workers()
         monitoring.check_scrape(stack)
         experiments.fail(stack)
+        monitoring.check_answer(stack, "job_reason:jenner_job_failures:increase1h")
         found = experiments.disturbed(stack)
         monitoring.check_answers(stack, since)
         return found

@@ -14,7 +14,7 @@ from cluster import Watch  # noqa: E402
 ID = "smoke"
 SPEC = "examples/spanish-capitals/experiment-smoke.yaml"
 RUN_SECONDS = 1200
-NOT_FOUND = 3  # exit status of jenner
+FAILED, NOT_FOUND = 1, 3  # exit status of jenner
 ENDED = {"STATE_SUCCEEDED", "STATE_FAILED", "STATE_CANCELLED"}
 
 
@@ -31,10 +31,16 @@ def wait_for_end(stack):
 
 
 def fail(stack):
-    """One call that fails: there is a board of those."""
-    call = stack.jenner(["experiment", "get", "no-such"])
-    out, errors = call.communicate()
-    assert call.returncode == NOT_FOUND, out + errors
+    """A call and a job that fail: boards show both."""
+    def ends(status, *words):
+        call = stack.jenner(["experiment", *words])
+        out, errors = call.communicate()
+        assert call.returncode == status, out + errors
+
+    ends(NOT_FOUND, "get", "no-such")
+    # The question alone is longer.
+    ends(FAILED, "create", "-f", SPEC, "--id", "faulty", "--wait", "--set", "training.max_length=8",
+         "--set", "arms=[{name: plain, train_context: neutral}]")
 
 
 def undisturbed(stack):

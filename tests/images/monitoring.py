@@ -1,6 +1,7 @@
 """Prometheus on the running services: it scrapes, its rules work, and the boards' queries have answers."""
 
 import json
+import urllib.parse
 import urllib.request
 
 from engine import ROOT, run, wait_for
@@ -17,6 +18,17 @@ def check_scrape(stack):
     target, = wait_for("a scrape", SCRAPE_SECONDS,
                        lambda: [one for one in active_targets(stack) if one["health"] == "up"])
     assert target["scrapeUrl"] == "http://coordinator:9464/metrics", target
+
+
+def check_answer(stack, expression):
+    """What a restarted coordinator does not tell again must be seen before."""
+    query = urllib.parse.urlencode({"query": expression})
+
+    def answer():
+        with urllib.request.urlopen(f"http://{stack.prometheus}/api/v1/query?{query}", timeout=30) as found:
+            return json.load(found)["data"]["result"]
+
+    wait_for(f"an answer to {expression}", ANSWER_SECONDS, answer)
 
 
 def check_answers(stack, since):
