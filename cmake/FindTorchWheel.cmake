@@ -29,9 +29,5 @@ target_link_options(jenner_torch INTERFACE
 # own runtime, so that there is one pool of threads.
 add_library(jenner_torch_parallel INTERFACE)
 target_compile_options(jenner_torch_parallel INTERFACE -fopenmp)
-# at::parallel_for has one thread-local byte. Of a program with no more than that, mold 1.10 (Debian 12) lets the part
-# that becomes read-only begin before its first page: the loader cannot protect what is not there, or takes the right to
-# run from the last page of code.
-target_link_options(jenner_torch_parallel INTERFACE "LINKER:-z,norelro")
 target_link_libraries(jenner_torch_parallel INTERFACE jenner_torch "${_torch}/lib/libgomp.so.1")
 set(TorchWheel_FOUND TRUE)

@@ -11,9 +11,11 @@ if(JENNER_CCACHE)
   set(CMAKE_CXX_COMPILER_LAUNCHER "${JENNER_CCACHE}")
   set(CMAKE_C_COMPILER_LAUNCHER "${JENNER_CCACHE}")
 endif()
-find_program(JENNER_MOLD mold)
-if(JENNER_MOLD)
-  add_link_options(-fuse-ld=mold)
+# Not mold 1.10 (Debian 12): of a program with one thread-local byte it places the part that becomes read-only before its
+# first page, and without that part it does not end with some layouts.
+find_program(JENNER_LLD ld.lld)
+if(JENNER_LLD)
+  add_link_options(-fuse-ld=lld)
 endif()
 if(JENNER_SANITIZE)
   # GCC's -Wmaybe-uninitialized has false positives in instrumented code (its manual, -fsanitize).
