@@ -449,6 +449,35 @@ Outcome RunProgram(const std::string& program, const std::vector<std::string>& w
   return outcome;
 }
 
+// It does not wait for what will not come; who was let in once does (agent.h).
+TEST_F(SecurityTest, AWorkerThatIsNotLetInEnds) {
+  Start();
+  const auto run = [&](const std::string& certificate) {
+    return RunProgram(
+        "jenner-worker",
+        {"--server", Address(), "--name", "w1", "--models-dir", dir_.path(), "--work-dir",
+         dir_.path() + "/work", "--trainer", JENNER_BINARY_DIR "/bin/fake_trainer", "--ca",
+         Pki() + "/ca.pem", "--cert", Pki() + "/" + certificate + ".pem", "--key",
+         Pki() + "/" + certificate + ".key"});
+  };
+  for (const auto& [certificate, message] :
+       {std::pair("worker-w2", "the certificate is of worker \"w2\""),
+        {"server", "the certificate is not a worker's"}}) {
+    const Outcome outcome = run(certificate);
+    EXPECT_EQ(outcome.code, 2) << outcome.errors;
+    EXPECT_THAT(outcome.errors,
+                HasSubstr("jenner-worker: " + Address() + " does not let this worker in: "));
+    EXPECT_THAT(outcome.errors, HasSubstr(message));
+  }
+  std::filesystem::remove(Pki() + "/worker-w1.pem");
+  std::filesystem::remove(Pki() + "/worker-w1.key");
+  ASSERT_TRUE(
+      certs::MakeWorker(Pki(), "w1", absl::Now() - certs::kCertificateLife - absl::Hours(1)).ok());
+  const Outcome outcome = run("worker-w1");
+  EXPECT_EQ(outcome.code, 2) << outcome.errors;
+  EXPECT_THAT(outcome.errors, HasSubstr("worker-w1.pem ceased to be valid at "));
+}
+
 TEST(SecurityProgramsTest, CertificatesAndTokensByHand) {
   const TempDir dir;
   const std::string pki = dir.path() + "/pki";

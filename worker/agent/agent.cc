@@ -178,7 +178,7 @@ void Agent::Synchronize() {
   next_synchronize_ = MonotonicNow() + std::min(pause_, lease_ / 3);
   if (response.ok()) {
     if (!heard_) Log(Level::kInfo, "synchronize: the coordinator answers again");
-    heard_ = true;
+    heard_ = is_known_ = true;
     told_ = telling;
     TakeAssignments(*response);
     for (const std::string& job : response->ended_jobs()) {
@@ -193,7 +193,18 @@ void Agent::Synchronize() {
     lease_until_ = asked_at + lease_;
     return;
   }
-  if (heard_) Log(Level::kWarning, "synchronize: " + response.status().ToString());
+  const absl::Status& status = response.status();
+  const bool is_of_certificate =
+      absl::IsPermissionDenied(status) || absl::IsUnauthenticated(status);
+  if (is_of_certificate && !is_known_) {
+    refusal_ = status;
+    Stop();
+  } else if (heard_) {
+    const char* hint = options_.tls && !is_known_ && absl::IsUnavailable(status)
+                           ? "; with TLS also if one side does not trust the other's certificate"
+                           : "";
+    Log(Level::kWarning, absl::StrCat("synchronize: ", status.ToString(), hint));
+  }
   heard_ = false;
 }
 

@@ -5,6 +5,8 @@
 // checkpoints, one at a time and of each rank the newest; RunJudges() asks judges about samples,
 // before they are sent. What is to be sent waits in files, not in memory.
 //
+// One whose certificate is refused before it was ever let in ends, too: no waiting would help.
+//
 // With only_job it is there for one job: once the coordinator says that the job has ended, it ends
 // as by Stop(), and HasDoneItsJob() is true.
 //
@@ -97,6 +99,8 @@ class Agent {
   void Stop() { draining_ = true; }
   // The job that it is reserved for has ended, well or not. Meaningful once Run() has returned.
   bool HasDoneItsJob() const { return has_done_its_job_; }
+  // Not OK: the coordinator never let it in, for what its certificate says, and it ended. The same.
+  const absl::Status& refusal() const { return refusal_; }
 
  private:
   struct Rank;
@@ -173,6 +177,8 @@ class Agent {
   absl::Time next_housekeeping_ = absl::InfinitePast();
   std::string told_;  // what the coordinator knows, without progress
   bool has_done_its_job_ = false;
+  bool is_known_ = false;  // a Synchronize was answered since the start
+  absl::Status refusal_;
   std::atomic<bool> heard_ = true;  // the last Synchronize was answered
   std::vector<std::string> models_;
   std::map<RankKey, v1::Assignment> wanted_;

@@ -9,10 +9,13 @@
 #include <filesystem>
 #include <thread>
 
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "core/exit_code.h"
 #include "core/names.h"
 #include "core/status.h"
 #include "logging/log.h"
+#include "wire/certificate.h"
 #include "wire/channel.h"
 #include "wire/log_sink.h"
 #include "wire/tls.h"
@@ -61,7 +64,11 @@ absl::Status Secure(const wire::TlsFiles& files, bool allow_plaintext, AgentOpti
   if (options->tls->certificate.empty()) {
     return absl::InvalidArgumentError("--ca: a worker needs --cert and --key, too");
   }
-  return absl::OkStatus();
+  ASSIGN_OR_RETURN(const absl::Time not_after, wire::NotAfter(options->tls->certificate));
+  if (not_after > absl::Now()) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("--cert: ", files.certificate, " ceased to be valid at ",
+                   absl::FormatTime(absl::RFC3339_sec, not_after, absl::UTCTimeZone())));
 }
 
 void DeclareLimits(CLI::App& app, double* progress_limit, int64_t* max_checkpoint_bytes) {
@@ -195,6 +202,10 @@ int Main(int argc, char** argv) {
   absl::StatusOr<std::unique_ptr<Agent>> agent = Agent::Create(options);
   if (!agent.ok()) return Refuse(std::string(agent.status().message()));
   RunToItsEnd(agent->get());
+  if (const absl::Status& refusal = (*agent)->refusal(); !refusal.ok()) {
+    return Refuse(options.server +
+                  " does not let this worker in: " + std::string(refusal.message()));
+  }
   const bool is_done = options.only_job.empty() || (*agent)->HasDoneItsJob();
   return static_cast<int>(is_done ? core::ExitCode::kSuccess : core::ExitCode::kTerminated);
 }
