@@ -12,12 +12,13 @@ TRAINER = pathlib.Path(__file__).parents[2] / "deploy/grafana/fake_trainer.py"
 
 
 class Kubelet:
-    """A context. `failing`: names of Jobs whose first pod fails as if it had been killed. `codes`: exit codes by pod."""
+    """A context. The first pod that is not the first of its Job fails as if it had been killed; `failed` is its name.
+    `codes`: exit codes by pod."""
 
     def __init__(self, cluster, namespace, worker, server, folder):
         self.cluster, self.pods_path = cluster, f"/api/v1/namespaces/{namespace}/pods"
         self.worker, self.server, self.folder = worker, server, folder
-        self.failing, self.failed, self.codes, self.processes = set(), [], {}, {}
+        self.failed, self.codes, self.processes = None, {}, {}
         self.stopped = threading.Event()
         self.thread = threading.Thread(target=self._run)
 
@@ -44,14 +45,13 @@ class Kubelet:
 
     def _look_after(self, pod):
         name = pod["metadata"]["name"]
-        job = pod["metadata"]["labels"]["batch.kubernetes.io/job-name"]
+        index = pod["metadata"]["labels"]["batch.kubernetes.io/job-completion-index"]
         process = self.processes.get(name)
         if process is None and name not in self.codes:
             self._ask("POST", f"{name}/binding", {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": name},
                                                   "target": {"kind": "Node", "name": NODE}})
-            if job in self.failing:
-                self.failing.remove(job)
-                self.failed.append(name)
+            if index != "0" and self.failed is None:
+                self.failed = name
                 self._end(pod, 137)
             else:
                 self._tell(pod, "Running", {"running": {}})
