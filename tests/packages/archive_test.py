@@ -24,10 +24,13 @@ ROOT = pathlib.Path(__file__).parents[2]
 def hidden(*command, **more):
     """Runs `command` where build folder and cache are empty."""
     script = 'for folder in "$1" "$2"; do mount -t tmpfs none "$folder" || exit 99; done; shift 2; exec "$@"'
-    may = subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode == 0
-    done = subprocess.run(
-        ["unshare", "--mount", *([] if may else ["--map-root-user"]), "sh", "-c", script, "sh",
-         str(BUILD), str(CACHE), *map(str, command)], capture_output=True, text=True, timeout=120, **more)
+    for apart in (["unshare", "--mount"], ["unshare", "--mount", "--map-root-user"]):
+        if subprocess.run([*apart, "true"], capture_output=True, check=False).returncode == 0:
+            break
+    else:
+        raise unittest.SkipTest("nothing can be mounted apart from all others here; in a chroot the kernel refuses it")
+    done = subprocess.run([*apart, "sh", "-c", script, "sh", str(BUILD), str(CACHE), *map(str, command)],
+                          capture_output=True, text=True, timeout=120, **more)
     assert done.returncode != 99, done.stderr
     return done
 

@@ -71,6 +71,15 @@ absl::Status Secure(const wire::TlsFiles& files, bool allow_plaintext, AgentOpti
                    absl::FormatTime(absl::RFC3339_sec, not_after, absl::UTCTimeZone())));
 }
 
+// Of the ranks.
+void DeclareNetwork(CLI::App& app, AgentOptions* options) {
+  app.add_option("--host", options->host, "IPv4 address at which other ranks reach this machine")
+      ->capture_default_str();
+  app.add_option("--interface", options->interface,
+                 "network interface for what ranks exchange, by name or IPv4 address; default: "
+                 "--host for rank 0, the way to rank 0 for the others");
+}
+
 void DeclareLimits(CLI::App& app, double* progress_limit, int64_t* max_checkpoint_bytes) {
   app.add_option("--max-checkpoint-bytes", *max_checkpoint_bytes,
                  "of a checkpoint that is shared with other workers; larger ones stay here")
@@ -152,11 +161,7 @@ int Main(int argc, char** argv) {
   app.add_option("--threads-per-rank", options.threads_per_rank, "of tensor code")
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
-  app.add_option("--host", options.host, "IPv4 address at which other ranks reach this machine")
-      ->capture_default_str();
-  app.add_option("--interface", options.interface,
-                 "network interface for what ranks exchange, by name or IPv4 address; default: "
-                 "--host for rank 0, the way to rank 0 for the others");
+  DeclareNetwork(app, &options);
   app.add_option("--gpus", gpus,
                  "GPUs to offer, each for a rank beside those: a number, or auto: those in /dev")
       ->capture_default_str();
