@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <limits>
 
+#include "worker/model/fused.h"
+
 namespace jenner::model {
 namespace {
 
@@ -50,6 +52,9 @@ class TakeOnce : public torch::autograd::Function<TakeOnce> {
 
 at::Tensor Rotated(const at::Tensor& x_NGE, int64_t rotated, const at::Tensor& cos_N1F,
                    const at::Tensor& sin_N1F, double direction) {
+  if (IsFusable(x_NGE)) {
+    return FusedRotate(x_NGE, rotated, cos_N1F, direction < 0 ? -sin_N1F : sin_N1F);
+  }
   at::Tensor out_NGE = at::empty(x_NGE.sizes(), x_NGE.options());
   const int64_t half = x_NGE.size(2) / 2;
   const auto part = [&](const at::Tensor& x, int64_t begin) {

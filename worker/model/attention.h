@@ -15,7 +15,7 @@ namespace jenner::model {
 // cap tanh(x / cap); x if cap is 0.
 at::Tensor Softcap(const at::Tensor& x, double cap);
 
-// FusedRotate (fused.h) by ATen's operations, of any type on any device.
+// FusedRotate (fused.h) of any type on any device, differentiable in x.
 at::Tensor RotateHeads(const at::Tensor& x_NGE, int64_t rotated, const at::Tensor& cos_N1F,
                        const at::Tensor& sin_N1F);
 

@@ -102,40 +102,6 @@ class Gate : public torch::autograd::Function<Gate> {
   }
 };
 
-at::Tensor Rotated(const at::Tensor& x_NGE, int64_t rotated, const at::Tensor& cos_N1F,
-                   const at::Tensor& sin_N1F) {
-  at::Tensor out_NGE = x_NGE.clone(at::MemoryFormat::Contiguous);
-  const int64_t heads = x_NGE.size(1);
-  const int64_t width = x_NGE.size(2);
-  ForRows(x_NGE.size(0), [&](int64_t begin, int64_t end) {
-    for (int64_t r = begin; r < end; ++r) {
-      for (int64_t h = 0; h < rotated; ++h) {
-        kernels::Rotate(Read(cos_N1F) + r * width / 2, Read(sin_N1F) + r * width / 2, width / 2,
-                        Write(out_NGE) + (r * heads + h) * width);
-      }
-    }
-  });
-  return out_NGE;
-}
-
-class Rotate : public torch::autograd::Function<Rotate> {
- public:
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& x_NGE, int64_t rotated,
-                            const at::Tensor& cos_N1F, const at::Tensor& sin_N1F) {
-    const at::NoGradGuard no_grad;
-    context->save_for_backward({cos_N1F, sin_N1F});
-    context->saved_data["rotated"] = rotated;
-    return Rotated(x_NGE, rotated, cos_N1F, sin_N1F);
-  }
-  // Back by the same angles.
-  static variable_list backward(AutogradContext* context, variable_list upstream) {
-    const at::NoGradGuard no_grad;
-    const variable_list kept = context->get_saved_variables();
-    return {Rotated(upstream[0], context->saved_data["rotated"].toInt(), kept[0], -kept[1]),
-            at::Tensor(), at::Tensor(), at::Tensor()};
-  }
-};
-
 }  // namespace
 
 bool IsFusable(const at::Tensor& x) { return x.scalar_type() == at::kFloat && x.device().is_cpu(); }
@@ -160,7 +126,18 @@ at::Tensor FusedSoftmaxInPlace(const at::Tensor& x_MV) {
 
 at::Tensor FusedRotate(const at::Tensor& x_NGE, int64_t rotated, const at::Tensor& cos_N1F,
                        const at::Tensor& sin_N1F) {
-  return Rotate::apply(x_NGE, rotated, cos_N1F, sin_N1F);
+  at::Tensor out_NGE = x_NGE.clone(at::MemoryFormat::Contiguous);
+  const int64_t heads = x_NGE.size(1);
+  const int64_t width = x_NGE.size(2);
+  ForRows(x_NGE.size(0), [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r) {
+      for (int64_t h = 0; h < rotated; ++h) {
+        kernels::Rotate(Read(cos_N1F) + r * width / 2, Read(sin_N1F) + r * width / 2, width / 2,
+                        Write(out_NGE) + (r * heads + h) * width);
+      }
+    }
+  });
+  return out_NGE;
 }
 
 }  // namespace jenner::model

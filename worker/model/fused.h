@@ -22,7 +22,8 @@ at::Tensor FusedRmsNorm(const at::Tensor& x, const at::Tensor& factor_D, double 
 at::Tensor FusedGate(const at::Tensor& gate_up_NG, Activation activation);
 
 // The halves (a, b) of the last dimension of x [N, G, E] to (a cos - b sin, b cos + a sin) in the
-// first `rotated` of its G heads, the others as they are; cos and sin [N, 1, E / 2].
+// first `rotated` of its G heads, the others as they are; cos and sin [N, 1, E / 2]. Not
+// differentiable: RotateHeads (attention.h) is.
 at::Tensor FusedRotate(const at::Tensor& x_NGE, int64_t rotated, const at::Tensor& cos_N1F,
                        const at::Tensor& sin_N1F);
 

@@ -409,8 +409,7 @@ at::Tensor Transformer::Attention(const Pass& pass, int64_t layer_idx,
     const std::vector<at::Tensor> parts = x_NGE.split_with_sizes({heads, kv_heads, kv_heads}, 1);
     x_NGE = at::cat({Norm(parts[0], w.q_norm_E), Norm(parts[1], w.k_norm_E), parts[2]}, 1);
   }
-  x_NGE = (IsFusable(x_NGE) ? FusedRotate : RotateHeads)(x_NGE, heads + kv_heads, rotation.cos_N1F,
-                                                         rotation.sin_N1F);
+  x_NGE = RotateHeads(x_NGE, heads + kv_heads, rotation.cos_N1F, rotation.sin_N1F);
   std::vector<int64_t> sizes;
   for (const Segment& segment : pass.segments) sizes.push_back(segment.num_tokens);
   const std::vector<at::Tensor> divided = x_NGE.split_with_sizes(sizes, 0);
