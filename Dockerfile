@@ -1,7 +1,7 @@
-# Images: server, worker (CPU), worker-cuda (never built, never on a GPU: docs/deploy.md), cli, bridge.
+# Images: server, worker (CPU), worker-cuda (never ran on a GPU: docs/deploy.md), cli, bridge.
 #
 #   docker build --target server -t jenner-server:0.1.0 .
-#   python3 tests/images [--base debootstrap]      # builds all but worker-cuda, and runs docker-compose.yml
+#   python3 tests/images [--base debootstrap] [--cuda]      # builds them, and runs docker-compose.yml
 #
 # BASE is any Debian 12. Pin it by digest where it matters: --build-arg BASE=docker.io/library/debian@sha256:...
 ARG BASE=docker.io/library/debian:12.11-slim
@@ -17,9 +17,9 @@ COPY tools/setup.d tools/setup.d
 COPY client/report/package.json client/report/package-lock.json client/report/
 COPY worker/text/rust worker/text/rust
 RUN tools/setup --build && apt-get install -y -qq --no-install-recommends ccache
-COPY . .
 
 FROM tools AS build
+COPY . .
 RUN --mount=type=cache,target=/root/.cache/ccache \
     cmake --preset release \
  && cmake --build --preset release --target shipped
@@ -29,11 +29,14 @@ RUN for component in cli server worker; do \
 
 FROM tools AS build-cuda
 RUN tools/setup --build --cuda-run
+COPY . .
 RUN --mount=type=cache,target=/root/.cache/ccache \
-    cmake --preset cuda && cmake --build --preset cuda --target shipped jenner_cuda
-RUN deploy/docker/stage build/cuda worker /stage/worker-cuda
+    cmake --preset release -D JENNER_CUDA=ON \
+ && cmake --build --preset release --target shipped
+RUN deploy/docker/stage build/release worker /stage/worker-cuda
 
 FROM tools AS build-bridge
+COPY . .
 RUN "$(tools/python-env python-client)/venv/bin/python" client/python/tools/build_wheel.py client/python /build
 RUN python3 -m pip install --require-hashes --only-binary=:all: --target /stage/bridge/root/opt/bridge \
       -r deploy/kubernetes/requirements.txt \
@@ -83,7 +86,7 @@ COPY --from=build /stage/worker/root /
 USER 10001:10001
 ENTRYPOINT ["jenner-worker"]
 
-# Needs NVIDIA's container toolkit and a driver for CUDA 13 on the host. Some 5 GB.
+# Needs NVIDIA's container toolkit and a driver for CUDA 13 on the host. 4 GB.
 FROM runtime AS worker-cuda
 ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
 COPY --from=build-cuda /stage/worker-cuda/packages /usr/local/share/jenner/packages

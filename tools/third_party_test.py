@@ -50,10 +50,17 @@ class Faults(unittest.TestCase):
 
     def test_wheel(self):
         self.write("a-1.dist-info/METADATA", "Name: a\nVersion: 1\n")
+        self.write("a-1.dist-info/RECORD", "a-1.dist-info/METADATA,,\n")
         self.assertEqual(len(list(tool.faults([tool.distribution("wheel", self.folder / "a-1.dist-info")]))), 2)
         self.write("a-1.dist-info/METADATA", "Name: a\nVersion: 1\nLicense-Expression: MIT\n")
         self.write("a-1.dist-info/licenses/deep/LICENSE.txt", "As is.")
         self.assertEqual(list(tool.faults([tool.distribution("wheel", self.folder / "a-1.dist-info")])), [])
+
+    def test_wheel_with_the_text_beside_its_library(self):
+        self.write("a-1.dist-info/METADATA", "Name: a\nVersion: 1\nLicense: Proprietary\n")
+        self.write("a-1.dist-info/RECORD", "vendor/a/LICENSE.txt,sha256=x,5\nvendor/a/a.so,sha256=x,1\na-1.dist-info/RECORD,,\n")
+        self.write("vendor/a/LICENSE.txt", "As is.")
+        self.assertEqual(tool.distribution("wheel", self.folder / "a-1.dist-info").texts, (("vendor/a/LICENSE.txt", "As is."),))
 
     def test_debian(self):
         self.assertEqual(len(list(tool.faults([tool.debian_package("jenner-no-such-package", "1")]))), 2)

@@ -1,6 +1,6 @@
 """Builds the images and runs the services of docker-compose.yml by Compose: beside CI, where containers can be run.
 
-    python3 tests/images [--base debootstrap] [--no-build | --only-build] [--out FOLDER]
+    python3 tests/images [--base debootstrap] [--cuda] [--no-build | --only-build] [--out FOLDER]
 
 What is checked, each part under a limit of time:
 
@@ -37,13 +37,13 @@ LOCAL_BASE = "localhost/jenner-debian:12"
 VERSION = re.search(r"project\(jenner VERSION (\S+)", (ROOT / "CMakeLists.txt").read_text())[1]
 
 
-def build(engine, base):
+def build(engine, base, targets):
     if base == "debootstrap":
         engine.make_base(LOCAL_BASE)
         base = LOCAL_BASE
     of_base = ["--build-arg", f"BASE={base}"] if base else []
     revision = output("git", "-C", ROOT, "rev-parse", "HEAD").strip()
-    for target in measures.TARGETS:
+    for target in targets:
         engine.build(f"jenner-{target}:{VERSION}", "--target", target, "--build-arg", f"REVISION={revision}", *of_base, ROOT)
     engine.build("jenner-test-prometheus:1", *of_base, "-f", ROOT / "tests/images/prometheus.dockerfile",
                  ROOT / "tests/images")
@@ -103,17 +103,19 @@ def second_run(engine):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--base", help="image of Debian 12, or debootstrap (default: that of the Dockerfile)")
+    parser.add_argument("--cuda", action="store_true", help="with worker-cuda: 20 GB of disk more, and a download of 2.5 GB")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--no-build", action="store_true", help="the images are there")
     what.add_argument("--only-build", action="store_true", help="run nothing")
     parser.add_argument("--out", type=pathlib.Path, default=ROOT / "build/images")
     options = parser.parse_args()
+    targets = [target for target in measures.PROGRAMS if options.cuda or target != measures.CUDA]
     options.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch, Engine(pathlib.Path(scratch)) as engine:
         if not options.no_build:
-            build(engine, options.base)
-        figures = {"image, MB": measures.check_images(engine, VERSION)}
-        measures.write_boms(engine, VERSION, options.out)
+            build(engine, options.base, targets)
+        figures = {"image, MB": measures.check_images(engine, VERSION, targets)}
+        measures.write_boms(engine, VERSION, targets, options.out)
         if not options.only_build:
             expected, more = first_run(engine)
             figures.update(more)
