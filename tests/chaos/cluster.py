@@ -48,6 +48,11 @@ class Program:
         if self._process.poll() is None:
             self._process.send_signal(number)
 
+    def replace(self, old: Path, new: Path) -> None:
+        """Ends it; what is started again is the program of the same name in the folder `new`."""
+        self._command = [word.replace(f"{old}/", f"{new}/", 1) for word in self._command]
+        self.signal(signal.SIGTERM)
+
     def look(self) -> None:
         """Starts it again a moment after it ended."""
         code = self._process.poll()
@@ -93,68 +98,6 @@ class Link:
         self._process.wait()
 
 
-class Curves:
-    """What a client would plot of an experiment that it follows over all interruptions."""
-
-    def __init__(self) -> None:
-        self.points: dict[str, list[dict]] = {}
-        self.cells: dict[str, list[dict]] = {}
-        self.seen: dict[tuple[str, int], float] = {}  # job, attempt -> when its first new step came
-        self.cursor = ""
-        self.is_terminal = False
-
-    def take(self, update: dict) -> None:
-        self.cursor = update.get("cursor", self.cursor)
-        if point := update.get("train_point"):
-            self.points.setdefault(point["job"], []).append(point)
-            self.seen.setdefault((point["job"], point.get("attempt", 0)), time.monotonic())
-        elif cell := update.get("cell"):
-            self.cells.setdefault(cell["job"], []).append(cell)
-        elif rewind := update.get("rewind"):
-            for kept in (self.points, self.cells):
-                kept[rewind["job"]] = [one for one in kept.get(rewind["job"], ())
-                                       if one.get("step", 0) <= rewind.get("step", 0)]
-        elif "terminal" in update:
-            self.is_terminal = True
-
-
-class Watch:
-    """`jenner experiment watch`, gone on with from its cursor whenever it ends too early."""
-
-    def __init__(self, cluster: "Cluster", experiment: str) -> None:
-        self.experiment = experiment
-        self.curves = Curves()
-        self.problems: list[str] = []
-        self._cluster = cluster
-        self._process: subprocess.Popen | None = None
-        self._thread = threading.Thread(target=self._follow, daemon=True)
-        self._thread.start()
-
-    def _follow(self) -> None:
-        while not self.curves.is_terminal and not self._cluster.closing:
-            words = ["experiment", "watch", self.experiment, "-o", "jsonl"]
-            if self.curves.cursor:
-                words += ["--cursor", self.curves.cursor]
-            self._process = self._cluster.jenner(words)
-            for line in self._process.stdout:
-                update = json.loads(line)
-                if "cursor" in update:
-                    self.curves.take(update)
-            self._process.wait()
-
-    def signal(self, number: int) -> None:
-        process = self._process
-        if process is not None and process.poll() is None:
-            process.send_signal(number)
-
-    def join(self) -> None:
-        self._thread.join(60)
-        if self._thread.is_alive():
-            self.problems.append(f"the watch of {self.experiment} did not end with it")
-            self.signal(signal.SIGKILL)
-            self._thread.join(10)
-
-
 class Cluster:
     def __init__(self, folder: Path, binaries: Path, models: Path, network, workers: int, mark: str,
                  lease: float) -> None:
@@ -196,8 +139,8 @@ class Cluster:
                 program.look()
             time.sleep(0.05)  # tidy: allow, polling
 
-    def jenner(self, words: list[str]) -> subprocess.Popen:
-        command = [str(self._binaries / "jenner"), "--server", self._client_link.address, "--timeout", "20", *words]
+    def jenner(self, words: list[str], binaries: Path | None = None) -> subprocess.Popen:
+        command = [str((binaries or self._binaries) / "jenner"), "--server", self._client_link.address, "--timeout", "20", *words]
         return subprocess.Popen(self.network.hub(command), env=self._env, stdin=subprocess.DEVNULL,
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 

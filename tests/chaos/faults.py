@@ -11,7 +11,8 @@ import signal
 import time
 from dataclasses import dataclass
 
-from cluster import Cluster, Watch
+from cluster import Cluster
+from watch import Watch
 
 
 @dataclass

@@ -4,7 +4,7 @@ times."""
 import hashlib
 import json
 
-from cluster import Curves
+from watch import Curves
 
 VOLATILE = {"attempt", "tokens_per_second"}
 

@@ -19,8 +19,12 @@ OWN = {("ConfigMap", "kube-root-ca.crt"), ("ServiceAccount", "default")}
 HELM = os.environ["JENNER_HELM"]
 
 
+def version():
+    return yaml.load((CHART / "Chart.yaml").read_text(), yaml.CSafeLoader)["appVersion"]
+
+
 class Steps(unittest.TestCase):
-    cluster = None  # set by __main__.py
+    cluster, binaries = None, None  # set by __main__.py
 
     def make_namespace(self, name):
         status, answer, _ = self.cluster.request("POST", "/api/v1/namespaces", {
@@ -30,11 +34,11 @@ class Steps(unittest.TestCase):
         wait_for("the namespace's account", lambda: self.cluster.request("GET", accounts)[0] == 200)
         return name
 
-    def helm(self, verb, namespace, *arguments, check=True):
-        chart = [] if verb in ("uninstall", "rollback") else [CHART]
+    def helm(self, verb, namespace, *arguments, check=True, release="jenner", chart=CHART):
+        chart = [] if verb in ("uninstall", "rollback", "test") else [chart]
         home = self.cluster.folder / "helm"
         result = subprocess.run(
-            [HELM, verb, "jenner", *chart, "--namespace", namespace, "--kubeconfig", self.cluster.kubeconfig,
+            [HELM, verb, release, *chart, "--namespace", namespace, "--kubeconfig", self.cluster.kubeconfig,
              *arguments], capture_output=True, text=True, timeout=300,
             env={"HOME": str(home), "PATH": os.environ["PATH"]})
         if check:

@@ -1,4 +1,4 @@
-"""A Kubernetes without nodes on loopback: etcd, API server, controllers. What a kubelet does does not happen."""
+"""A Kubernetes without nodes: etcd, API server, controllers. What a kubelet does does not happen, unless node.py adds one."""
 
 import functools
 import http.client
@@ -11,6 +11,7 @@ import subprocess
 import time
 
 START_SECONDS = 120
+LOOPBACK = "127.0.0.1"
 
 
 def free_port():
@@ -32,10 +33,11 @@ def wait_for(what, condition, seconds=60):
 
 
 class Cluster:
-    """A context: runs `programs` with their files in `folder`. Logs are kept there."""
+    """A context: runs `programs` with their files in `folder`. Logs are kept there. The API server is at `address`;
+    pods find it (the Service `kubernetes`) unless that is loopback."""
 
-    def __init__(self, programs, folder):
-        self.programs, self.folder = programs, pathlib.Path(folder)
+    def __init__(self, programs, folder, address=LOOPBACK):
+        self.programs, self.folder, self.address = programs, pathlib.Path(folder), address
         self.kubeconfig = self.folder / "admin.kubeconfig"
         self.processes = []
 
@@ -63,17 +65,18 @@ class Cluster:
         subprocess.run(["openssl", "genrsa", "-out", key, "2048"], check=True, capture_output=True)
         etcd = self._start_etcd()
         self.port = free_port()
-        self.url = f"https://127.0.0.1:{self.port}"
-        self._run("kube-apiserver", f"--etcd-servers={etcd}", f"--cert-dir={self.folder}/pki",
-                  "--bind-address=127.0.0.1", "--advertise-address=127.0.0.1", f"--secure-port={self.port}",
+        self.url = f"https://{self.address}:{self.port}"
+        self.run("kube-apiserver", f"--etcd-servers={etcd}", f"--cert-dir={self.folder}/pki",
+                  f"--bind-address={self.address}", f"--advertise-address={self.address}", f"--secure-port={self.port}",
                   f"--token-auth-file={tokens}", "--authorization-mode=RBAC", "--anonymous-auth=false",
                   "--service-cluster-ip-range=10.0.0.0/24", f"--service-account-issuer={self.url}",
                   f"--service-account-key-file={key}", f"--service-account-signing-key-file={key}",
-                  "--endpoint-reconciler-type=none")
+                  "--kubelet-preferred-address-types=InternalIP",
+                  f"--endpoint-reconciler-type={'none' if self.address == LOOPBACK else 'lease'}")
         self.ca = wait_for("certificate", lambda: self._existing("pki/apiserver.crt"), START_SECONDS)
         self._write(self.kubeconfig.name, self.kubeconfig_of(self.token))
         wait_for("API server", self._is_ready, START_SECONDS)
-        self._run("kube-controller-manager", f"--kubeconfig={self.kubeconfig}", "--leader-elect=false",
+        self.run("kube-controller-manager", f"--kubeconfig={self.kubeconfig}", "--leader-elect=false",
                   "--bind-address=127.0.0.1", f"--secure-port={free_port()}", f"--cert-dir={self.folder}/controllers",
                   f"--service-account-private-key-file={key}", f"--root-ca-file={self.ca}",
                   "--concurrent-gc-syncs=4")
@@ -83,7 +86,7 @@ class Cluster:
         """Its address. On another port, should somebody be faster."""
         for _ in range(3):
             client, peer = f"http://127.0.0.1:{free_port()}", f"http://127.0.0.1:{free_port()}"
-            process = self._run("etcd", f"--data-dir={self.folder}/etcd", f"--listen-client-urls={client}",
+            process = self.run("etcd", f"--data-dir={self.folder}/etcd", f"--listen-client-urls={client}",
                                 f"--advertise-client-urls={client}", f"--listen-peer-urls={peer}",
                                 f"--initial-advertise-peer-urls={peer}", f"--initial-cluster=default={peer}",
                                 "--unsafe-no-fsync", "--log-level=warn")
@@ -93,7 +96,8 @@ class Cluster:
                 return client
         raise AssertionError("etcd: see its log")
 
-    def _run(self, name, *arguments):
+    def run(self, name, *arguments):
+        """One of the programs, until the end."""
         with open(self.folder / f"{name}.log", "ab") as log:
             process = subprocess.Popen([self.programs.folder / name, *arguments], stdin=subprocess.DEVNULL,
                                        stdout=log, stderr=log)
@@ -152,7 +156,7 @@ class Cluster:
     def _request(self, method, path, body=None, token=None, content_type="application/json"):
         """Status, answer and the texts of its warnings, as the administrator or as the one whose token it is. `body`:
         bytes, or what becomes JSON."""
-        connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=60,
+        connection = http.client.HTTPSConnection(self.address, self.port, timeout=60,
                                                  context=ssl.create_default_context(cafile=self.ca))
         try:
             data = body if body is None or isinstance(body, bytes) else json.dumps(body)

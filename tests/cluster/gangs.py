@@ -16,8 +16,6 @@ LIMIT_S = 120
 
 
 class Gangs(chart.Steps):
-    binaries = None  # set by __main__.py
-
     def setUp(self):
         self.namespace = self.make_namespace("gangs")
         self.folder = self.cluster.folder / "gangs"

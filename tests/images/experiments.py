@@ -9,7 +9,7 @@ from stack import SERVICES
 
 sys.path.insert(0, str(ROOT / "tests/chaos"))  # before a package of the name outcome
 import outcome  # noqa: E402
-from cluster import Watch  # noqa: E402
+from watch import Watch  # noqa: E402
 
 ID = "smoke"
 SPEC = "examples/spanish-capitals/experiment-smoke.yaml"

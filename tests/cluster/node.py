@@ -1,0 +1,166 @@
+"""A node for the cluster: containerd, kubelet, scheduler, proxy and DNS, all in namespaces of this process, so that what they set
+up (interfaces, rules, mounts) ends with it. Needs root, and Debian's runc, iptables and containernetworking-plugins."""
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import chart
+from cluster import wait_for
+
+INSIDE = "JENNER_CLUSTER_NAMESPACES"
+ADDRESS = "10.77.1.1"
+PODS = "10.88.0.0/24"
+NAME = "node"
+PAUSE = "localhost/jenner-pause:1"
+KUEUE = "localhost/kueue:test"
+IMAGES = [f"localhost/jenner-{name}:{chart.version()}" for name in ("server", "worker", "bridge")]
+# The kubelet sets these for the whole machine; here it sets files that lie over them.
+SYSCTLS = ("vm/overcommit_memory", "vm/panic_on_oom", "kernel/panic", "kernel/panic_on_oops", "kernel/keys/root_maxkeys",
+           "kernel/keys/root_maxbytes")
+CGROUPS = pathlib.Path("/sys/fs/cgroup")
+CONTAINERD = """\
+version = 3
+root = "{folder}/containerd"
+state = "/run/containerd"
+[grpc]
+address = "/run/containerd/containerd.sock"
+[plugins."io.containerd.cri.v1.images".pinned_images]
+sandbox = "{pause}"
+[plugins."io.containerd.cri.v1.runtime"]
+restrict_oom_score_adj = true
+[plugins."io.containerd.cri.v1.runtime".cni]
+bin_dirs = ["/usr/lib/cni"]
+conf_dir = "{folder}/cni"
+[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc]
+runtime_type = "io.containerd.runc.v2"
+[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc.options]
+BinaryName = "/usr/sbin/runc"
+SystemdCgroup = false
+"""
+COREFILE = """\
+.:53 {{
+  bind {address}
+  errors
+  kubernetes cluster.local {{
+    kubeconfig {kubeconfig}
+  }}
+}}
+"""
+
+
+def run_inside(folder, programs):
+    """This command once more, in namespaces of its own: its exit code."""
+    if os.geteuid() != 0:
+        sys.exit("cluster: pods need root")
+    _save_images(folder / "images", programs)
+    code = subprocess.run(["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", sys.executable,
+                           *sys.orig_argv[1:]], env=os.environ | {INSIDE: str(folder)}).returncode
+    _remove_cgroups()
+    return code
+
+
+def folder_inside():
+    """What run_inside() got, where it was called."""
+    return os.environ.get(INSIDE) and pathlib.Path(os.environ[INSIDE])
+
+
+def _save_images(folder, programs):
+    """Before the engine's own files are out of sight."""
+    engine = "docker" if shutil.which("docker") and not subprocess.run(["docker", "info"], capture_output=True).returncode else "podman"
+    folder.mkdir()
+    for image, text in [(PAUSE, f'FROM {IMAGES[0]}\nENTRYPOINT ["sleep", "infinity"]\n'),
+                        (KUEUE, "FROM scratch\nCOPY kueue /manager\nUSER 65532:65532\n")]:
+        subprocess.run([engine, "build", "--quiet", "--tag", image, "--file", "-", programs.folder], check=True,
+                       stdout=subprocess.DEVNULL, text=True, input=text)
+    for number, image in enumerate((PAUSE, KUEUE, *IMAGES)):
+        subprocess.run([engine, "save", "--quiet", "--output", folder / f"{number}.tar", image], check=True, stdout=subprocess.DEVNULL)
+
+
+def _remove_cgroups():
+    for controller in CGROUPS.iterdir():
+        for folder in sorted(controller.glob("kubepods/**/"), reverse=True):
+            folder.rmdir()
+
+
+def _tool(*command):
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True)
+    assert done.returncode == 0, f"{command}: {done.stderr}"
+
+
+def isolate(folder):
+    """Interfaces; and mounts over what the programs write to that is not the node's own. Before there is a cluster."""
+    for words in (["link", "set", "lo", "up"], ["link", "add", "node0", "type", "bridge"],
+                  ["addr", "add", f"{ADDRESS}/24", "dev", "node0"], ["link", "set", "node0", "up"],
+                  ["route", "add", "default", "dev", "node0"]):
+        _tool("ip", *words)
+    pathlib.Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
+    _tool("mount", "--make-rshared", "/")
+    for place in ("/run", "/var/log"):
+        _tool("mount", "-t", "tmpfs", "tmpfs", place)
+    folder.mkdir()
+    for name in SYSCTLS:
+        over = folder / name.replace("/", ".")
+        shutil.copy(f"/proc/sys/{name}", over)
+        _tool("mount", "--bind", over, f"/proc/sys/{name}")
+    resolv = folder / "resolv.conf"
+    resolv.write_text(f"nameserver {ADDRESS}\nsearch cluster.local\noptions ndots:5\n")
+    _tool("mount", "--bind", resolv, os.path.realpath("/etc/resolv.conf"))
+
+
+class Node:
+    """Of a running Cluster, whose processes it adds to."""
+
+    def __init__(self, cluster):
+        self.cluster, self.folder = cluster, cluster.folder / "node"
+
+    def start(self):
+        self._start_containerd()
+        self._start_kubelet()
+        kubeconfig = f"--kubeconfig={self.cluster.kubeconfig}"
+        self.cluster.run("kube-scheduler", kubeconfig, "--leader-elect=false", "--bind-address=127.0.0.1",
+                          f"--cert-dir={self.folder}/scheduler")
+        self.cluster.run("kube-proxy", kubeconfig, f"--hostname-override={NAME}", f"--cluster-cidr={PODS}",
+                          "--conntrack-max-per-core=0", "--conntrack-min=0", "--oom-score-adj=0")
+        corefile = self.folder / "Corefile"
+        corefile.write_text(COREFILE.format(address=ADDRESS, kubeconfig=self.cluster.kubeconfig))
+        self.cluster.run("coredns", "-conf", corefile)
+        wait_for("the node is ready", self._is_ready)
+
+    def _start_containerd(self):
+        cni = self.folder / "cni"
+        cni.mkdir()
+        (cni / "pods.conflist").write_text(json.dumps({"cniVersion": "1.0.0", "name": "pods", "plugins": [{
+            "type": "ptp", "ipam": {"type": "host-local", "dataDir": str(self.folder / "addresses"),
+                                    "ranges": [[{"subnet": PODS}]], "routes": [{"dst": "0.0.0.0/0"}]}}]}))
+        config = self.folder / "containerd.toml"
+        config.write_text(CONTAINERD.format(folder=self.folder, pause=PAUSE))
+        # It looks for its shim there.
+        os.environ["PATH"] = f"{self.cluster.programs.folder}:{os.environ['PATH']}"
+        self.cluster.run("containerd", "--config", config)
+        wait_for("containerd", pathlib.Path("/run/containerd/containerd.sock").exists)
+        for archive in (self.cluster.folder / "images").iterdir():
+            _tool(self.cluster.programs.folder / "ctr", "--namespace", "k8s.io", "images", "import", archive)
+            archive.unlink()
+
+    def _start_kubelet(self):
+        config = self.folder / "kubelet.json"
+        config.write_text(json.dumps({
+            "apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration",
+            "containerRuntimeEndpoint": "unix:///run/containerd/containerd.sock", "cgroupDriver": "cgroupfs",
+            "failCgroupV1": False, "failSwapOn": False, "address": ADDRESS, "readOnlyPort": 0, "oomScoreAdj": 0,
+            "authentication": {"anonymous": {"enabled": True}, "webhook": {"enabled": False}},
+            "authorization": {"mode": "AlwaysAllow"}, "clusterDNS": [ADDRESS], "clusterDomain": "cluster.local",
+            "podLogsDir": "/var/log/pods", "evictionHard": {"memory.available": "100Mi"}, "resolvConf": "/etc/resolv.conf",
+            "nodeStatusUpdateFrequency": "2s", "imageGCHighThresholdPercent": 100}))
+        self.cluster.run("kubelet", f"--config={config}", f"--kubeconfig={self.cluster.kubeconfig}",
+                          f"--hostname-override={NAME}", f"--node-ip={ADDRESS}", f"--root-dir={self.folder}/kubelet",
+                          f"--cert-dir={self.folder}/kubelet/pki")
+
+    def _is_ready(self):
+        status, node, _ = self.cluster.request("GET", f"/api/v1/nodes/{NAME}")
+        return status == 200 and any(one["type"] == "Ready" and one["status"] == "True"
+                                     for one in node["status"].get("conditions", []))
