@@ -45,6 +45,8 @@ class BackupTest : public ServerTest {
     options.environment = environment;
     Process process(kProgram, words, options);
     Outcome outcome;
+    if (!process.EndsWithin(60'000))
+      process.Kill(SIGKILL);  // a server that should not have started
     outcome.output = process.Output();
     outcome.errors = process.Errors();
     outcome.code = process.Wait();
@@ -63,13 +65,9 @@ class BackupTest : public ServerTest {
     words.insert(words.end(), more.begin(), more.end());
     return Run(words);
   }
-  // Every write below `folder` fails as on a full disk.
-  std::vector<std::string> FullDisk(const std::string& folder) const {
+  std::vector<std::string> FullBelow(const std::string& folder) const {
     std::ofstream(Path("full")) << "";
-    return {"LD_PRELOAD=" JENNER_BINARY_DIR "/bin/libfull_disk.so",
-            "JENNER_FULL_DISK_FLAG=" + Path("full"),
-            // As /proc names open files.
-            "JENNER_FULL_DISK_ROOT=" + std::filesystem::weakly_canonical(Path(folder)).string()};
+    return FullDisk(Path(folder), Path("full"));
   }
   // Starts a server, has an experiment "done" run to its end, and stops it.
   void MakeDataDir(const std::string& data_dir) {
@@ -287,14 +285,14 @@ TEST_F(BackupTest, RefusesWhatItWouldOverwriteAndWhatIsMissing) {
 TEST_F(BackupTest, AFullDiskLeavesNothingThatPassesForWhole) {
   ASSERT_NO_FATAL_FAILURE(MakeDataDir("a"));
   const Outcome backup =
-      Run({"backup", "--data-dir", Path("a"), "--to", Path("backup")}, FullDisk("backup"));
+      Run({"backup", "--data-dir", Path("a"), "--to", Path("backup")}, FullBelow("backup"));
   EXPECT_EQ(backup.code, 1);
   EXPECT_THAT(backup.errors, HasSubstr("disk is full"));
   EXPECT_TRUE(IsEmpty(Path("backup")));
 
   ASSERT_EQ(Backup("a", "backup").code, 0);
   const Outcome restore =
-      Run({"restore", "--from", Path("backup"), "--data-dir", Path("b")}, FullDisk("b/metrics"));
+      Run({"restore", "--from", Path("backup"), "--data-dir", Path("b")}, FullBelow("b/metrics"));
   EXPECT_EQ(restore.code, 1);
   EXPECT_THAT(restore.errors, HasSubstr("b/metrics.db: No space left on device"));
   const Outcome server = Run(Flags("b"));

@@ -185,12 +185,7 @@ TEST_P(BadInputTest, IsToldInOneLineThatNamesIt) {
   std::vector<std::string> flags;
   for (const std::string& flag : given.flags) flags.push_back(In(flag));
   ProcessOptions options;
-  if (*given.full != 0) {
-    options.environment = {
-        "LD_PRELOAD=" JENNER_BINARY_DIR "/bin/libfull_disk.so",
-        "JENNER_FULL_DISK_FLAG=" + In("@/full"),
-        "JENNER_FULL_DISK_ROOT=" + std::filesystem::weakly_canonical(In(given.full)).string()};
-  }
+  if (*given.full != 0) options.environment = FullDisk(In(given.full), In("@/full"));
   Process process(given.program, flags, options);
   ASSERT_TRUE(process.EndsWithin(20'000)) << "it runs";
   const std::string errors = process.Errors();

@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,16 @@ struct ProcessOptions {
   std::string input = "/dev/null";            // the file that is standard input
   std::vector<std::string> environment = {};  // "NAME=value", instead of what this process has
 };
+
+// ProcessOptions::environment of a program for which the disk below `folder` is full while there is
+// a file `flag` (tests/chaos/full_disk.c).
+inline std::vector<std::string> FullDisk(const std::string& folder, const std::string& flag) {
+  return {"LD_PRELOAD=" JENNER_BINARY_DIR "/bin/libfull_disk.so",
+          "ASAN_OPTIONS=verify_asan_link_order=0",  // its runtime is not the first library then
+          "JENNER_FULL_DISK_FLAG=" + flag,
+          // As /proc names open files.
+          "JENNER_FULL_DISK_ROOT=" + std::filesystem::weakly_canonical(folder).string()};
+}
 
 class Process {
  public:
