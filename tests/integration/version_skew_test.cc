@@ -3,6 +3,7 @@
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
 
+#include <atomic>
 #include <filesystem>
 
 #include "core/version.h"
@@ -62,9 +63,11 @@ TEST_F(SkewedWorkersTest, EveryAnswerTellsTheVersion) {
 // A coordinator of another version: it refuses agents, and tells everyone what it is.
 class OtherWorkers : public v1::Workers::Service {
  public:
-  explicit OtherWorkers(std::string version) : version_(std::move(version)) {}
+  OtherWorkers(std::string version, int calls_away)
+      : version_(std::move(version)), calls_away_(calls_away) {}
   grpc::Status Synchronize(grpc::ServerContext*, const v1::SynchronizeRequest* request,
                            v1::SynchronizeResponse*) override {
+    if (calls_away_-- > 0) return {grpc::StatusCode::UNAVAILABLE, "away"};
     return wire::ToGrpcStatus(absl::FailedPreconditionError(
         "worker has version " + request->version() + ", this coordinator " + version_));
   }
@@ -76,11 +79,13 @@ class OtherWorkers : public v1::Workers::Service {
 
  private:
   const std::string version_;
+  std::atomic<int> calls_away_;
 };
 
 class OtherCoordinator {
  public:
-  explicit OtherCoordinator(const std::string& version) : workers_(version) {
+  explicit OtherCoordinator(const std::string& version, int calls_away = 0)
+      : workers_(version, calls_away) {
     grpc::ServerBuilder builder;
     builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port_);
     builder.RegisterService(&workers_);
@@ -116,16 +121,18 @@ TEST(SkewedClientTest, WarnsAndGoesOn) {
                                          own + ": they work together"));
 }
 
+// Also when the coordinator was away before, as during its upgrade.
 TEST(SkewedAgentTest, SaysWhyItIsRefused) {
   const TempDir dir;
   std::filesystem::create_directory(dir.path() + "/models");
-  const OtherCoordinator coordinator(kOther);
+  const OtherCoordinator coordinator(kOther, 2);
   const Process worker(
       "jenner-worker",
       {"--server", coordinator.address(), "--name", "w1", "--models-dir", dir.path() + "/models",
        "--work-dir", dir.path() + "/work", "--trainer", JENNER_BINARY_DIR "/bin/fake_trainer"});
   EXPECT_THAT(worker.ErrorsUntil("this coordinator 97.0.0"),
-              HasSubstr("worker has version " + OwnVersion() + ", this coordinator 97.0.0"));
+              AllOf(HasSubstr("UNAVAILABLE: away"),
+                    HasSubstr("worker has version " + OwnVersion() + ", this coordinator 97.0.0")));
 }
 
 }  // namespace

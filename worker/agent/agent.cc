@@ -179,6 +179,7 @@ void Agent::Synchronize() {
   if (response.ok()) {
     if (!heard_) Log(Level::kInfo, "synchronize: the coordinator answers again");
     heard_ = is_known_ = true;
+    fault_ = absl::StatusCode::kOk;
     told_ = telling;
     TakeAssignments(*response);
     for (const std::string& job : response->ended_jobs()) {
@@ -194,18 +195,22 @@ void Agent::Synchronize() {
     return;
   }
   const absl::Status& status = response.status();
+  heard_ = false;
+  const bool is_away =
+      absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) || absl::IsCancelled(status);
+  const absl::StatusCode fault = is_away ? absl::StatusCode::kUnavailable : status.code();
   const bool is_of_certificate =
       absl::IsPermissionDenied(status) || absl::IsUnauthenticated(status);
   if (is_of_certificate && !is_known_) {
     refusal_ = status;
     Stop();
-  } else if (heard_) {
+  } else if (fault != fault_) {  // one that was away may refuse once it is back
     const char* hint = options_.tls && !is_known_ && absl::IsUnavailable(status)
                            ? "; with TLS also if one side does not trust the other's certificate"
                            : "";
     Log(Level::kWarning, absl::StrCat("synchronize: ", status.ToString(), hint));
   }
-  heard_ = false;
+  fault_ = fault;
 }
 
 // The lease is over: the ranks may have been given away.

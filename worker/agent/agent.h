@@ -180,6 +180,8 @@ class Agent {
   bool is_known_ = false;  // a Synchronize was answered since the start
   absl::Status refusal_;
   std::atomic<bool> heard_ = true;  // the last Synchronize was answered
+  // Of the last Synchronize, so that a fault is logged once; UNAVAILABLE for all that mean "away".
+  absl::StatusCode fault_ = absl::StatusCode::kOk;
   std::vector<std::string> models_;
   std::map<RankKey, v1::Assignment> wanted_;
 
