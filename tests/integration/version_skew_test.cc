@@ -6,6 +6,7 @@
 #include <atomic>
 #include <filesystem>
 
+#include "absl/strings/match.h"
 #include "core/version.h"
 #include "tests/integration/process.h"
 #include "tests/integration/server_fixture.h"
@@ -60,14 +61,25 @@ TEST_F(SkewedWorkersTest, EveryAnswerTellsTheVersion) {
   EXPECT_EQ(std::string(found->second.data(), found->second.size()), OwnVersion());
 }
 
-// A coordinator of another version: it refuses agents, and tells everyone what it is.
+// A coordinator of another version: it refuses agents, and tells everyone what it is. Before that
+// it is one that is away, or that gives out a rank.
 class OtherWorkers : public v1::Workers::Service {
  public:
-  OtherWorkers(std::string version, int calls_away)
-      : version_(std::move(version)), calls_away_(calls_away) {}
+  OtherWorkers(std::string version, int calls_away, bool gives_rank)
+      : version_(std::move(version)), calls_away_(calls_away), gives_rank_(gives_rank) {}
   grpc::Status Synchronize(grpc::ServerContext*, const v1::SynchronizeRequest* request,
-                           v1::SynchronizeResponse*) override {
+                           v1::SynchronizeResponse* response) override {
     if (calls_away_-- > 0) return {grpc::StatusCode::UNAVAILABLE, "away"};
+    if (gives_rank_.exchange(false)) {
+      response->mutable_lease_duration()->set_seconds(15);
+      v1::Assignment* rank = response->add_assignments();
+      rank->mutable_key()->set_experiment("e1");
+      rank->mutable_key()->set_job("j1");
+      rank->mutable_key()->set_attempt(1);
+      rank->set_world_size(1);
+      rank->set_job_spec_json("{}");  // it fails at once
+      return grpc::Status::OK;
+    }
     return wire::ToGrpcStatus(absl::FailedPreconditionError(
         "worker has version " + request->version() + ", this coordinator " + version_));
   }
@@ -80,12 +92,13 @@ class OtherWorkers : public v1::Workers::Service {
  private:
   const std::string version_;
   std::atomic<int> calls_away_;
+  std::atomic<bool> gives_rank_;
 };
 
 class OtherCoordinator {
  public:
-  explicit OtherCoordinator(const std::string& version, int calls_away = 0)
-      : workers_(version, calls_away) {
+  explicit OtherCoordinator(const std::string& version, int calls_away = 0, bool gives_rank = false)
+      : workers_(version, calls_away, gives_rank) {
     grpc::ServerBuilder builder;
     builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port_);
     builder.RegisterService(&workers_);
@@ -121,18 +134,37 @@ TEST(SkewedClientTest, WarnsAndGoesOn) {
                                          own + ": they work together"));
 }
 
+class SkewedAgentTest : public ::testing::Test {
+ protected:
+  std::vector<std::string> Flags(const OtherCoordinator& coordinator) const {
+    std::filesystem::create_directory(dir_.path() + "/models");
+    return {"--server",     coordinator.address(),
+            "--name",       "w1",
+            "--models-dir", dir_.path() + "/models",
+            "--work-dir",   dir_.path() + "/work",
+            "--trainer",    JENNER_BINARY_DIR "/bin/fake_trainer"};
+  }
+  const TempDir dir_;
+};
+
 // Also when the coordinator was away before, as during its upgrade.
-TEST(SkewedAgentTest, SaysWhyItIsRefused) {
-  const TempDir dir;
-  std::filesystem::create_directory(dir.path() + "/models");
+TEST_F(SkewedAgentTest, SaysWhyItIsRefused) {
   const OtherCoordinator coordinator(kOther, 2);
-  const Process worker(
-      "jenner-worker",
-      {"--server", coordinator.address(), "--name", "w1", "--models-dir", dir.path() + "/models",
-       "--work-dir", dir.path() + "/work", "--trainer", JENNER_BINARY_DIR "/bin/fake_trainer"});
+  const Process worker("jenner-worker", Flags(coordinator));
   EXPECT_THAT(worker.ErrorsUntil("this coordinator 97.0.0"),
               AllOf(HasSubstr("UNAVAILABLE: away"),
                     HasSubstr("worker has version " + OwnVersion() + ", this coordinator 97.0.0")));
+}
+
+// So that it can be upgraded: to tell of what it ran it would wait a minute.
+TEST_F(SkewedAgentTest, EndsAtOnceWhenItIsRefused) {
+  const OtherCoordinator coordinator(kOther, 0, true);
+  Process worker("jenner-worker", Flags(coordinator));
+  std::string errors = worker.ErrorsUntil("this coordinator 97.0.0");
+  if (!absl::StrContains(errors, "experiment=e1")) errors = worker.ErrorsUntil("experiment=e1");
+  EXPECT_THAT(errors, HasSubstr("experiment=e1"));
+  worker.Kill(SIGTERM);
+  EXPECT_TRUE(worker.EndsWithin(20'000));
 }
 
 }  // namespace

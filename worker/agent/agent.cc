@@ -536,16 +536,19 @@ void Agent::KeepHouse() {
 bool Agent::IsTold() { return heard_ && Report(false).SerializeAsString() == told_; }
 
 bool Agent::IsDrained() {
+  // Of this version: nothing that it tells or uploads will count.
+  const bool is_refused = fault_ == absl::StatusCode::kFailedPrecondition;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     // Nobody waits for an agent without ranks.
     if (ranks_.empty() && !heard_) return true;
-    const bool is_quiet = std::all_of(ranks_.begin(), ranks_.end(), [](const auto& rank) {
-      return rank.second->phase == Phase::kEnded;
+    const bool is_quiet = std::all_of(ranks_.begin(), ranks_.end(), [&](const auto& rank) {
+      return rank.second->phase == Phase::kEnded ||
+             (is_refused && rank.second->phase == Phase::kUploading);
     });
     if (!is_quiet) return false;
   }
-  return IsTold();
+  return is_refused || IsTold();
 }
 
 void Agent::Run() {

@@ -88,8 +88,9 @@ class Agent {
   static absl::StatusOr<std::unique_ptr<Agent>> Create(AgentOptions options);
   ~Agent();
 
-  // Until Stop() was called and every rank has ended and was told of, or drain_limit is over. What
-  // the others have under way then is cut off, so that they return, too.
+  // Until Stop() was called and every rank has ended and was told of (not if the coordinator
+  // refuses this version), or drain_limit is over. What the others have under way then is cut off,
+  // so that they return, too.
   void Run();
   void RunTelemetry();
   void RunBlobs();
