@@ -159,7 +159,8 @@ class Scripts(unittest.TestCase):
     def setUp(self):
         self.folder = pathlib.Path(tempfile.mkdtemp())
         self.addCleanup(shutil.rmtree, self.folder)
-        self.environment = {"PATH": f"{BIN}:{ROOT / 'deploy/docker'}:{os.environ['PATH']}"}
+        self.environment = {"PATH": f"{BIN}:{ROOT / 'deploy/docker'}:{os.environ['PATH']}",
+                            "TSAN_OPTIONS": os.environ.get("TSAN_OPTIONS", "")}
 
     def pki(self):
         for name in ("pki", "var/lib/jenner", "tls/coordinator", "tls/worker-1", "tls/worker-2", "tls/client"):
