@@ -12,6 +12,7 @@ import chart
 from cluster import wait_for
 
 INSIDE = "JENNER_CLUSTER_NAMESPACES"
+PACKAGES = {"runc": "/usr/sbin/runc", "iptables": "/usr/sbin/iptables", "containernetworking-plugins": "/usr/lib/cni/ptp"}
 ADDRESS = "10.77.1.1"
 PODS = "10.88.0.0/24"
 NAME = "node"
@@ -56,6 +57,9 @@ def run_inside(folder, programs):
     """This command once more, in namespaces of its own: its exit code."""
     if os.geteuid() != 0:
         sys.exit("cluster: pods need root")
+    for package, path in PACKAGES.items():
+        if not pathlib.Path(path).exists():
+            sys.exit(f"cluster: {path} is missing: apt-get install {package}")
     _save_images(folder / "images", programs)
     code = subprocess.run(["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", sys.executable,
                            *sys.orig_argv[1:]], env=os.environ | {INSIDE: str(folder)}).returncode
@@ -70,14 +74,16 @@ def folder_inside():
 
 def _save_images(folder, programs):
     """Before the engine's own files are out of sight."""
-    engine = "docker" if shutil.which("docker") and not subprocess.run(["docker", "info"], capture_output=True).returncode else "podman"
+    engine = "podman" if subprocess.run("docker info", shell=True, capture_output=True).returncode else "docker"
     folder.mkdir()
+    for image in IMAGES:
+        if subprocess.run([engine, "image", "inspect", image], capture_output=True).returncode:
+            sys.exit(f"cluster: {engine} has no image {image}: python3 tests/images --only-build")
     for image, text in [(PAUSE, f'FROM {IMAGES[0]}\nENTRYPOINT ["sleep", "infinity"]\n'),
                         (KUEUE, "FROM scratch\nCOPY kueue /manager\nUSER 65532:65532\n")]:
-        subprocess.run([engine, "build", "--quiet", "--tag", image, "--file", "-", programs.folder], check=True,
-                       stdout=subprocess.DEVNULL, text=True, input=text)
+        _tool(engine, "build", "--tag", image, "--file", "-", programs.folder, input=text)
     for number, image in enumerate((PAUSE, KUEUE, *IMAGES)):
-        subprocess.run([engine, "save", "--quiet", "--output", folder / f"{number}.tar", image], check=True, stdout=subprocess.DEVNULL)
+        _tool(engine, "save", "--output", folder / f"{number}.tar", image)
 
 
 def _remove_cgroups():
@@ -86,8 +92,8 @@ def _remove_cgroups():
             folder.rmdir()
 
 
-def _tool(*command):
-    done = subprocess.run([*map(str, command)], capture_output=True, text=True)
+def _tool(*command, **more):
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True, **more)
     assert done.returncode == 0, f"{command}: {done.stderr}"
 
 
