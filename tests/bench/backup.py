@@ -8,6 +8,7 @@ page cache is warm. Docs/benchmarks.md has the figures.
 """
 
 import argparse
+import concurrent.futures
 import json
 import pathlib
 import random
@@ -46,6 +47,8 @@ class Server:
             [binaries / "jenner-server", "--data-dir", self.data, "--listen", "127.0.0.1:0", "--metrics-listen", "",
              "--port-file", port], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         while not port.exists():
+            if self.process.poll() is not None:
+                sys.exit(f"backup: the server ended with {self.process.returncode}")
             time.sleep(0.05)  # tidy: allow, polling
         self.address = f"127.0.0.1:{port.read_text().strip()}"
 
@@ -62,17 +65,20 @@ def timed(call):
 
 def longest_answer_during(server, call):
     """Seconds of `call`, and of the slowest of the calls that a client made meanwhile."""
-    answers, ended = [], threading.Event()
+    ended = threading.Event()
 
     def ask():
+        answers = []
         while not ended.is_set():
             answers.append(timed(lambda: server.jenner("experiment", "get", "e0")))
-    client = threading.Thread(target=ask)
-    client.start()
-    seconds = timed(call)
-    ended.set()
-    client.join()
-    return seconds, max(answers)
+        return max(answers)
+    with concurrent.futures.ThreadPoolExecutor() as client:
+        slowest = client.submit(ask)
+        try:
+            seconds = timed(call)
+        finally:
+            ended.set()
+        return seconds, slowest.result()
 
 
 def measure(args, folder, other):

@@ -8,8 +8,9 @@ run builds the programs, which takes up to an hour and 5 GB, the later ones a mi
 is on loopback, nothing is left running. There are no nodes: no pod runs, but for workers that kubelet.py starts on this
 machine. --keep leaves the logs. TEST as in chart.Chart.test_full. Not part of ctest.
 
-`pods` adds a node (node.py), and runs the chart's pods on it. That needs root, Debian's runc, iptables and
-containernetworking-plugins, the images of tests/images, and takes more to build. All is in namespaces of its own.
+`pods` adds a node (node.py), and runs the chart's pods on it. That needs root, Debian's podman, runc, iptables and
+containernetworking-plugins, the images of tests/images, the model (tools/setup), and takes more to build. All is in
+namespaces of its own, without a network: not together with gangs.
 """
 
 import argparse
@@ -42,6 +43,8 @@ def main():
     if inside := node.folder_inside():
         node.isolate(inside / "node")
         sys.exit(run(options, inside, node.ADDRESS))
+    if has_node:
+        node.check(CACHE / "models" / chart.MODEL)
     # Before it has no network.
     programs = Programs(options.scratch and options.scratch.resolve(strict=True), has_node)
     folder = pathlib.Path(tempfile.mkdtemp(prefix="jenner-cluster-"))

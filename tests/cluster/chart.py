@@ -17,6 +17,7 @@ LEVEL = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforc
 # What each namespace has of its own; and events, which go by themselves.
 OWN = {("ConfigMap", "kube-root-ca.crt"), ("ServiceAccount", "default")}
 HELM = os.environ["JENNER_HELM"]
+MODEL = "smollm2-135m-instruct"
 
 
 def version():

@@ -79,7 +79,7 @@ class Cluster:
         self.run("kube-controller-manager", f"--kubeconfig={self.kubeconfig}", "--leader-elect=false",
                   "--bind-address=127.0.0.1", f"--secure-port={free_port()}", f"--cert-dir={self.folder}/controllers",
                   f"--service-account-private-key-file={key}", f"--root-ca-file={self.ca}",
-                  "--concurrent-gc-syncs=4")
+                  f"--flex-volume-plugin-dir={self.folder}/volume-plugins", "--concurrent-gc-syncs=4")
         self._define()
 
     def _start_etcd(self):

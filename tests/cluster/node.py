@@ -1,10 +1,11 @@
 """A node for the cluster: containerd, kubelet, scheduler, proxy and DNS, all in namespaces of this process, so that what they set
-up (interfaces, rules, mounts) ends with it. Needs root, and Debian's runc, iptables and containernetworking-plugins."""
+up (interfaces, rules, mounts) ends with it; cgroups are below one of its own."""
 
 import json
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -12,7 +13,8 @@ import chart
 from cluster import wait_for
 
 INSIDE = "JENNER_CLUSTER_NAMESPACES"
-PACKAGES = {"runc": "/usr/sbin/runc", "iptables": "/usr/sbin/iptables", "containernetworking-plugins": "/usr/lib/cni/ptp"}
+PACKAGES = {"runc": "/usr/sbin/runc", "iptables": "/usr/sbin/iptables", "containernetworking-plugins": "/usr/lib/cni/ptp",
+            "podman": "/usr/bin/podman"}
 ADDRESS = "10.77.1.1"
 PODS = "10.88.0.0/24"
 NAME = "node"
@@ -23,12 +25,15 @@ IMAGES = [f"localhost/jenner-{name}:{chart.version()}" for name in ("server", "w
 SYSCTLS = ("vm/overcommit_memory", "vm/panic_on_oom", "kernel/panic", "kernel/panic_on_oops", "kernel/keys/root_maxkeys",
            "kernel/keys/root_maxbytes")
 CGROUPS = pathlib.Path("/sys/fs/cgroup")
+CGROUP = "jenner-test-node"  # below it are those of the pods
 CONTAINERD = """\
 version = 3
 root = "{folder}/containerd"
 state = "/run/containerd"
 [grpc]
 address = "/run/containerd/containerd.sock"
+[plugins."io.containerd.internal.v1.opt"]
+path = "{folder}/opt"
 [plugins."io.containerd.cri.v1.images".pinned_images]
 sandbox = "{pause}"
 [plugins."io.containerd.cri.v1.runtime"]
@@ -53,18 +58,35 @@ COREFILE = """\
 """
 
 
-def run_inside(folder, programs):
-    """This command once more, in namespaces of its own: its exit code."""
+def check(model):
+    """Ends the program if something is missing."""
     if os.geteuid() != 0:
         sys.exit("cluster: pods need root")
     for package, path in PACKAGES.items():
         if not pathlib.Path(path).exists():
             sys.exit(f"cluster: {path} is missing: apt-get install {package}")
-    _save_images(folder / "images", programs)
-    code = subprocess.run(["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", sys.executable,
-                           *sys.orig_argv[1:]], env=os.environ | {INSIDE: str(folder)}).returncode
-    _remove_cgroups()
-    return code
+    for image in IMAGES:
+        if subprocess.run(["podman", "image", "inspect", image], capture_output=True).returncode:
+            sys.exit(f"cluster: podman has no image {image}: python3 tests/images --only-build")
+    if not model.exists():
+        sys.exit(f"cluster: {model} is missing: tools/models/fetch")
+    if any((hierarchy / CGROUP).exists() for hierarchy in _hierarchies()):
+        sys.exit(f"cluster: there is a cgroup {CGROUP}: such a test runs, or was killed")
+
+
+def run_inside(folder, programs):
+    """This command once more, in namespaces of its own: its exit code."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        _save_images(folder / "images", programs)
+        for hierarchy in _hierarchies():
+            (hierarchy / CGROUP).mkdir()
+        return subprocess.run(["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", sys.executable,
+                               *sys.orig_argv[1:]], env=os.environ | {INSIDE: str(folder)}).returncode
+    finally:
+        for hierarchy in _hierarchies():
+            _remove_cgroups(hierarchy / CGROUP)
+        subprocess.run(["podman", "image", "rm", "--force", PAUSE, KUEUE], capture_output=True)
 
 
 def folder_inside():
@@ -74,22 +96,29 @@ def folder_inside():
 
 def _save_images(folder, programs):
     """Before the engine's own files are out of sight."""
-    engine = "podman" if subprocess.run("docker info", shell=True, capture_output=True).returncode else "docker"
     folder.mkdir()
-    for image in IMAGES:
-        if subprocess.run([engine, "image", "inspect", image], capture_output=True).returncode:
-            sys.exit(f"cluster: {engine} has no image {image}: python3 tests/images --only-build")
     for image, text in [(PAUSE, f'FROM {IMAGES[0]}\nENTRYPOINT ["sleep", "infinity"]\n'),
                         (KUEUE, "FROM scratch\nCOPY kueue /manager\nUSER 65532:65532\n")]:
-        _tool(engine, "build", "--tag", image, "--file", "-", programs.folder, input=text)
+        _tool("podman", "build", "--tag", image, "--file", "-", programs.folder, input=text)
     for number, image in enumerate((PAUSE, KUEUE, *IMAGES)):
-        _tool(engine, "save", "--output", folder / f"{number}.tar", image)
+        _tool("podman", "save", "--output", folder / f"{number}.tar", image)
 
 
-def _remove_cgroups():
-    for controller in CGROUPS.iterdir():
-        for folder in sorted(controller.glob("kubepods/**/"), reverse=True):
-            folder.rmdir()
+def _hierarchies():
+    """One with version 2 of cgroups, one for each controller with version 1."""
+    return [CGROUPS] if (CGROUPS / "cgroup.controllers").exists() else [one for one in CGROUPS.iterdir() if one.is_dir()]
+
+
+def _remove_cgroups(top):
+    """Their processes were killed; it takes them a moment."""
+    def are_removed():
+        try:
+            for folder in sorted(top.glob("**/"), reverse=True):
+                folder.rmdir()
+        except OSError:
+            return False
+        return True
+    wait_for(f"{top} is empty", are_removed, 20)
 
 
 def _tool(*command, **more):
@@ -105,8 +134,11 @@ def isolate(folder):
         _tool("ip", *words)
     pathlib.Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
     _tool("mount", "--make-rshared", "/")
-    for place in ("/run", "/var/log"):
+    names = pathlib.Path(os.path.realpath("/etc/resolv.conf"))
+    for place in ("/run", "/var/log", "/var/lib"):
         _tool("mount", "-t", "tmpfs", "tmpfs", place)
+    names.parent.mkdir(parents=True, exist_ok=True)
+    names.touch()
     folder.mkdir()
     for name in SYSCTLS:
         over = folder / name.replace("/", ".")
@@ -114,7 +146,7 @@ def isolate(folder):
         _tool("mount", "--bind", over, f"/proc/sys/{name}")
     resolv = folder / "resolv.conf"
     resolv.write_text(f"nameserver {ADDRESS}\nsearch cluster.local\noptions ndots:5\n")
-    _tool("mount", "--bind", resolv, os.path.realpath("/etc/resolv.conf"))
+    _tool("mount", "--bind", resolv, names)
 
 
 class Node:
@@ -160,7 +192,7 @@ class Node:
             "failCgroupV1": False, "failSwapOn": False, "address": ADDRESS, "readOnlyPort": 0, "oomScoreAdj": 0,
             "authentication": {"anonymous": {"enabled": True}, "webhook": {"enabled": False}},
             "authorization": {"mode": "AlwaysAllow"}, "clusterDNS": [ADDRESS], "clusterDomain": "cluster.local",
-            "podLogsDir": "/var/log/pods", "evictionHard": {"memory.available": "100Mi"}, "resolvConf": "/etc/resolv.conf",
+            "podLogsDir": "/var/log/pods", "volumePluginDir": f"{self.folder}/volume-plugins", "cgroupRoot": f"/{CGROUP}", "evictionHard": {"memory.available": "100Mi"}, "resolvConf": "/etc/resolv.conf",
             "nodeStatusUpdateFrequency": "2s", "imageGCHighThresholdPercent": 100}))
         self.cluster.run("kubelet", f"--config={config}", f"--kubeconfig={self.cluster.kubeconfig}",
                           f"--hostname-override={NAME}", f"--node-ip={ADDRESS}", f"--root-dir={self.folder}/kubelet",

@@ -1,7 +1,7 @@
 """etcd, kube-apiserver and kube-controller-manager, built from their Go modules, and the definitions (CRDs) of others; for a
 node also kubelet, containerd and what else it takes.
 
-Everything is pinned by hash: programs/go.sum, and MODULES and CRDS below. It goes to $JENNER_CACHE/cluster-<hash of the pins>.
+Everything is pinned by hash: programs/go.sum, and NODE_MODULES and CRDS below. It goes to $JENNER_CACHE/cluster-<hash of the pins>.
 What the build takes besides, modules and Go's cache, is thrown away unless it has a folder of its own. Needs Go 1.26.
 """
 
@@ -47,7 +47,8 @@ class Programs:
 
     def __init__(self, scratch=None, has_node=False):
         """`scratch`: an existing folder, for what the build takes."""
-        pins = (HERE / "go.mod").read_bytes() + (HERE / "go.sum").read_bytes() + json.dumps([CRDS, NODE_MODULES]).encode()
+        pins = (HERE / "go.mod").read_bytes() + (HERE / "go.sum").read_bytes() + json.dumps(
+            [PACKAGES, NODE_PACKAGES, CRDS, NODE_MODULES]).encode()
         self.folder = CACHE / f"cluster-{hashlib.sha256(pins).hexdigest()[:16]}"
         missing = [part for part in (".complete", ".node")[:1 + has_node] if not (self.folder / part).exists()]
         if missing:

@@ -139,7 +139,7 @@ class Rendered(unittest.TestCase):
         self.assertIn("lab-jenner:7070 in the namespace ns", default)
         self.assertIn("workers.models is empty", default)
         self.assertNotIn("workers.models is empty", full)
-        self.assertIn("never run", full)
+        self.assertIn("ever run on a GPU", full)
         self.assertIn("--cert", full)
         self.assertIn("nothing is encrypted", plaintext)
         self.assertNotIn("ca.pem", plaintext)

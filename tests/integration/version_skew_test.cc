@@ -80,8 +80,10 @@ class OtherWorkers : public v1::Workers::Service {
       rank->set_job_spec_json("{}");  // it fails at once
       return grpc::Status::OK;
     }
-    return wire::ToGrpcStatus(absl::FailedPreconditionError(
-        "worker has version " + request->version() + ", this coordinator " + version_));
+    return wire::ToGrpcStatus(
+        wire::WithReason(absl::FailedPreconditionError("worker has version " + request->version() +
+                                                       ", this coordinator " + version_),
+                         "VERSION_SKEW"));
   }
   grpc::Status ListWorkers(grpc::ServerContext* context, const v1::ListWorkersRequest*,
                            v1::ListWorkersResponse*) override {

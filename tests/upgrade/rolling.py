@@ -50,10 +50,12 @@ def later(version, minors):
 def make(version, folder):
     """The programs of a version, in folder/version: where they are."""
     tree = folder / version
+    commit = subprocess.run(["git", "-C", ROOT, "rev-parse", "HEAD"], check=True, text=True, stdout=subprocess.PIPE).stdout.strip()
     if not tree.exists():
-        subprocess.run(["git", "-C", ROOT, "worktree", "add", "--force", "--detach", tree], check=True)
-        project = tree / "CMakeLists.txt"
-        project.write_text(re.sub(r"project\(jenner VERSION \S+", f"project(jenner VERSION {version}", project.read_text()))
+        subprocess.run(["git", "-C", ROOT, "worktree", "add", "--force", "--detach", tree, commit], check=True)
+    subprocess.run(["git", "-C", tree, "checkout", "--quiet", "--force", "--detach", commit], check=True)
+    project = tree / "CMakeLists.txt"
+    project.write_text(re.sub(r"project\(jenner VERSION \S+", f"project(jenner VERSION {version}", project.read_text()))
     # ccache keeps nothing that was compiled with precompiled headers.
     subprocess.run(["cmake", "--preset", "dev", "-D", "CMAKE_DISABLE_PRECOMPILE_HEADERS=ON"], cwd=tree, check=True)
     subprocess.run(["cmake", "--build", "--preset", "dev", "--target", *PROGRAMS], cwd=tree, check=True)
@@ -135,7 +137,10 @@ def upgraded(folder, first, second, third):
                 step(f"w{i} becomes {version}")
                 worker.replace(old, binaries)
                 wait_for(lambda: workers(cluster).get(f"w{i}") == version, 60, f"w{i} of {version}")
+            wait_for(lambda: watches[-1].curves.points, LIMIT, f"a step under {version}")
         found = finish(cluster, ids)
+        jobs = [job for id_ in ids for job in cluster.lines("experiment", "get", id_)[0]["jobs"]]
+        assert any(job.get("resumed_step") for job in jobs), "no job went on from a checkpoint"
         for watch in watches:
             watch.join()
             heard = outcome.of_curves(watch.curves)

@@ -13,6 +13,7 @@
 #include "absl/strings/str_format.h"
 #include "core/exit_code.h"
 #include "core/status.h"
+#include "wire/status.h"
 #include "worker/agent/gpus.h"
 #include "worker/agent/housekeeping.h"
 #include "worker/agent/log.h"
@@ -180,6 +181,7 @@ void Agent::Synchronize() {
     if (!heard_) Log(Level::kInfo, "synchronize: the coordinator answers again");
     heard_ = is_known_ = true;
     fault_ = absl::StatusCode::kOk;
+    is_refused_ = false;
     told_ = telling;
     TakeAssignments(*response);
     for (const std::string& job : response->ended_jobs()) {
@@ -211,6 +213,7 @@ void Agent::Synchronize() {
     Log(Level::kWarning, absl::StrCat("synchronize: ", status.ToString(), hint));
   }
   fault_ = fault;
+  is_refused_ = wire::ReasonOf(status) == "VERSION_SKEW";
 }
 
 // The lease is over: the ranks may have been given away.
@@ -536,19 +539,17 @@ void Agent::KeepHouse() {
 bool Agent::IsTold() { return heard_ && Report(false).SerializeAsString() == told_; }
 
 bool Agent::IsDrained() {
-  // Of this version: nothing that it tells or uploads will count.
-  const bool is_refused = fault_ == absl::StatusCode::kFailedPrecondition;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     // Nobody waits for an agent without ranks.
     if (ranks_.empty() && !heard_) return true;
-    const bool is_quiet = std::all_of(ranks_.begin(), ranks_.end(), [&](const auto& rank) {
+    const bool is_quiet = std::all_of(ranks_.begin(), ranks_.end(), [this](const auto& rank) {
       return rank.second->phase == Phase::kEnded ||
-             (is_refused && rank.second->phase == Phase::kUploading);
+             (is_refused_ && rank.second->phase == Phase::kUploading);
     });
     if (!is_quiet) return false;
   }
-  return is_refused || IsTold();
+  return is_refused_ || IsTold();
 }
 
 void Agent::Run() {

@@ -183,6 +183,7 @@ class Agent {
   std::atomic<bool> heard_ = true;  // the last Synchronize was answered
   // Of the last Synchronize, so that a fault is logged once; UNAVAILABLE for all that mean "away".
   absl::StatusCode fault_ = absl::StatusCode::kOk;
+  bool is_refused_ = false;  // for its version: nothing that it tells or uploads will count
   std::vector<std::string> models_;
   std::map<RankKey, v1::Assignment> wanted_;
 

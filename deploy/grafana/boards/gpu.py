@@ -14,7 +14,7 @@ def make():
 
 def panels():
     return (
-        note("**Never run:** no GPU was at hand; names are those of dcgm-exporter's default counters. The coordinator does not "
+        note("**Never run** beside dcgm-exporter; names are those of dcgm-exporter's default counters. The coordinator does not "
              "tell which rank has which GPU, so hosts and experiments cannot be joined: only sums are side by side.",
              height=3),
         number("Offered", "GPUs of live workers.", "none", ('sum(jenner_gpus{job=~"$job"})', "GPUs"), span=6),
