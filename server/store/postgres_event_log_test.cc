@@ -49,17 +49,20 @@ class PostgresEventLogTest : public ::testing::Test {
   int64_t Ask(const char* sql) const { return RunSql(database_, sql).Int(0, 0); }
   // The database's clock goes past the end of the lease.
   void Expire() const { RunSql(database_, "UPDATE jenner.leader SET expires = clock_timestamp()"); }
-  // Until a statement of the event log waits for a lock.
-  void AwaitBlocked() const {
+  // Until so many sessions of event logs are so; `more` is SQL.
+  void AwaitSessions(int64_t count, const std::string& more) const {
+    const std::string sql =
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND "
+        "application_name = 'jenner-server'" +
+        more;
     for (const absl::Duration until = SinceBoot() + kLimit; SinceBoot() < until;) {
-      if (Ask("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND "
-              "application_name = 'jenner-server' AND wait_event_type = 'Lock'") == 1) {
-        return;
-      }
+      if (Ask(sql.c_str()) == count) return;
       poll(nullptr, 0, 5);
     }
-    FAIL() << "nothing waits";
+    FAIL() << "not " << count << " sessions" << more;
   }
+  // Until a statement of the event log waits for a lock.
+  void AwaitBlocked() const { AwaitSessions(1, " AND wait_event_type = 'Lock'"); }
   void TerminateLogs() const {
     RunSql(database_,
            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = "
@@ -235,6 +238,8 @@ TEST_F(PostgresEventLogTest, KilledInTheMidstOfAppendsNothingAnsweredIsLostOrTor
   int64_t told = 0;
   ASSERT_NO_FATAL_FAILURE(KillInTheMidstOfAppends([this] { return Lead("child"); }, 150, &told));
 
+  // The database does to its end what it was sent, and an append renews the lease.
+  ASSERT_NO_FATAL_FAILURE(AwaitSessions(0, ""));
   Expire();
   const std::unique_ptr<PostgresEventLog> log = Lead("next");
   ExpectWholeBatches(log.get(), told);
