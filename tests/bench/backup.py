@@ -52,9 +52,9 @@ class Server:
             time.sleep(0.05)  # tidy: allow, polling
         self.address = f"127.0.0.1:{port.read_text().strip()}"
 
-    def jenner(self, *words, **more):
+    def jenner(self, *words):
         return subprocess.run([self.binaries / "jenner", "--server", self.address, "--timeout", "600", *words], check=True,
-                              capture_output=True, **more)
+                              capture_output=True)
 
 
 def timed(call):

@@ -23,7 +23,7 @@ import outcome
 from cluster import Cluster, wait_for
 from faults import Faults
 from watch import Watch
-from workload import GOLDEN, ROOT, leftovers, submit, unfinished
+from workload import GOLDEN, ROOT, leftovers, submit
 
 SHORT_LEASE, DEFAULT_LEASE = 2, 15  # seconds
 FEW = 2  # experiments that run; another is submitted when there are fewer
@@ -51,11 +51,11 @@ def run(args, folder: Path, network, experiments: int, faults: int) -> dict:
                 hits.append(hit)
                 print(f"  {time.monotonic() - started:6.1f} s  fault {number + 1}: {hit.kind}, {hit.target}"
                       + (f", {hit.seconds:.1f} s" if hit.seconds else ""), flush=True)
-                while len(unfinished(cluster, ids)) < FEW:
+                while len(outcome.unfinished(cluster, ids)) < FEW:
                     add()
                 time.sleep(args.gap)
         try:
-            wait_for(lambda: not unfinished(cluster, ids), args.limit, "the experiments to end")
+            wait_for(lambda: not outcome.unfinished(cluster, ids), args.limit, "the experiments to end")
         except RuntimeError as error:
             problems.append(str(error))
             for id_ in ids:

@@ -7,6 +7,12 @@ import json
 from watch import Curves
 
 VOLATILE = {"attempt", "tokens_per_second"}
+ENDED = {"STATE_SUCCEEDED", "STATE_FAILED", "STATE_CANCELLED"}
+
+
+def unfinished(cluster, ids: list[str]) -> list[str]:
+    states = {one["name"].split("/")[-1]: one["state"] for one in cluster.lines("experiment", "list")}
+    return [id_ for id_ in ids if states[id_] not in ENDED]
 
 
 def canonical(value):

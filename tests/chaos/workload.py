@@ -46,11 +46,6 @@ def submit(cluster: Cluster, index: int, steps: int) -> str:
     return id_
 
 
-def unfinished(cluster: Cluster, ids: list[str]) -> list[str]:
-    states = {one["name"].split("/")[-1]: one["state"] for one in cluster.lines("experiment", "list")}
-    return [id_ for id_ in ids if states[id_] not in ("STATE_SUCCEEDED", "STATE_FAILED", "STATE_CANCELLED")]
-
-
 def leftovers(cluster: Cluster) -> list[str]:
     """What must not be there once all has ended: processes, and files of attempts and half-done writes."""
     problems = [f"process {pid} runs on" for pid in marked(cluster.mark) if pid != os.getpid()]

@@ -157,8 +157,7 @@ class Pods(chart.Steps):
     def finish(self, client, watch, check=lambda: None):
         def has_ended():
             check()
-            return client.lines("experiment", "get", watch.experiment)[0]["state"] in (
-                "STATE_SUCCEEDED", "STATE_FAILED", "STATE_CANCELLED")
+            return not outcome.unfinished(client, [watch.experiment])
         wait_for("the experiment ends", has_ended, RUN_S)
         watch.join()
         found = outcome.of(client, watch.experiment)

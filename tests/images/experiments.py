@@ -15,7 +15,6 @@ ID = "smoke"
 SPEC = "examples/spanish-capitals/experiment-smoke.yaml"
 RUN_SECONDS = 1200
 FAILED, NOT_FOUND = 1, 3  # exit status of jenner
-ENDED = {"STATE_SUCCEEDED", "STATE_FAILED", "STATE_CANCELLED"}
 
 
 def get(stack):
@@ -24,7 +23,7 @@ def get(stack):
 
 
 def wait_for_end(stack):
-    wait_for("the experiment ends", RUN_SECONDS, lambda: get(stack)["state"] in ENDED)
+    wait_for("the experiment ends", RUN_SECONDS, lambda: get(stack)["state"] in outcome.ENDED)
     found = outcome.of(stack, ID)
     assert found["state"] == "STATE_SUCCEEDED", (found, stack.said("experiment", "logs", ID))
     return found

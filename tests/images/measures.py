@@ -10,9 +10,9 @@ import time
 from engine import ROOT, output
 
 WORKER = ("jenner-worker", "jenner-trainer", "jenner-export")
-PROGRAMS = {"server": ("jenner-server",), "worker": WORKER, "cli": ("jenner",), "bridge": ("jenner-bridge",),
-            "worker-cuda": WORKER}
 CUDA = "worker-cuda"
+PROGRAMS = {"server": ("jenner-server",), "worker": WORKER, "cli": ("jenner",), "bridge": ("jenner-bridge",),
+            CUDA: WORKER}
 REST_SECONDS = 5
 NO_DEVICE = 18  # exit status of jenner-trainer
 # Of NVIDIA's driver, which the container toolkit mounts; and of networks, for plugins that NVSHMEM and cuFile open if

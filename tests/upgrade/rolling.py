@@ -28,7 +28,7 @@ import network as networks  # noqa: E402
 import outcome  # noqa: E402
 from cluster import Cluster, wait_for  # noqa: E402
 from watch import Watch  # noqa: E402
-from workload import GOLDEN, leftovers, submit, unfinished  # noqa: E402
+from workload import GOLDEN, leftovers, submit  # noqa: E402
 
 PROGRAMS = ("jenner", "jenner-server", "jenner-worker", "jenner-trainer")
 WORKERS = 2
@@ -54,6 +54,7 @@ def make(version, folder):
     if not tree.exists():
         subprocess.run(["git", "-C", ROOT, "worktree", "add", "--force", "--detach", tree, commit], check=True)
     subprocess.run(["git", "-C", tree, "checkout", "--quiet", "--force", "--detach", commit], check=True)
+    # Not tools/version: of another version the Rust archive, too, would be built anew.
     project = tree / "CMakeLists.txt"
     project.write_text(re.sub(r"project\(jenner VERSION \S+", f"project(jenner VERSION {version}", project.read_text()))
     # ccache keeps nothing that was compiled with precompiled headers.
@@ -74,7 +75,7 @@ def running(folder, binaries):
 
 
 def finish(cluster, ids):
-    wait_for(lambda: not unfinished(cluster, ids), LIMIT, "the experiments to end")
+    wait_for(lambda: not outcome.unfinished(cluster, ids), LIMIT, "the experiments to end")
     return {id_: outcome.of(cluster, id_) for id_ in ids}
 
 
@@ -117,7 +118,7 @@ def upgraded(folder, first, second, third):
                  in (warning(cluster) or ""), 30, "the new coordinator's warning")
         assert [worker.starts for worker in cluster.workers] == [1] * WORKERS
         add()
-        wait_for(lambda: ids[0] not in unfinished(cluster, ids), LIMIT, "an experiment that began before")
+        wait_for(lambda: ids[0] not in outcome.unfinished(cluster, ids), LIMIT, "an experiment that began before")
         runs()
 
         step(f"the coordinator becomes {versions[2]}: agents of {versions[0]} are refused")
@@ -129,7 +130,7 @@ def upgraded(folder, first, second, third):
         add()
         wait_for(lambda: not cluster.trainers(), 60, "the end of the ranks of agents that were refused")
         wait_for(lambda: not workers(cluster), 30, "the end of their leases")
-        assert unfinished(cluster, ids)
+        assert outcome.unfinished(cluster, ids)
 
         for binaries, old, version in ((second, first, versions[1]), (third, second, versions[2])):
             add()

@@ -177,11 +177,11 @@ void Agent::Synchronize() {
   for (const std::string& job : kept) report.add_kept_jobs(job);
   const auto response = link_.Synchronize(report, timeout);
   next_synchronize_ = MonotonicNow() + std::min(pause_, lease_ / 3);
+  is_refused_ = wire::ReasonOf(response.status()) == "VERSION_SKEW";
   if (response.ok()) {
     if (!heard_) Log(Level::kInfo, "synchronize: the coordinator answers again");
     heard_ = is_known_ = true;
     fault_ = absl::StatusCode::kOk;
-    is_refused_ = false;
     told_ = telling;
     TakeAssignments(*response);
     for (const std::string& job : response->ended_jobs()) {
@@ -213,7 +213,6 @@ void Agent::Synchronize() {
     Log(Level::kWarning, absl::StrCat("synchronize: ", status.ToString(), hint));
   }
   fault_ = fault;
-  is_refused_ = wire::ReasonOf(status) == "VERSION_SKEW";
 }
 
 // The lease is over: the ranks may have been given away.
