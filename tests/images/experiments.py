@@ -62,7 +62,7 @@ def disturbed(stack):
 
     def running():
         experiment = get(stack)
-        assert experiment["state"] not in ENDED, "it ended before all were killed"
+        assert experiment["state"] not in outcome.ENDED, "it ended before all were killed"
         return [job for job in experiment["jobs"] if job["state"] == "STATE_RUNNING"]
 
     def training():
